@@ -1,0 +1,145 @@
+//! What may be asked of the engine: a closed list, answered at once by a [`Reply`].
+
+use std::sync::Arc;
+
+use crate::id::{ParticipantId, PeerId, RoomId, TrackId};
+use crate::negotiation::{Answer, Offer};
+use crate::transport::IceCredentials;
+
+/// One request of the control plane.
+#[derive(Debug)]
+pub enum Command {
+    /// Opens an empty room.
+    CreateRoom,
+    /// Removes every peer of the room, then the room.
+    CloseRoom { room: RoomId },
+    /// A participant enters. It has no transport until its first [`Command::Offer`].
+    AddPeer { room: RoomId, participant: ParticipantId, subscribe: SubscribePolicy },
+    /// A participant leaves: its tracks, subscriptions and transport are gone when this returns.
+    RemovePeer { peer: PeerId },
+    /// A client's offer, already parsed off the media thread.
+    /// First use starts ICE and DTLS; new ICE credentials in a later offer are an ICE restart.
+    Offer { peer: PeerId, offer: Box<Offer>, publish: Vec<PublishRequest> },
+    /// An ICE restart without SDP (WHIP PATCH, RFC 9725 §4.3.3).
+    RestartIce { peer: PeerId, remote: IceCredentials },
+    /// Sets the mute state of a track. Muted tracks forward nothing.
+    Mute { track: TrackId, muted: bool },
+    /// Ends a track; its m-line may publish again after the next offer.
+    Unpublish { track: TrackId },
+    /// Adds an interest of `peer` in `track`.
+    Subscribe { peer: PeerId, track: TrackId },
+    /// Ends an interest of `peer` in `track`.
+    Unsubscribe { peer: PeerId, track: TrackId },
+    /// A message of a participant (or, with no sender, of the server) that did not come by data
+    /// channel.
+    SendData { room: RoomId, message: DataMessage },
+    /// A snapshot of one peer: its transport, publications and subscriptions.
+    PeerStats { peer: PeerId },
+}
+
+/// Which tracks a peer subscribes to without asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscribePolicy {
+    /// Every track of the room but its own.
+    All,
+    /// Nothing; it names what it wants.
+    Manual,
+    /// Every track of one participant (a WHEP viewer of that participant).
+    Only(ParticipantId),
+    /// The first participant that publishes, and the next one once that has left
+    /// (a WHEP viewer of a room).
+    FirstPublisher,
+}
+
+/// What a client says of an m-line it is about to send on, before the offer that carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishRequest {
+    /// The m-line.
+    pub mid: crate::id::Mid,
+    /// Where the media comes from.
+    pub source: Source,
+    /// A label for people.
+    pub name: Arc<str>,
+    /// Whether the track starts muted.
+    pub muted: bool,
+}
+
+/// Where a track's media comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A camera.
+    Camera,
+    /// A microphone.
+    Microphone,
+    /// A shared screen, window or tab.
+    Screen,
+    /// The sound of what is shared.
+    ScreenAudio,
+    /// Anything else.
+    Other,
+}
+
+/// An application message between participants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataMessage {
+    /// The sender; `None` is the server.
+    pub from: Option<ParticipantId>,
+    /// The addressees; empty means everyone in the room but the sender.
+    pub to: Vec<ParticipantId>,
+    /// Whether it must arrive, in order, or may be lost or overtaken.
+    pub reliability: Reliability,
+    /// Whether the payload is UTF-8 text (else binary).
+    pub text: bool,
+    /// At most [`crate::limits::DATA_MESSAGE_BYTES_MAX`] bytes.
+    pub payload: bytes::Bytes,
+}
+
+/// The two delivery classes of data messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reliability {
+    /// Ordered and retransmitted.
+    Reliable,
+    /// Unordered, never retransmitted; dropped first when the receiver is slow.
+    Lossy,
+}
+
+/// What a command gives back when it was carried out.
+#[derive(Debug)]
+pub enum Reply {
+    /// Nothing to say.
+    Done,
+    /// [`Command::CreateRoom`].
+    Room(RoomId),
+    /// [`Command::AddPeer`].
+    Peer(PeerId),
+    /// [`Command::Offer`]: the answer, to be rendered with [`Answer::to_sdp`], and the tracks
+    /// that the client's m-lines now publish.
+    Answer { answer: Box<Answer>, published: Vec<(crate::id::Mid, TrackId)> },
+    /// [`Command::RestartIce`]: the server's new credentials.
+    Ice(IceCredentials),
+    /// [`Command::PeerStats`].
+    PeerStats(Box<crate::stats::PeerStats>),
+}
+
+/// Why a command was refused. Nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The room is gone.
+    #[error("no such room")]
+    NoSuchRoom,
+    /// The peer is gone.
+    #[error("no such peer")]
+    NoSuchPeer,
+    /// The track is gone, or belongs to another room.
+    #[error("no such track in this room")]
+    NoSuchTrack,
+    /// The peer has no transport yet.
+    #[error("no connection has been negotiated yet")]
+    NoTransport,
+    /// The offer does not fit what was agreed before.
+    #[error("offer refused: {0}")]
+    Negotiation(#[from] crate::negotiation::NegotiationError),
+    /// A bound of [`crate::limits`] was reached.
+    #[error("limit reached: {0}")]
+    Limit(&'static str),
+}

@@ -1,0 +1,11 @@
+//! The engine of the SFU. Sans-I/O: datagrams, commands and time go in; datagrams, events and a
+//! deadline come out. It reads no clock, opens no socket, spawns no thread and takes no lock.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
+
+pub mod command;
+pub mod drops;
+pub mod event;
+pub mod id;
+pub mod limits;

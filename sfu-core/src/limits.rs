@@ -1,0 +1,127 @@
+//! Every bound of the engine, each with its reason. Nothing keyed or sized by a wire value exists
+//! without one. Sources: RFCs as named; other SFUs' published defaults; our own measurements.
+
+use std::time::Duration;
+
+/// Longest datagram looked at: an Ethernet MTU. Larger ones were fragmented by IP and are no
+/// WebRTC traffic.
+pub const DATAGRAM_BYTES_MAX: usize = 1500;
+
+/// Longest mid or rid: RFC 8852 carries them in a one-byte header extension of 16 bytes at most.
+pub const TOKEN_BYTES_MAX: usize = 16;
+
+/// Peers of one engine: bounds memory at about 150 KiB a peer.
+pub const PEERS_MAX: usize = 10_000;
+/// Rooms of one engine.
+pub const ROOMS_MAX: usize = 10_000;
+/// Peers of one room.
+pub const PEERS_PER_ROOM_MAX: usize = 1_000;
+/// Tracks one peer may publish: cameras, screens and their sound, with room to spare.
+pub const TRACKS_PER_PEER_MAX: usize = 16;
+/// Subscriptions of one peer.
+pub const SUBSCRIPTIONS_PER_PEER_MAX: usize = 250;
+/// Simulcast encodings of one track (browsers send at most 3).
+pub const ENCODINGS_MAX: usize = 4;
+
+/// SSRCs a peer may bring to life, signalled or not: each costs a replay window.
+pub const SSRCS_PER_PEER_MAX: usize = 96;
+/// SRTP replay window in packets (RFC 3711 §3.3.2 asks for 64 at least). Larger than any
+/// reordering a pacer or RTX can produce.
+pub const REPLAY_WINDOW_PACKETS: usize = 1024;
+
+/// Longest SDP read: a browser's 128-m-line offer is under 64 KiB.
+pub const SDP_BYTES_MAX: usize = 64 * 1024;
+/// m-lines of one session.
+pub const SECTIONS_MAX: usize = 128;
+/// Payload types of one m-line (there are 128 in all; browsers list about 40).
+pub const PAYLOAD_TYPES_PER_SECTION_MAX: usize = 64;
+/// Header extensions of one m-line.
+pub const EXTENSIONS_PER_SECTION_MAX: usize = 64;
+/// Candidates read from one offer. An ICE-lite agent uses none of them.
+pub const CANDIDATES_MAX: usize = 64;
+
+/// From the offer to the first valid check.
+pub const ICE_DEADLINE: Duration = Duration::from_secs(30);
+/// From the first valid check to keys.
+pub const DTLS_DEADLINE: Duration = Duration::from_secs(10);
+/// Silence (no valid check, no authenticated media) after which a peer is shown as disconnected.
+/// Firefox was seen to check only every 4 s.
+pub const DISCONNECTED_AFTER: Duration = Duration::from_secs(8);
+/// Silence after which consent is gone and nothing is sent any more (RFC 7675 §5.1).
+pub const CONSENT_EXPIRY: Duration = Duration::from_secs(30);
+/// Addresses one peer may have validated at a time; the least recently used goes.
+pub const PATHS_PER_PEER_MAX: usize = 32;
+/// Nominations followed per second; a client that flaps stays where it is.
+pub const NOMINATIONS_PER_SECOND_MAX: u32 = 5;
+
+/// Plaintext handshake fragments accepted in one DTLS handshake.
+pub const DTLS_FRAGMENTS_MAX: u32 = 512;
+/// Longest DTLS handshake message.
+pub const DTLS_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// How far ahead of the next expected handshake message one is kept.
+pub const DTLS_MESSAGES_AHEAD_MAX: u16 = 8;
+/// Handshake records passed to a finished connection, for a peer that repeats its last flight.
+pub const DTLS_RECORDS_AFTER_DONE_MAX: u32 = 16;
+/// Retransmissions of a DTLS flight: 100 ms doubling, 7 times, ends within the deadline.
+pub const DTLS_RETRANSMITS_MAX: u32 = 7;
+/// First retransmission timeout of a DTLS flight.
+pub const DTLS_RETRANSMIT_INITIAL: Duration = Duration::from_millis(100);
+
+/// Data channels of one peer.
+pub const DATA_CHANNELS_MAX: usize = 64;
+/// Longest data message, also announced as `a=max-message-size` (RFC 8841).
+pub const DATA_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes queued for one data receiver; beyond it lossy messages are dropped.
+pub const DATA_BUFFERED_BYTES_MAX: usize = 1024 * 1024;
+/// Addressees of one data message.
+pub const DATA_ADDRESSEES_MAX: usize = 64;
+
+/// Packets kept per video layer for retransmission: 1 s at 8 Mbit/s.
+pub const HISTORY_VIDEO_PACKETS: usize = 1024;
+/// Bytes kept per video layer: more than a second at 5 Mbit/s.
+pub const HISTORY_VIDEO_BYTES: usize = 1024 * 1024;
+/// Packets kept per audio layer: 2.5 s at 20 ms.
+pub const HISTORY_AUDIO_PACKETS: usize = 128;
+/// Bytes kept per audio layer.
+pub const HISTORY_AUDIO_BYTES: usize = 64 * 1024;
+
+/// Missing packets of one SSRC asked for at a time; beyond it the stream is restarted by a PLI.
+pub const NACK_OUTSTANDING_MAX: usize = 250;
+/// Times one packet is asked for.
+pub const NACK_TRIES_MAX: u8 = 10;
+/// Age at which a missing packet is given up.
+pub const NACK_AGE_MAX: Duration = Duration::from_secs(3);
+/// A sequence jump larger than this restarts the receive state instead of filling the NACK list.
+pub const SEQUENCE_JUMP_MAX: u64 = 500;
+
+/// Share of a subscriber's media bytes that may be spent on retransmissions, in per cent.
+pub const RTX_BUDGET_PERCENT: u64 = 20;
+/// Retransmission bytes always allowed, so that a quiet stream can recover at all.
+pub const RTX_BUDGET_FLOOR_BYTES: u64 = 64 * 1024;
+/// Times one packet is retransmitted to one subscriber.
+pub const RTX_TRIES_MAX: u8 = 10;
+
+/// Shortest time between two keyframe requests to one source.
+pub const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);
+/// Keyframe requests one subscriber may cause in [`KEYFRAME_REQUEST_WINDOW`].
+pub const KEYFRAME_REQUESTS_PER_WINDOW: u32 = 10;
+/// See [`KEYFRAME_REQUESTS_PER_WINDOW`].
+pub const KEYFRAME_REQUEST_WINDOW: Duration = Duration::from_secs(10);
+
+/// Interval of TWCC feedback to a publisher that is sending.
+pub const TWCC_INTERVAL: Duration = Duration::from_millis(100);
+/// Packets one TWCC feedback message reports on at most.
+pub const TWCC_PACKETS_MAX: usize = 2048;
+/// Interval of sender and receiver reports (RFC 3550 §6.2 allows less; 1 s is what browsers do).
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Packets waiting for one subscriber between two drains.
+pub const EGRESS_PACKETS_MAX: usize = 1024;
+/// Events waiting to be polled; the shell polls after each batch, so this is never reached unless
+/// it stopped polling. Beyond it speaker updates are dropped first.
+pub const EVENTS_MAX: usize = 65_536;
+
+/// Interval at which active speakers are computed.
+pub const SPEAKERS_INTERVAL: Duration = Duration::from_millis(200);
+/// Speakers reported.
+pub const SPEAKERS_MAX: usize = 8;
