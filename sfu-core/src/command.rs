@@ -8,6 +8,7 @@ use crate::transport::IceCredentials;
 
 /// One request of the control plane.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "fields are named by what they hold")]
 pub enum Command {
     /// Opens an empty room.
     CreateRoom,
@@ -105,6 +106,7 @@ pub enum Reliability {
 
 /// What a command gives back when it was carried out.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "fields are named by what they hold")]
 pub enum Reply {
     /// Nothing to say.
     Done,

@@ -10,6 +10,7 @@ use crate::negotiation::MediaKind;
 
 /// Something the control plane must know.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "fields are named by what they hold")]
 pub enum Event {
     /// A peer's transport moved on.
     Transport { peer: PeerId, state: TransportState },

@@ -6,6 +6,13 @@
 
 pub mod command;
 pub mod drops;
+mod engine;
 pub mod event;
 pub mod id;
 pub mod limits;
+pub mod negotiation;
+pub mod rtp;
+pub mod stats;
+pub mod transport;
+
+pub use engine::{Egress, Engine, EngineConfig, Transmit};

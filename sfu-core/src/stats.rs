@@ -1,0 +1,59 @@
+//! Plain snapshots for metrics and people.
+
+use crate::drops::DropCounters;
+
+/// Counters of one engine since its start, and its present size.
+#[derive(Clone, Debug, Default)]
+pub struct EngineStats {
+    /// Rooms now.
+    pub rooms: u64,
+    /// Peers now.
+    pub peers: u64,
+    /// Peers whose transport is connected now.
+    pub peers_connected: u64,
+    /// Published tracks now.
+    pub tracks: u64,
+    /// Subscriptions now.
+    pub subscriptions: u64,
+    /// Datagrams received.
+    pub datagrams_in: u64,
+    /// Bytes of datagrams received.
+    pub bytes_in: u64,
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+    /// Bytes of datagrams sent.
+    pub bytes_out: u64,
+    /// RTP packets accepted from publishers (retransmissions not counted).
+    pub rtp_in: u64,
+    /// RTP packets forwarded to subscribers (retransmissions not counted).
+    pub rtp_out: u64,
+    /// Retransmissions sent to subscribers.
+    pub rtx_out: u64,
+    /// Packets asked for again from publishers.
+    pub nacks_out: u64,
+    /// Packets asked for again by subscribers.
+    pub nacks_in: u64,
+    /// Keyframe requests sent to publishers.
+    pub keyframe_requests_out: u64,
+    /// Keyframe requests received from subscribers.
+    pub keyframe_requests_in: u64,
+    /// Contained panics.
+    pub panics: u64,
+    /// Datagrams and packets dropped, by reason.
+    pub drops: DropCounters,
+}
+
+/// One peer's state.
+#[derive(Clone, Debug, Default)]
+pub struct PeerStats {
+    /// Round-trip time in milliseconds, from receiver reports, if known.
+    pub rtt_ms: Option<u32>,
+    /// RTP packets accepted from it.
+    pub rtp_in: u64,
+    /// RTP packets forwarded to it.
+    pub rtp_out: u64,
+    /// Retransmissions sent to it.
+    pub rtx_out: u64,
+    /// Packets it reported lost, in 1/256 of the last report interval (worst m-line).
+    pub fraction_lost: u8,
+}
