@@ -11,6 +11,7 @@ pub mod event;
 pub mod id;
 pub mod limits;
 pub mod negotiation;
+pub mod publish;
 pub mod rtp;
 pub mod stats;
 pub mod transport;

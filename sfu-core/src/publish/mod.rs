@@ -1,0 +1,7 @@
+//! A published track: what is received of it, asked for again, kept and reported.
+
+pub mod history;
+pub mod keyframe;
+pub mod nack;
+pub mod receive;
+pub mod twcc;
