@@ -3,13 +3,16 @@
 use std::time::Instant;
 
 use super::Engine;
-use super::peer::Peer;
+use super::peer::{Link, Peer};
 use crate::command::{Command, CommandError, Reply, SubscribePolicy};
 use crate::event::Event;
 use crate::id::{ParticipantId, PeerId, RoomId, Ssrc, TrackId};
 use crate::limits::{PEERS_MAX, PEERS_PER_ROOM_MAX, ROOMS_MAX};
 use crate::room::Room;
 use crate::transport::IceCredentials;
+
+/// Goodbyes kept until the next drain. They are a courtesy; beyond this they are not sent.
+const FAREWELLS_MAX: usize = 1024;
 
 impl Engine {
     pub(super) fn carry_out(
@@ -109,16 +112,38 @@ impl Engine {
             self.unsubscribe(now, subscription);
         }
         self.timers.set(super::Timer::Peer(id), None);
-        self.demux.forget_peer(id);
         let room = &mut self.rooms[peer.room];
         room.peers.retain(|&(_, other)| other != id);
         room.speakers.remove(peer.participant);
         if let Some(mut link) = peer.link.take() {
+            self.forget_link(id, &link);
             link.transport.close(now);
-            self.farewell(link.transport);
+            while let Some(farewell) = link.transport.poll_transmit() {
+                if self.farewells.len() < FAREWELLS_MAX {
+                    self.farewells.push_back(farewell);
+                }
+            }
         }
         self.resume_followers(now, peer.room);
         Ok(Reply::Done)
+    }
+
+    /// Ends a peer's transport without a word: its state can no longer be trusted.
+    pub(super) fn unlink(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.receive.queue.clear();
+        if let Some(link) = peer.link.take() {
+            self.forget_link(id, &link);
+        }
+    }
+
+    fn forget_link(&mut self, id: PeerId, link: &Link) {
+        for path in &link.paths {
+            self.demux.forget_path(path, id);
+        }
+        for ufrag in link.transport.local_ufrags() {
+            self.demux.forget_ufrag(ufrag);
+        }
     }
 
     /// Viewers that follow the first publisher look for the next one.
@@ -139,7 +164,7 @@ impl Engine {
         }
     }
 
-    fn restart_ice(
+    pub(super) fn restart_ice(
         &mut self,
         now: Instant,
         id: PeerId,

@@ -50,8 +50,7 @@ impl Engine {
             return self.count(DropReason::DataOversize);
         }
         let Some(room) = self.rooms.get(room) else { return };
-        let addressed =
-            |p: ParticipantId| message.to.is_empty() || message.to.contains(&p);
+        let addressed = |p: ParticipantId| message.to.is_empty() || message.to.contains(&p);
         let receivers: Vec<PeerId> = room
             .peers
             .iter()

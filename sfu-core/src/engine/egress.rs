@@ -32,7 +32,11 @@ const TRANSMITS: usize = 1024;
 
 impl Default for Egress {
     fn default() -> Self {
-        Self { arena: Vec::with_capacity(ARENA_BYTES), transmits: Vec::with_capacity(TRANSMITS), datagrams: 0 }
+        Self {
+            arena: Vec::with_capacity(ARENA_BYTES),
+            transmits: Vec::with_capacity(TRANSMITS),
+            datagrams: 0,
+        }
     }
 }
 

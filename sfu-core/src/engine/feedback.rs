@@ -75,8 +75,9 @@ impl Engine {
         let known = slot.last_report.is_some_and(|(sent, _)| sent == block.last_sender_report);
         let rtt = known.then(|| {
             let middle = (ntp >> 16) as u32;
-            let units =
-                middle.wrapping_sub(block.last_sender_report).wrapping_sub(block.delay_since_last);
+            let units = middle
+                .wrapping_sub(block.last_sender_report)
+                .wrapping_sub(block.delay_since_last_sender_report);
             ntp_to_duration(u64::from(units) << 16)
         });
         let rtt = rtt.filter(|&rtt| rtt < Duration::from_secs(10));
@@ -106,7 +107,8 @@ impl Engine {
         let packet = slot.sent.recall(now, sequence, receive.rtt)?;
         let track = tracks.get(packet.track).ok_or(DropReason::NackMiss)?;
         let layer = track.layers.get(usize::from(packet.layer));
-        let layer = layer.filter(|layer| layer.epoch == packet.epoch).ok_or(DropReason::NackMiss)?;
+        let layer =
+            layer.filter(|layer| layer.epoch == packet.epoch).ok_or(DropReason::NackMiss)?;
         let (stored, payload) =
             layer.history.get(packet.source_index).ok_or(DropReason::NackMiss)?;
         let codec = track.codec(stored.payload_type).ok_or(DropReason::NackMiss)?;

@@ -15,7 +15,7 @@ use crate::limits::{EGRESS_PACKETS_MAX, SPEAKERS_INTERVAL};
 use crate::negotiation::MediaKind;
 use crate::publish::history::{Stored, StoredExtensions};
 use crate::publish::nack::NackVerdict;
-use crate::rtp::audio_level;
+use crate::rtp::audio_level::AudioLevel;
 use crate::rtp::codec_view::inspect;
 use crate::rtp::extension::Extension;
 use crate::rtp::packet::RtpPacket;
@@ -40,10 +40,10 @@ impl Engine {
     ) -> Result<(), DropReason> {
         let kind = classify(data)?;
         let peer = match kind {
-            Kind::Stun => self.demux.peer_of_stun(data)?,
-            Kind::Dtls => self.demux.peer_of_path(&path).ok_or(DropReason::DtlsUnvalidated)?,
+            Kind::Stun => self.demux.peer_by_stun(data)?,
+            Kind::Dtls => self.demux.peer_by_path(&path).ok_or(DropReason::DtlsUnvalidated)?,
             Kind::Rtp | Kind::Rtcp => {
-                self.demux.peer_of_path(&path).ok_or(DropReason::RtpUnvalidated)?
+                self.demux.peer_by_path(&path).ok_or(DropReason::RtpUnvalidated)?
             }
         };
         self.guarded(peer, |engine| {
@@ -61,11 +61,7 @@ impl Engine {
     ) -> Result<(), DropReason> {
         catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
             self.stats.panics += 1;
-            if let Some(peer) = self.peers.get_mut(peer) {
-                peer.link = None;
-                peer.receive.queue.clear();
-            }
-            self.demux.forget_peer(peer);
+            self.unlink(peer);
             let state = TransportState::Failed(FailReason::Internal);
             self.tell(Event::Transport { peer, state });
             Ok(())
@@ -84,16 +80,24 @@ impl Engine {
             return Err(DropReason::StunUnknownUfrag);
         };
         if kind == Kind::Stun {
-            let outcome = link.transport.handle_stun(now, path, data);
-            self.mark_dirty(id);
-            self.touch(id);
-            let outcome = outcome?;
+            let outcome = match link.transport.handle_stun(now, path, data) {
+                Ok(outcome) => outcome,
+                Err(reason) => {
+                    // There may be an error answer to send.
+                    self.mark_dirty(id);
+                    return Err(reason);
+                }
+            };
             if outcome.validated {
-                self.demux.learn(path, id);
+                link.paths.push(path);
+                self.demux.learn_path(path, id);
             }
             if let Some(forgotten) = outcome.forgotten {
-                self.demux.forget(&forgotten);
+                link.paths.retain(|&known| known != forgotten);
+                self.demux.forget_path(&forgotten, id);
             }
+            self.mark_dirty(id);
+            self.touch(id);
             return Ok(());
         }
         let received = link.transport.handle_datagram(now, path, data);
@@ -127,7 +131,8 @@ impl Engine {
     /// §5.3), and remembers it.
     fn resolve(&mut self, id: PeerId, packet: &RtpPacket<'_>) -> Result<Route, DropReason> {
         let publish = &self.peers[id].publish;
-        let text = |which| extension(packet, publish, which).and_then(|b| std::str::from_utf8(b).ok());
+        let text =
+            |which| extension(packet, publish, which).and_then(|b| std::str::from_utf8(b).ok());
         let mid = text(Extension::Mid).map(Mid::from);
         let repaired = text(Extension::RepairedRid).map(Rid::from);
         let rid = text(Extension::Rid).map(Rid::from).or_else(|| repaired.clone());
@@ -138,7 +143,9 @@ impl Engine {
         };
         let mut candidates = publish.tracks().filter(|&track| match (&mid, &rid) {
             (Some(mid), _) => self.tracks[track].mid == *mid,
-            (None, Some(rid)) => self.tracks[track].layers.iter().any(|l| l.rid.as_ref() == Some(rid)),
+            (None, Some(rid)) => {
+                self.tracks[track].layers.iter().any(|l| l.rid.as_ref() == Some(rid))
+            }
             (None, None) => carries(&track),
         });
         let track_id = candidates.next().ok_or(DropReason::SsrcUnknown)?;
@@ -242,7 +249,7 @@ impl Engine {
                 index = layer.sequence.unwrap(arrived.sequence);
                 layer.nack.on_packet(now, index);
                 if kind == MediaKind::Video {
-                    layer.keyframes.request(now, id);
+                    layer.keyframes.request_for_engine(now);
                 }
             }
         }
@@ -260,9 +267,11 @@ impl Engine {
         let extensions = StoredExtensions::collect(|which| extension(packet, publish, which));
         if kind == MediaKind::Audio
             && !muted
-            && let Some(level) = extension(packet, publish, Extension::AudioLevel)
-                .and_then(audio_level::parse)
-            && self.rooms[self.tracks[route.track].room].speakers.note(participant, level.dbov)
+            && let Some(level) =
+                extension(packet, publish, Extension::AudioLevel).and_then(AudioLevel::parse)
+            && self.rooms[self.tracks[route.track].room]
+                .speakers
+                .note(participant, level.level_dbov)
         {
             let room = self.tracks[route.track].room;
             self.timers.set(Timer::Room(room), Some(now + SPEAKERS_INTERVAL));
@@ -270,10 +279,10 @@ impl Engine {
         if muted {
             return Err(DropReason::Muted);
         }
-        let info = inspect(codec, arrived.payload, extensions.dependency_descriptor());
+        let info = inspect(codec, arrived.payload, extensions.get(Extension::DependencyDescriptor));
         let layer = &mut self.tracks[route.track].layers[usize::from(route.layer)];
         if info.keyframe_start {
-            layer.keyframes.on_keyframe(now);
+            layer.keyframes.on_keyframe();
         }
         let stored = Stored {
             timestamp: arrived.timestamp,

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use rand_core::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 use slotmap::SlotMap;
@@ -77,6 +78,8 @@ pub struct Engine {
     /// Peers whose deadlines may have moved.
     touched: Vec<PeerId>,
     events: VecDeque<Event>,
+    /// Goodbyes of peers that are gone.
+    farewells: VecDeque<(Path, Bytes)>,
     stats: EngineStats,
 }
 
@@ -97,6 +100,7 @@ impl Engine {
             dirty: VecDeque::new(),
             touched: Vec::new(),
             events: VecDeque::new(),
+            farewells: VecDeque::new(),
             stats: EngineStats::default(),
         }
     }
@@ -157,7 +161,10 @@ impl Engine {
             tracks: self.tracks.len() as u64,
             subscriptions: self.subscriptions.len() as u64,
             timers: self.timers.len() as u64,
-            addresses: self.demux.len() as u64,
+            addresses: {
+                let (paths, ufrags) = self.demux.len();
+                (paths + ufrags) as u64
+            },
             ..self.stats.clone()
         }
     }

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use rand_core::Rng;
 
+use super::Engine;
 use super::commands::random_ssrc;
 use super::peer::{Link, Route};
-use super::Engine;
 use crate::command::{CommandError, PublishRequest, Reply, Source};
 use crate::deliver::slot::Slot;
 use crate::event::Event;
@@ -79,6 +79,7 @@ impl Engine {
             remote_ice: offer.ice.clone(),
             remote_fingerprints: offer.fingerprints.clone(),
             local_ice: local,
+            paths: Vec::new(),
             role: offer.role,
             sections: Vec::new(),
         });
@@ -185,7 +186,9 @@ impl Engine {
             let slots = &mut self.peers[id].receive.slots;
             let slot = slots.iter_mut().find(|slot| slot.section == at);
             match (slot, receives) {
-                (Some(slot), Some((media, send))) if slot.send == *send && slot.mid == section.mid => {
+                (Some(slot), Some((media, send)))
+                    if slot.send == *send && slot.mid == section.mid =>
+                {
                     slot.renegotiate(media.clone());
                 }
                 (Some(slot), Some((media, send))) => {

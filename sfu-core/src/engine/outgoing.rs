@@ -23,8 +23,23 @@ const RTCP_DATAGRAMS: usize = 20;
 impl Engine {
     /// Fills `egress` from the peers that owe. False: it was full before all was written.
     pub(super) fn deliver(&mut self, now: Instant, egress: &mut Egress) -> bool {
+        let before = (egress.arena.len(), egress.datagrams);
+        let done = self.deliver_farewells(egress) && self.deliver_dirty(now, egress);
+        self.stats.bytes_out += (egress.arena.len() - before.0) as u64;
+        self.stats.datagrams_out += egress.datagrams - before.1;
+        done
+    }
+
+    fn deliver_farewells(&mut self, egress: &mut Egress) -> bool {
+        while egress.has_room(DATAGRAM_BYTES_MAX, 1) {
+            let Some((path, datagram)) = self.farewells.pop_front() else { return true };
+            egress.push(path, &datagram);
+        }
+        false
+    }
+
+    fn deliver_dirty(&mut self, now: Instant, egress: &mut Egress) -> bool {
         while let Some(&id) = self.dirty.front() {
-            let before = (egress.arena.len(), egress.datagrams);
             let mut done = true;
             if self.peers.contains_key(id) {
                 let _ = self.guarded(id, |engine| {
@@ -32,8 +47,6 @@ impl Engine {
                     Ok(())
                 });
             }
-            self.stats.bytes_out += (egress.arena.len() - before.0) as u64;
-            self.stats.datagrams_out += egress.datagrams - before.1;
             if !done {
                 return false;
             }

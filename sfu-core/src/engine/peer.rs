@@ -11,7 +11,7 @@ use crate::negotiation::{MediaKind, Section};
 use crate::publish::twcc::TwccRecorder;
 use crate::rtp::extension::ExtensionMap;
 use crate::stats::PeerStats;
-use crate::transport::{DtlsRole, Fingerprint, IceCredentials, Transport};
+use crate::transport::{DtlsRole, Fingerprint, IceCredentials, Path, Transport};
 
 /// One peer.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(crate) struct Link {
     pub(crate) remote_ice: IceCredentials,
     pub(crate) remote_fingerprints: Vec<Fingerprint>,
     pub(crate) local_ice: IceCredentials,
+    /// Its validated paths, as the demultiplexer knows them.
+    pub(crate) paths: Vec<Path>,
     pub(crate) role: DtlsRole,
     pub(crate) sections: Vec<Section>,
 }

@@ -79,7 +79,8 @@ impl Engine {
             SubscribePolicy::Only(participant) => Some(participant),
             SubscribePolicy::FirstPublisher => {
                 let followed = this.receive.subscriptions.first();
-                let followed = followed.map(|&s| self.tracks[self.subscriptions[s].track].participant);
+                let followed =
+                    followed.map(|&s| self.tracks[self.subscriptions[s].track].participant);
                 let first = room.tracks.first().map(|&track| self.tracks[track].participant);
                 match followed.or(first) {
                     Some(participant) => Some(participant),

@@ -72,7 +72,7 @@ impl Engine {
                 missing.clear();
                 let overflow = layer.nack.poll(now, PUBLISHER_RTT, &mut missing);
                 if overflow {
-                    layer.keyframes.request(now, id);
+                    layer.keyframes.request_for_engine(now);
                 }
                 if !missing.is_empty() {
                     stats.nacks_out += missing.len() as u64;
@@ -95,9 +95,10 @@ impl Engine {
         // The media SSRC of transport-wide feedback is any of the sender's.
         let media = peer.publish.routes.first().map_or(peer.feedback_ssrc, |&(ssrc, _)| ssrc);
         let (twcc, ssrc) = (&mut peer.publish.twcc, peer.feedback_ssrc);
-        peer.rtcp.push(|out| {
-            twcc.build(now, ssrc, media, out);
-        });
+        let mut more = true;
+        while more {
+            peer.rtcp.push(|out| more = twcc.build(now, ssrc, media, out));
+        }
     }
 
     /// Sender reports for what the peer receives, receiver reports for what it publishes.
@@ -175,10 +176,14 @@ impl Engine {
     pub(super) fn pump_transport(&mut self, now: Instant, id: PeerId) {
         loop {
             let link = self.peers.get_mut(id).and_then(|peer| peer.link.as_mut());
-            let Some(event) = link.and_then(|link| link.transport.poll_event()) else { return };
+            let Some(link) = link else { return };
+            let Some(event) = link.transport.poll_event() else { return };
             match event {
                 TransportEvent::State(state) => self.transport_moved(now, id, state),
-                TransportEvent::PathForgotten(path) => self.demux.forget(&path),
+                TransportEvent::PathForgotten(path) => {
+                    link.paths.retain(|&known| known != path);
+                    self.demux.forget_path(&path, id);
+                }
                 TransportEvent::UfragForgotten(ufrag) => self.demux.forget_ufrag(&ufrag),
                 TransportEvent::DataOpen(_) => {}
                 TransportEvent::DataMessage { reliability, text, payload } => {

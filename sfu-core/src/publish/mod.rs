@@ -1,7 +1,9 @@
 //! A published track: what is received of it, asked for again, kept and reported.
 
+mod carried;
 pub mod history;
 pub mod keyframe;
 pub mod nack;
 pub mod receive;
+pub mod track;
 pub mod twcc;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::command::Source;
 use crate::event::TrackInfo;
-use crate::id::{Mid, ParticipantId, PayloadType, PeerId, Rid, RoomId, Ssrc, SubscriptionId, TrackId};
+use crate::id::{
+    Mid, ParticipantId, PayloadType, PeerId, Rid, RoomId, Ssrc, SubscriptionId, TrackId,
+};
 use crate::negotiation::{CodecParameters, MediaKind};
 use crate::publish::history::History;
 use crate::publish::keyframe::KeyframeRequests;
@@ -102,7 +104,12 @@ pub struct Layer {
 impl Layer {
     /// A layer of which nothing has arrived.
     #[must_use]
-    pub fn new(kind: MediaKind, rid: Option<Rid>, ssrc: Option<Ssrc>, rtx_ssrc: Option<Ssrc>) -> Self {
+    pub fn new(
+        kind: MediaKind,
+        rid: Option<Rid>,
+        ssrc: Option<Ssrc>,
+        rtx_ssrc: Option<Ssrc>,
+    ) -> Self {
         Self {
             rid,
             ssrc,
