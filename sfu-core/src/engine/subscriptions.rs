@@ -104,8 +104,9 @@ impl Engine {
     }
 
     /// Gives waiting subscriptions a place on idle m-lines, and says how many more are needed.
+    /// Before the first offer there is nothing to count: the client will bring some.
     pub(super) fn assign(&mut self, now: Instant, id: PeerId) {
-        let Some(peer) = self.peers.get(id) else { return };
+        let Some(peer) = self.peers.get(id).filter(|peer| peer.link.is_some()) else { return };
         let mut missing = (0u16, 0u16);
         for subscription in peer.receive.subscriptions.clone() {
             let this = &self.subscriptions[subscription];
