@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 pub mod command;
+pub mod demux;
 pub mod drops;
 mod engine;
 pub mod event;
