@@ -5,3 +5,6 @@ pub mod keyframe;
 pub mod nack;
 pub mod receive;
 pub mod twcc;
+
+#[cfg(test)]
+mod test_clock;
