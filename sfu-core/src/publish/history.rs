@@ -171,3 +171,6 @@ impl History {
         self.bytes.len() as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,3 +114,172 @@ impl KeyframeRequests {
         self.spent_until_by_requester.len() < limits::PEERS_PER_ROOM_MAX
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use slotmap::SlotMap;
+
+    use super::*;
+    use crate::publish::test_clock::{ms, origin};
+
+    #[test]
+    fn the_first_request_goes_out_at_once_and_the_next_after_the_interval() {
+        let start = origin();
+        let peers = peers(2);
+        let mut requests = KeyframeRequests::default();
+        assert!(!requests.poll(start));
+        assert!(requests.request(start, peers[0]) && requests.request(start, peers[1]));
+        assert_eq!(requests.next_timeout(), Some(start));
+        assert!(requests.poll(start) && !requests.poll(start));
+        requests.on_keyframe();
+        assert_eq!(requests.next_timeout(), None);
+
+        assert!(requests.request(start + ms(100), peers[0]));
+        assert!(!requests.poll(start + ms(499)));
+        assert_eq!(requests.next_timeout(), Some(start + limits::KEYFRAME_INTERVAL_MIN));
+        assert!(requests.poll(start + ms(500)));
+    }
+
+    #[test]
+    fn an_unanswered_request_is_repeated_and_given_up() {
+        let start = origin();
+        let peer = peers(1)[0];
+        let mut requests = KeyframeRequests::default();
+        requests.request(start, peer);
+        let sent = drain(&mut requests);
+        let milliseconds: Vec<_> = sent.iter().map(|at| (*at - start).as_millis()).collect();
+        assert_eq!(milliseconds[..6], [0, 500, 1_500, 3_500, 5_500, 7_500]);
+        assert_eq!(sent.len(), TRIES_MAX as usize);
+        assert!(requests.request(start + ms(60_000), peer), "the next one starts over");
+        assert!(requests.poll(start + ms(60_000)));
+    }
+
+    #[test]
+    fn a_requester_has_a_burst_and_then_one_a_second() {
+        let start = origin();
+        let peers = peers(2);
+        let mut requests = KeyframeRequests::default();
+        let mut caused = |now, peer| {
+            let taken = requests.request(now, peer);
+            requests.on_keyframe();
+            taken
+        };
+        for _ in 0..limits::KEYFRAME_REQUESTS_PER_WINDOW {
+            assert!(caused(start, peers[0]));
+        }
+        assert!(!caused(start, peers[0]));
+        assert!(caused(start, peers[1]), "the other has a budget of its own");
+        assert!(!caused(start + ms(999), peers[0]));
+        assert!(caused(start + ms(1_000), peers[0]));
+        assert!(!caused(start + ms(1_001), peers[0]));
+        let later = start + ms(1_000) + limits::KEYFRAME_REQUEST_WINDOW;
+        for _ in 0..limits::KEYFRAME_REQUESTS_PER_WINDOW {
+            assert!(caused(later, peers[0]));
+        }
+        assert!(!caused(later, peers[0]));
+    }
+
+    #[test]
+    fn the_engine_asks_on_nobodys_budget() {
+        let start = origin();
+        let mut requests = KeyframeRequests::default();
+        for step in 0..100u64 {
+            requests.request_for_engine(start + ms(step * 500));
+            assert!(requests.poll(start + ms(step * 500)), "{step}");
+            requests.on_keyframe();
+        }
+        requests.request_for_engine(start + ms(99 * 500 + 1));
+        assert!(!requests.poll(start + ms(99 * 500 + 1)), "but no faster than others");
+    }
+
+    /// R7: 200 subscribers with 50 requests a second each, half of them with a spent budget.
+    #[test]
+    fn a_flood_costs_the_publisher_two_a_second_and_starves_nobody() {
+        let start = origin();
+        let peers = peers(200);
+        let mut requests = KeyframeRequests::default();
+        let mut sent = vec![];
+        // Waiting since, by peer; a keyframe comes 80 ms after it was asked for.
+        let mut keyframe_at = None;
+        let mut starved = Duration::ZERO;
+        let mut waiting = vec![Some(start); peers.len()];
+        for millisecond in 0..30_000u64 {
+            let now = start + ms(millisecond);
+            for (at, &peer) in peers.iter().enumerate() {
+                if millisecond % 20 == at as u64 % 20 {
+                    waiting[at].get_or_insert(now);
+                    requests.request(now, peer);
+                }
+            }
+            if requests.poll(now) {
+                sent.push(now);
+                keyframe_at = Some(now + ms(80));
+            }
+            if keyframe_at.is_some_and(|at| at <= now) {
+                keyframe_at = None;
+                requests.on_keyframe();
+                for since in waiting.iter_mut().filter_map(Option::take) {
+                    starved = starved.max(now - since);
+                }
+            }
+        }
+        assert!(sent.windows(2).all(|pair| pair[1] - pair[0] >= limits::KEYFRAME_INTERVAL_MIN));
+        assert!(sent.len() <= 60, "{}", sent.len());
+        assert!(starved <= ms(2_000), "{starved:?}");
+        assert!(waiting.iter().flatten().all(|&since| since + ms(2_000) > start + ms(30_000)));
+    }
+
+    #[test]
+    fn a_lone_flooder_is_served_once_a_second() {
+        let start = origin();
+        let peer = peers(1)[0];
+        let mut requests = KeyframeRequests::default();
+        let mut sent = 0;
+        let mut longest = Duration::ZERO;
+        let mut last = start;
+        for millisecond in 0..60_000u64 {
+            let now = start + ms(millisecond);
+            requests.request(now, peer);
+            if requests.poll(now) {
+                sent += 1;
+                longest = longest.max(now - last);
+                last = now;
+                requests.on_keyframe();
+            }
+        }
+        // One a second, and a burst of ten at the start.
+        assert!((60..=70).contains(&sent), "{sent}");
+        assert!(longest <= ms(1_000), "{longest:?}");
+    }
+
+    #[test]
+    fn requesters_are_remembered_within_bounds() {
+        let start = origin();
+        let most = limits::PEERS_PER_ROOM_MAX;
+        let peers = peers(most + 2);
+        let mut requests = KeyframeRequests::default();
+        for (at, &peer) in peers.iter().enumerate() {
+            assert_eq!(requests.request(start, peer), at < most, "{at}");
+            requests.on_keyframe();
+        }
+        assert_eq!(requests.spent_until_by_requester.len(), most);
+        assert!(requests.request(start + COST, peers[most]), "by then the others are forgotten");
+        assert_eq!(requests.spent_until_by_requester.len(), 1);
+    }
+
+    fn peers(count: usize) -> Vec<PeerId> {
+        let mut map = SlotMap::<PeerId, ()>::with_key();
+        (0..count).map(|_| map.insert(())).collect()
+    }
+
+    /// Every moment at which a request goes out, if nobody answers.
+    fn drain(requests: &mut KeyframeRequests) -> Vec<Instant> {
+        let mut sent = vec![];
+        while let Some(at) = requests.next_timeout() {
+            if requests.poll(at) {
+                sent.push(at);
+            }
+        }
+        sent
+    }
+}

@@ -7,3 +7,6 @@ pub mod nack;
 pub mod receive;
 pub mod track;
 pub mod twcc;
+
+#[cfg(test)]
+mod test_clock;

@@ -220,3 +220,6 @@ impl ReceivedWindow {
 }
 
 const _: () = assert!(ReceivedWindow::PACKETS > limits::SEQUENCE_JUMP_MAX);
+
+#[cfg(test)]
+mod tests;

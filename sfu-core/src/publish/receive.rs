@@ -159,3 +159,121 @@ fn difference(last: Transit, now: Transit) -> i32 {
     let sent = now.rtp_time.wrapping_sub(last.rtp_time);
     (ticks as u32).wrapping_sub(sent).cast_signed()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::test_clock::{ms, origin};
+
+    const SSRC: Ssrc = Ssrc(9);
+
+    #[test]
+    fn losses_are_counted_in_all_and_since_the_last_report() {
+        let now = origin();
+        let mut statistics = ReceiveStatistics::default();
+        let receive = |statistics: &mut ReceiveStatistics, sequences: &[u64]| {
+            for sequence in sequences {
+                statistics.on_packet(now, SEQUENCE_BASE + sequence, 0, 90_000);
+            }
+            let block = statistics.report_block(now, SSRC);
+            (block.fraction_lost, block.cumulative_lost, block.highest_sequence)
+        };
+        assert_eq!(receive(&mut statistics, &[]), (0, 0, 0));
+        assert_eq!(receive(&mut statistics, &[65_533, 65_534]), (0, 0, 65_534));
+        assert_eq!(receive(&mut statistics, &[65_535, 65_538]), (128, 2, 0x1_0002));
+        assert_eq!(receive(&mut statistics, &[65_537]), (0, 1, 0x1_0002), "a late one");
+        assert_eq!(receive(&mut statistics, &[65_538, 65_538]), (0, -1, 0x1_0002), "duplicates");
+        assert_eq!(receive(&mut statistics, &[65_539, 66_539]), (255, 998, 0x1_03eb));
+        assert_eq!(receive(&mut statistics, &[]), (0, 998, 0x1_03eb), "nothing new");
+        assert_eq!(statistics.lost(), 998);
+        assert_eq!(statistics.received(), 9);
+    }
+
+    #[test]
+    fn the_sum_of_losses_stays_within_its_24_bits() {
+        let now = origin();
+        let mut statistics = ReceiveStatistics::default();
+        statistics.on_packet(now, SEQUENCE_BASE, 0, 90_000);
+        statistics.on_packet(now, SEQUENCE_BASE + (1 << 40), 0, 90_000);
+        assert_eq!(statistics.report_block(now, SSRC).cumulative_lost, 0x7f_ffff);
+        statistics.restart();
+        assert_eq!((statistics.lost(), statistics.received()), (0, 0));
+        for _ in 0..10 {
+            statistics.on_packet(now, SEQUENCE_BASE + 7, 0, 90_000);
+        }
+        let block = statistics.report_block(now, SSRC);
+        assert_eq!((block.fraction_lost, block.cumulative_lost), (0, -9));
+        assert_eq!(block.highest_sequence, 7);
+    }
+
+    #[test]
+    fn the_last_sender_report_is_named_with_its_age() {
+        let now = origin();
+        let mut statistics = ReceiveStatistics::default();
+        let block = statistics.report_block(now, SSRC);
+        assert_eq!((block.last_sender_report, block.delay_since_last_sender_report), (0, 0));
+        statistics.on_sender_report(now, 0x1111_2222_3333_4444);
+        statistics.restart();
+        // Time going back, then the RFC's own example (§6.4.1): 5.25 s are 0x0005:4000.
+        let table = [(0, 0), (5_250, 0x0005_4000), (100_000_000, u32::MAX)];
+        for (milliseconds, delay) in table {
+            let block = statistics.report_block(now + ms(milliseconds), SSRC);
+            assert_eq!(block.last_sender_report, 0x2222_3333);
+            assert_eq!(block.delay_since_last_sender_report, delay, "{milliseconds} ms");
+        }
+        for ntp in [0, u64::MAX] {
+            statistics.on_sender_report(now + ms(9), ntp);
+            let block = statistics.report_block(now, SSRC);
+            assert_eq!(block.last_sender_report, ntp as u32);
+            assert_eq!(block.delay_since_last_sender_report, 0);
+        }
+    }
+
+    #[test]
+    fn jitter_converges_on_the_mean_deviation() {
+        let start = origin();
+        let mut statistics = ReceiveStatistics::default();
+        // 20 ms of Opus each, arriving alternately on time and 10 ms late: |D| is 480 each time.
+        for packet in 0..400u64 {
+            let arrival = start + ms(20 * packet + 10 * (packet % 2));
+            let rtp_time = (u32::MAX - 9_600).wrapping_add(960 * packet as u32);
+            statistics.on_packet(arrival, SEQUENCE_BASE + packet, rtp_time, 48_000);
+        }
+        assert!((470..=480).contains(&statistics.jitter()), "{}", statistics.jitter());
+        assert_eq!(statistics.report_block(start, SSRC).jitter, statistics.jitter());
+
+        let settled = statistics.jitter();
+        statistics.on_packet(start + ms(60_000), SEQUENCE_BASE + 3, 0, 48_000);
+        assert_eq!(statistics.jitter(), settled, "a late packet does not count");
+        statistics.on_packet(start, SEQUENCE_BASE + 400, 123, 90_000);
+        assert_eq!(statistics.jitter(), settled, "nor does a change of clock");
+    }
+
+    #[test]
+    fn the_first_steps_of_jitter_are_those_of_the_rfc() {
+        let start = origin();
+        let mut statistics = ReceiveStatistics::default();
+        // J += (|D| - J) / 16, with |D| = 160, 0, 320 units at 8 kHz.
+        for (packet, (milliseconds, jitter)) in
+            [(0, 0), (40, 10), (60, 9), (120, 28)].into_iter().enumerate()
+        {
+            let index = SEQUENCE_BASE + packet as u64;
+            statistics.on_packet(start + ms(milliseconds), index, 160 * packet as u32, 8_000);
+            assert_eq!(statistics.jitter(), jitter, "packet {packet}");
+        }
+    }
+
+    #[test]
+    fn no_timestamp_or_arrival_is_too_wild() {
+        let start = origin();
+        let mut statistics = ReceiveStatistics::default();
+        let moments = [0, 10_000, 0, 5, 1 << 40, 3];
+        for (packet, milliseconds) in moments.into_iter().cycle().take(600).enumerate() {
+            let rtp_time = (packet as u32).wrapping_mul(0x9e37_79b9);
+            let index = SEQUENCE_BASE + packet as u64;
+            statistics.on_packet(start + ms(milliseconds), index, rtp_time, u32::MAX);
+            statistics.report_block(start, SSRC);
+        }
+        assert!(statistics.jitter() <= 1 << 31);
+    }
+}

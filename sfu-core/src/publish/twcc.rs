@@ -210,3 +210,6 @@ fn finish(out: &mut Vec<u8>, start: usize) {
     let words = (out.len() - start) / 4 - 1;
     out[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests;

@@ -217,3 +217,6 @@ impl<'a> Elements<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,3 +53,80 @@ impl TimestampUnwrapper {
         highest.saturating_add_signed(i64::from(distance))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn half_a_turn_back_is_old_and_less_is_new() {
+        let table = [
+            (0u16, 0x7fffu16, 0x7fff_i64),
+            (0, 0x8000, -0x8000),
+            (0, 0xffff, -1),
+            (0xffff, 0, 1),
+            (0xffff, 0x7ffe, 0x7fff),
+            (0x8000, 0, -0x8000),
+        ];
+        for (first, then, distance) in table {
+            let mut unwrapper = Unwrapper::default();
+            let start = unwrapper.unwrap(first);
+            assert_eq!(start, SEQUENCE_BASE + u64::from(first));
+            assert_eq!(unwrapper.peek(then), start.wrapping_add_signed(distance), "{first} {then}");
+        }
+    }
+
+    #[test]
+    fn peeking_and_old_values_move_nothing() {
+        let mut unwrapper = Unwrapper::default();
+        assert_eq!(unwrapper.peek(9), SEQUENCE_BASE + 9);
+        unwrapper.unwrap(100);
+        let _ = unwrapper.peek(30_000);
+        unwrapper.unwrap(65_000);
+        assert_eq!(unwrapper.unwrap(32_867), SEQUENCE_BASE + 32_867, "still relative to 100");
+    }
+
+    proptest! {
+        #[test]
+        fn sequence_numbers_follow_the_oracle_over_three_turns(
+            start: u16,
+            steps in proptest::collection::vec((0..900u64, 0..32_767u64, any::<bool>()), 500),
+        ) {
+            let mut unwrapper = Unwrapper::default();
+            let origin = SEQUENCE_BASE + u64::from(start);
+            let mut highest = origin;
+            prop_assert_eq!(unwrapper.unwrap(start), origin);
+            for (ahead, back, late) in steps {
+                highest += ahead;
+                prop_assert_eq!(unwrapper.peek(highest as u16), highest);
+                prop_assert_eq!(unwrapper.unwrap(highest as u16), highest);
+                if late {
+                    let old = highest - back;
+                    prop_assert_eq!(unwrapper.unwrap(old as u16), old);
+                }
+            }
+            // Enough on average for three turns.
+            prop_assert!(highest > origin + 2 * 65_536);
+        }
+
+        #[test]
+        fn timestamps_follow_the_oracle_over_three_turns(
+            start: u32,
+            steps in proptest::collection::vec((0..0x7fff_ffffu64, 0..0x7fff_ffffu64), 40),
+        ) {
+            let mut unwrapper = TimestampUnwrapper::default();
+            let mut highest = TIMESTAMP_BASE + u64::from(start);
+            prop_assert_eq!(unwrapper.unwrap(start), highest);
+            for (ahead, back) in steps {
+                highest += ahead;
+                prop_assert_eq!(unwrapper.unwrap(highest as u32), highest);
+                let old = highest - back;
+                prop_assert_eq!(unwrapper.peek(old as u32), old);
+                prop_assert_eq!(unwrapper.unwrap(old as u32), old);
+            }
+            prop_assert!(highest > 3 * TIMESTAMP_BASE);
+        }
+    }
+}

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn keyframes_start_at_the_lowest_spatial_layer() {
-        let table: [(&[u8], bool, bool, Option<u8>, Option<u8>); 8] = [
+        type Case = (&'static [u8], bool, bool, Option<u8>, Option<u8>);
+        let table: [Case; 8] = [
             (&[0x08, 0xff], true, true, None, None),
             (&[0x48, 0xff], false, true, None, None),
             (&[0x00, 0xff], false, false, None, None),

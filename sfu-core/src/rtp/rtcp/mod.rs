@@ -267,3 +267,6 @@ fn remb_bitrate(fields: &[u8]) -> Option<u64> {
 fn be32(data: &[u8], at: usize) -> Option<u32> {
     data.get(at..)?.first_chunk().copied().map(u32::from_be_bytes)
 }
+
+#[cfg(test)]
+mod tests;

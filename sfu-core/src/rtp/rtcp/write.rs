@@ -1,15 +1,11 @@
 //! Builders: each appends whole RTCP packets to a buffer, so that a compound is a row of calls.
 
-use bytes::Bytes;
 use rtcp::header::COUNT_MAX;
 use rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtcp::receiver_report::ReceiverReport;
 use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
-use rtcp::source_description::{
-    SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
-};
 use rtcp::transport_feedbacks::transport_layer_nack::{
     TransportLayerNack, nack_pairs_from_sequence_numbers,
 };
@@ -43,13 +39,21 @@ pub fn write_sender_report(
 /// bytes the name is cut.
 pub fn write_sdes_cname(out: &mut Vec<u8>, ssrc: Ssrc, cname: &str) {
     let name = &cname.as_bytes()[..cname.len().min(usize::from(u8::MAX))];
-    let item = SourceDescriptionItem {
-        sdes_type: SdesType::SdesCname,
-        text: Bytes::copy_from_slice(name),
-    };
-    let chunk = SourceDescriptionChunk { source: ssrc.0, items: vec![item] };
-    append(out, &SourceDescription { chunks: vec![chunk] });
+    let start = out.len();
+    out.extend_from_slice(&[0x81, 202, 0, 0]);
+    out.extend_from_slice(&ssrc.0.to_be_bytes());
+    out.extend_from_slice(&[SDES_CNAME, name.len() as u8]);
+    out.extend_from_slice(name);
+    // The list of items ends with a null octet and is filled up with more of them; the `rtcp` crate
+    // would fill up with a padding count.
+    let bytes = (out.len() - start + 1).next_multiple_of(4);
+    out.resize(start + bytes, 0);
+    let words = (bytes / 4 - 1) as u16;
+    out[start + 2..start + 4].copy_from_slice(&words.to_be_bytes());
 }
+
+/// Item type of a canonical name (RFC 3550 §6.5.1).
+const SDES_CNAME: u8 = 1;
 
 /// Appends receiver reports (RFC 3550 §6.4.2): one for each 31 blocks, and an empty one for none.
 pub fn write_receiver_report(out: &mut Vec<u8>, sender_ssrc: Ssrc, blocks: &[ReportBlock]) {
@@ -103,7 +107,7 @@ pub fn write_fir(out: &mut Vec<u8>, sender_ssrc: Ssrc, media_ssrc: Ssrc, sequenc
 }
 
 impl ReportBlock {
-    fn into_wire(self) -> ReceptionReport {
+    pub(super) fn into_wire(self) -> ReceptionReport {
         ReceptionReport {
             ssrc: self.ssrc.0,
             fraction_lost: self.fraction_lost,
