@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::deliver::sent::Sent;
 use crate::forward::rewrite::{Line, ticks};
-use crate::id::{Mid, PayloadType, Ssrc, SubscriptionId, TrackId};
+use crate::id::{Mid, PayloadType, SubscriptionId, TrackId};
 use crate::negotiation::{Codec, CodecParameters, MediaKind, MediaSection, SendParameters};
 use crate::rtp::extension::ExtensionMap;
 

@@ -13,8 +13,7 @@ use crate::event::Event;
 use crate::id::{Mid, PeerId, TrackId};
 use crate::limits::TRACKS_PER_PEER_MAX;
 use crate::negotiation::{
-    Answer, MediaKind, MediaSection, Msid, NegotiationError, Offer, Section, SectionContent,
-    negotiate,
+    Answer, MediaKind, MediaSection, Msid, Offer, Section, SectionContent, negotiate,
 };
 use crate::publish::track::{Layer, Track};
 use crate::transport::{IceCredentials, Remote, Transport, TransportConfig};
@@ -40,6 +39,7 @@ impl Engine {
         peer.publish.announced = publish;
         let link = peer.link.as_mut().expect("connected above");
         link.sections.clone_from(&sections);
+        link.answers += 1;
         self.apply_publishing(now, id, &sections);
         self.apply_slots(now, id, &sections);
         self.touch(id);
@@ -58,7 +58,7 @@ impl Engine {
         let known = self.peers[id].link.as_ref();
         if let Some(link) = known {
             if link.remote_fingerprints != offer.fingerprints {
-                return Err(NegotiationError::FingerprintChanged.into());
+                return Err(CommandError::FingerprintChanged);
             }
             if link.remote_ice != offer.ice {
                 self.restart_ice(now, id, offer.ice.clone())?;
@@ -82,6 +82,7 @@ impl Engine {
             paths: Vec::new(),
             role: offer.role,
             sections: Vec::new(),
+            answers: 0,
         });
         Ok(())
     }
@@ -247,6 +248,7 @@ impl Engine {
             ice: link.local_ice.clone(),
             fingerprint: self.config.certificate.fingerprint(),
             role: link.role,
+            version: link.answers.saturating_sub(1),
             candidates: self.config.candidates.clone(),
             cname: peer.participant.to_string().into(),
             sections: sections.into_iter().enumerate().map(|(at, s)| (s, msid(at))).collect(),

@@ -45,6 +45,8 @@ pub(crate) struct Link {
     pub(crate) paths: Vec<Path>,
     pub(crate) role: DtlsRole,
     pub(crate) sections: Vec<Section>,
+    /// Answers given so far.
+    pub(crate) answers: u64,
 }
 
 /// The publishing side of a peer.
