@@ -106,7 +106,7 @@ export class RemoteTrack {
   #show(element) {
     if (!this.mediaStreamTrack) return;
     element.srcObject = new MediaStream([this.mediaStreamTrack]);
-    // Not awaited: `attach` must not fail where sound needs a click first; see Room.playBlocked.
+    // Not awaited: `attach` must not fail where sound needs a click first. The page asks for one.
     element.play?.()?.catch?.(() => {});
   }
 }
