@@ -73,6 +73,7 @@ export class Call {
     this.#addTile(OWN, room.local.name, { own: true, label: strings.youLabel(room.local.name) });
     for (const participant of room.participants.values()) this.#joined(participant, false);
     this.#drawOwn();
+    this.#drawSpeakers(room.speakers);
     this.#drawState(room.state, {});
   }
 

@@ -102,7 +102,7 @@ export function lobby(params, media, join) {
 
   return {
     element,
-    focus: () => (name.value ? button : name).focus(),
+    focus: () => name.value || name.focus(),
     close: () => {
       stopMeter();
       off();

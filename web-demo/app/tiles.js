@@ -8,6 +8,7 @@ const RATIO_MAX = 16 / 9;
 /** On a tall window tiles may be nearly square, or upright when there are few. */
 const RATIO_MIN = 0.8;
 const RATIO_MIN_FEW = 0.62;
+const FEW = 6;
 /** Narrower tiles than this show nobody: the grid scrolls instead. */
 const WIDTH_MIN = 100;
 
@@ -128,9 +129,11 @@ export class Grid {
 
   #size() {
     const { clientWidth: width, clientHeight: height } = this.element;
-    this.element.classList.toggle('wide', width > height * 1.1 && width > 640);
-    if (this.#pinned !== null) return;
-    const { w, h: tall, scroll } = bestFit(this.#rest.children.length, width, height);
+    const wide = width > height * 1.1 && width > 640;
+    this.element.classList.toggle('wide', wide);
+    if (this.#pinned !== null && wide) return;
+    const taken = this.#pinned === null ? 0 : this.#stage.offsetHeight + GAP;
+    const { w, h: tall, scroll } = bestFit(this.#rest.children.length, width, height - taken);
     this.element.classList.toggle('scroll', scroll);
     this.#rest.style.setProperty('--w', `${w}px`);
     this.#rest.style.setProperty('--h', `${tall}px`);
@@ -158,7 +161,7 @@ function place(parent, tiles) {
  * @param {number} height
  */
 export function bestFit(count, width, height) {
-  const ratioMin = width > height ? 4 / 3 : count <= 3 ? RATIO_MIN_FEW : RATIO_MIN;
+  const ratioMin = width > height ? 4 / 3 : count <= FEW ? RATIO_MIN_FEW : RATIO_MIN;
   let best = { w: 0, h: 0, scroll: false };
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);

@@ -24,6 +24,7 @@ import { codecPreference } from './local.js';
 /** m-lines the server takes are limited to 128; these are ours for receiving. */
 const SLOTS_MAX = 100;
 const OFFER_TRIES_MAX = 3;
+/** Failures of the WebSocket, which are mended and told of elsewhere. */
 const LOST = new Set(['connection_lost', 'not_connected', 'timeout', 'draining']);
 const KINDS = /** @type {Kind[]} */ (['audio', 'video']);
 
@@ -147,6 +148,16 @@ export class Peer {
     this.#owner.request(local.muted ? 'mute' : 'unmute', { track: local.id }).catch((error) => this.#owner.error(error));
   }
 
+  /**
+   * The server muted or unmuted the track itself.
+   * @param {LocalTrack} local
+   * @param {boolean} muted
+   */
+  noteMuted(local, muted) {
+    const sender = this.#of(local);
+    if (sender) sender.mutedAtServer = muted;
+  }
+
   restartIce() {
     this.pc.restartIce();
     return this.negotiate();
@@ -178,7 +189,7 @@ export class Peer {
         if (this.#closed) return;
         const error = fromNegotiation(cause);
         await this.#rollBack(error);
-        this.#owner.error(error);
+        if (error.code === 'timeout' || !LOST.has(error.code)) this.#owner.error(error);
         throw error;
       }
     }
@@ -200,11 +211,12 @@ export class Peer {
     const announced = this.#announce(sending);
     const answer = await this.#owner.request('offer', { sdp });
     if (this.#closed) return;
+    // At once: while the browser takes the answer in, events may say what has changed since.
+    for (const assignment of answer.assigned) this.noteAssigned(assignment);
+    this.#owner.assigned(answer.assigned);
     await this.pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
     await announced;
-    for (const assignment of answer.assigned) this.noteAssigned(assignment);
     this.#settlePublished(sending, new Map(answer.tracks.map(({ mid, track }) => [mid, track])));
-    this.#owner.assigned(answer.assigned);
   }
 
   /** Adds what the server misses beyond the slots that are idle. */
@@ -230,7 +242,7 @@ export class Peer {
       sender.mutedAtServer = local.muted;
       const { source, name, muted } = local;
       const sent = this.#owner.request('publish', { mid: transceiver.mid, source, name, muted });
-      return sent.catch((error) => this.#refuse(sender, error));
+      return sent.catch((error) => LOST.has(error.code) || this.#refuse(sender, error));
     });
     return Promise.all(requests);
   }
@@ -275,7 +287,7 @@ export class Peer {
       await this.pc.setLocalDescription({ type: 'rollback' }).catch(() => {});
     }
     // A lost connection is no verdict on the tracks: the next connection offers them again.
-    if (error.step === 'signalling' && LOST.has(error.code)) return;
+    if (LOST.has(error.code)) return;
     for (const sender of this.#senders.filter(({ local }) => local && local.id === null)) {
       if (sender.transceiver.currentDirection === null) {
         this.#senders.splice(this.#senders.indexOf(sender), 1);

@@ -145,7 +145,8 @@ export class Room extends Emitter {
     );
     this.local.tracks.add(local);
     this.#watchEnd(local);
-    if (this.#session?.joined) this.#session.peer.publish(local);
+    // Without a live WebSocket it waits for the next connection, as it does before the first.
+    if (this.#session?.signalling.open) this.#session.peer.publish(local);
     return local;
   }
 
@@ -262,6 +263,7 @@ export class Room extends Emitter {
   #muted({ participant: id, track: trackId, muted }) {
     const own = [...this.local.tracks].find((track) => track.id === trackId);
     if (own) {
+      this.#session?.peer.noteMuted(own, muted);
       own.setMuted(muted);
       return this.emit('trackmuted', { participant: this.local, track: own, muted });
     }
