@@ -101,6 +101,7 @@ fn web() -> Result<Tally> {
     install::npm_packages(folder)?;
     install::npm_packages(&folder.join("e2e"))?;
     let mut tally = check(npm("run check").dir(folder))?;
+    tally += check(npm("run check").dir(&folder.join("e2e")))?;
     tally += tests(npm("test").dir(folder))?;
     Ok(tally)
 }
