@@ -9,6 +9,7 @@ declare global {
   var __heard: any[];
   var __share: any;
   var __clock: any;
+  var __calm: () => Promise<void>;
   var __times: any;
   var __gaps: any[];
 }

@@ -148,6 +148,12 @@ export class Participant {
     }, options);
   }
 
+  /** Clicks a button by the name that a screen reader would say. @param {string} label */
+  async press(label) {
+    const button = await this.page.waitForSelector(`button[aria-label="${label}"]`, { visible: true });
+    await button?.click();
+  }
+
   /** Closes the tab, as people do: without a goodbye of the test. */
   async close() {
     await this.page.browserContext().close();

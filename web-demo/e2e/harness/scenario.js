@@ -17,6 +17,8 @@ import { Server } from './server.js';
 /** @typedef {Partial<import('./participant.js').Wishes> & {name: string, viewport?: Viewport}} Guest */
 
 const ARTIFACTS = fileURLToPath(new URL('../artifacts/', import.meta.url));
+/** All participants of a scenario share one machine: small pictures, unless it is about large ones. */
+const SMALL = { width: 320, height: 240 };
 /** For one page to give its report, in ms: it may be the thing that hangs. */
 const EVIDENCE_PATIENCE = 10_000;
 
@@ -82,7 +84,7 @@ export class Stage {
     if (viewport) await participant.page.setViewport(viewport);
     if (before) await participant.page.evaluateOnNewDocument(before);
     const { url } = await this.server();
-    await participant.visit(url, { room: 'e2e', ...guest });
+    await participant.visit(url, { room: 'e2e', ...SMALL, ...guest });
     return participant;
   }
 

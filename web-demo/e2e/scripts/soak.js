@@ -12,13 +12,16 @@ const SECONDS = Number(process.argv[2] ?? 60);
 /** A longer gap between two decoded pictures is a freeze, in ms. */
 const FREEZE_MS = 500;
 
+/** Four participants encode and decode twelve of these on one machine. */
+const PICTURE = { width: 640, height: 360 };
+
 const stage = new Stage('soak');
 try {
   const people = await Promise.all([
-    stage.join({ name: 'alice' }, 'chromium'),
-    stage.join({ name: 'bob' }, 'chromium'),
-    stage.join({ name: 'carol' }, 'chromium'),
-    stage.join({ name: 'dave' }, 'firefox'),
+    stage.join({ name: 'alice', ...PICTURE }, 'chromium'),
+    stage.join({ name: 'bob', ...PICTURE }, 'chromium'),
+    stage.join({ name: 'carol', ...PICTURE }, 'chromium'),
+    stage.join({ name: 'dave', ...PICTURE }, 'firefox'),
   ]);
   await Promise.all(people.flatMap((person) => {
     return people.filter((other) => other !== person).map((other) => person.meets(other.name));
