@@ -42,6 +42,7 @@ import { until } from './until.js';
  * @property {string} [simulcast]
  * @property {number} [width]
  * @property {number} [height]
+ * @property {number} [mock] so many invented participants, and no server
  */
 
 /** Enough to tell moving pictures from one. */
