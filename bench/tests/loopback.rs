@@ -1,4 +1,5 @@
 //! The client proves itself: two peers in a call with each other, no server between them.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use bench::client::{Camera, Microphone, Peer, PeerOptions, until};
 use bench::media::VideoPlan;
@@ -24,6 +25,20 @@ async fn call(plan: VideoPlan) -> Call {
     Call { sender, receiver, camera, microphone }
 }
 
+fn assert_whole(call: &Call, video: u64, audio: u64) {
+    let ledger = call.receiver.tap().ledger();
+    let stream = &ledger.streams[&call.camera.track.ssrc];
+    assert_eq!(stream.payload_type, 96);
+    assert!(stream.first.unwrap().keyframe_start);
+    assert_eq!((stream.numbers.missing(), stream.duplicates, stream.rtx), (0, 0, 0));
+    assert_eq!(stream.frames.keyframes, 1);
+    assert_eq!(stream.frames.decodable, stream.frames.complete);
+    assert_eq!(ledger.sources[&call.camera.source].packets.count_in(0..video), video);
+    assert_eq!(ledger.sources[&call.microphone.source].packets.count_in(0..audio), audio);
+    assert_eq!(ledger.foreign, 0);
+    assert!(ledger.sources[&call.camera.source].delay_us.value_at_quantile(0.5) < 50_000);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_packet_of_both_kinds_arrives_and_is_accounted_for() {
     let mut call = call(VideoPlan::camera(1_000_000, 30)).await;
@@ -37,18 +52,7 @@ async fn every_packet_of_both_kinds_arrives_and_is_accounted_for() {
     })
     .await
     .unwrap();
-    let ledger = call.receiver.tap().ledger();
-    let stream = &ledger.streams[&call.camera.track.ssrc];
-    assert_eq!(stream.payload_type, 96);
-    assert!(stream.first.unwrap().keyframe_start);
-    assert_eq!((stream.numbers.missing(), stream.duplicates, stream.rtx), (0, 0, 0));
-    assert_eq!(stream.frames.keyframes, 1);
-    assert_eq!(stream.frames.decodable, stream.frames.complete);
-    assert_eq!(ledger.sources[&call.camera.source].packets.count_in(0..video), video);
-    assert_eq!(ledger.sources[&call.microphone.source].packets.count_in(0..audio), audio);
-    assert_eq!(ledger.foreign, 0);
-    assert!(ledger.sources[&call.camera.source].delay_us.value_at_quantile(0.5) < 50_000);
-    drop(ledger);
+    assert_whole(&call, video, audio);
     call.sender.close().await.unwrap();
     call.receiver.close().await.unwrap();
 }

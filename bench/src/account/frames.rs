@@ -132,8 +132,8 @@ mod tests {
         FramePacket {
             sequence,
             timestamp: (sequence / 3) as u32 * 3000,
-            starts: sequence % 3 == 0,
-            keyframe: keyframe && sequence % 3 == 0,
+            starts: sequence.is_multiple_of(3),
+            keyframe: keyframe && sequence.is_multiple_of(3),
             ends: sequence % 3 == 2,
             filler: false,
         }

@@ -15,6 +15,7 @@ pub use http::{HttpSession, ServerUrl};
 pub use net::SocketCounters;
 pub use participant::{Assignment, DataFrame, Join, Participant};
 pub use peer::{LocalTrack, Peer, PeerOptions};
+pub use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 pub use sdp::{Sdp, SdpSection};
 pub use sender::{Camera, Microphone};
 pub use signal::{SignalClosed, Signalling};
