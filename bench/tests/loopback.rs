@@ -114,3 +114,18 @@ async fn seventy_thousand_packets_take_seconds() {
     .await
     .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packets_lost_on_the_way_out_can_be_recovered_too() {
+    let call = call(VideoPlan::camera(1_000_000, 30)).await;
+    call.sender.tap().drop_sent_one_in(10);
+    let dropped = &call.sender.tap().counters.dropped;
+    until("losses and recoveries", || {
+        let ledger = call.receiver.tap().ledger();
+        let stream = ledger.streams.get(&call.camera.track.ssrc)?;
+        let enough = dropped.load(std::sync::atomic::Ordering::Relaxed) >= 20;
+        (enough && stream.recovered >= 10).then_some(())
+    })
+    .await
+    .unwrap();
+}

@@ -34,6 +34,8 @@ pub struct Arrival<'a> {
     pub via: Via,
     /// Whether its payload is video (else audio).
     pub video: bool,
+    /// Its MID header extension, if it has one.
+    pub mid: Option<&'a [u8]>,
     /// When.
     pub at: Instant,
     /// When, by [`crate::media::wall_clock_us`].
@@ -56,6 +58,8 @@ pub struct FirstPacket {
 pub struct StreamAccount {
     /// The payload type of the latest packet.
     pub payload_type: u8,
+    /// The latest MID header extension; absent if none came.
+    pub mid: Option<String>,
     /// Distinct sequence numbers.
     pub numbers: NumberSet,
     /// Packets whose sequence number had come before.
@@ -109,6 +113,9 @@ impl Ledger {
         let payload = &arrival.packet.payload;
         let stream = self.streams.entry(header.ssrc).or_default();
         stream.payload_type = header.payload_type;
+        if let Some(mid) = arrival.mid {
+            stream.mid = Some(String::from_utf8_lossy(mid).into_owned());
+        }
         stream.rtx += u64::from(arrival.via == Via::Rtx);
         let sequence = stream.unwrapper.unwrap(header.sequence_number);
         if !stream.numbers.insert(sequence) {
@@ -172,7 +179,7 @@ mod tests {
     use crate::media::{VideoPlan, VideoSource};
 
     fn take(ledger: &mut Ledger, packet: &Packet, via: Via, at_us: u64) {
-        ledger.arrival(Arrival { packet, via, video: true, at: Instant::now(), at_us });
+        ledger.arrival(Arrival { packet, via, video: true, mid: None, at: Instant::now(), at_us });
     }
 
     #[test]

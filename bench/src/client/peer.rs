@@ -41,7 +41,7 @@ pub(crate) const PT_VP8: u8 = 96;
 pub(crate) const PT_RTX: u8 = 97;
 pub(crate) const PT_OPUS: u8 = 111;
 
-const URI_MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+pub(crate) const URI_MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const URI_AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 
 /// How often missing packets are asked for. The crate's default of 100 ms is slow for a loopback.

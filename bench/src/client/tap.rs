@@ -3,7 +3,7 @@
 //! behind its NACK generator, which therefore asks for a recovered packet again and again; with the
 //! tap in front it sees the hole filled.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -18,6 +18,7 @@ use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
 
+use super::peer::URI_MID;
 use crate::account::{Arrival, Ledger, Via};
 use crate::media::wall_clock_us;
 
@@ -56,6 +57,7 @@ pub struct TapState {
     pub counters: TapCounters,
     ledger: Mutex<Ledger>,
     drop_one_in: AtomicU32,
+    drop_sent_one_in: AtomicU32,
 }
 
 impl TapState {
@@ -69,6 +71,26 @@ impl TapState {
     /// else sees it, as a lossy network would; 0 ends it.
     pub fn drop_one_in(&self, n: u32) {
         self.drop_one_in.store(n, Ordering::Relaxed);
+    }
+
+    /// As [`TapState::drop_one_in`], of what is sent, after it was kept for retransmission.
+    pub fn drop_sent_one_in(&self, n: u32) {
+        self.drop_sent_one_in.store(n, Ordering::Relaxed);
+    }
+}
+
+/// Counts to `n` again and again; true once a time, never if `n` is 0.
+#[derive(Debug, Default)]
+struct OneIn(u32);
+
+impl OneIn {
+    fn hit(&mut self, n: &AtomicU32) -> bool {
+        let n = n.load(Ordering::Relaxed);
+        if n == 0 {
+            return false;
+        }
+        self.0 = self.0.wrapping_add(1);
+        self.0.is_multiple_of(n)
     }
 }
 
@@ -85,7 +107,12 @@ pub(crate) struct Tap {
     repairs_by_ssrc: HashMap<u32, Repairs>,
     /// By media SSRC: whether it is video.
     video_by_ssrc: HashMap<u32, bool>,
-    media_packets: u32,
+    /// By SSRC of ours.
+    local_media: HashSet<u32>,
+    /// The id of the MID header extension (RFC 9143 §14), once an m-line has it.
+    mid_extension: Option<u8>,
+    received_count: OneIn,
+    sent_count: OneIn,
     inbox: VecDeque<TaggedPacket>,
     outbox: VecDeque<TaggedPacket>,
 }
@@ -96,7 +123,10 @@ impl Tap {
             state,
             repairs_by_ssrc: HashMap::new(),
             video_by_ssrc: HashMap::new(),
-            media_packets: 0,
+            local_media: HashSet::new(),
+            mid_extension: None,
+            received_count: OneIn::default(),
+            sent_count: OneIn::default(),
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
         }
@@ -118,28 +148,21 @@ impl Tap {
                 Via::Rtx
             }
         };
-        if via == Via::Media && self.is_dropped() {
+        if via == Via::Media && self.received_count.hit(&self.state.drop_one_in) {
             self.state.counters.dropped.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         let video = self.video_by_ssrc.get(&packet.header.ssrc).copied().unwrap_or(false);
+        let mid = self.mid_extension.and_then(|id| packet.header.get_extension(id));
         self.state.ledger().arrival(Arrival {
             packet,
             via,
             video,
+            mid: mid.as_deref(),
             at: Instant::now(),
             at_us: wall_clock_us(),
         });
         true
-    }
-
-    fn is_dropped(&mut self) -> bool {
-        let one_in = self.state.drop_one_in.load(Ordering::Relaxed);
-        if one_in == 0 {
-            return false;
-        }
-        self.media_packets = self.media_packets.wrapping_add(1);
-        self.media_packets.is_multiple_of(one_in)
     }
 
     fn received_rtcp(&self, packets: &[Box<dyn rtc::rtcp::Packet>]) {
@@ -194,6 +217,13 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
     }
 
     fn handle_write(&mut self, message: TaggedPacket) -> Result<(), Error> {
+        if let Packet::Rtp(packet) = &message.message.packet
+            && self.local_media.contains(&packet.header.ssrc)
+            && self.sent_count.hit(&self.state.drop_sent_one_in)
+        {
+            self.state.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
         if let Packet::Rtcp(packets) = &message.message.packet {
             let asked: usize = packets
                 .iter()
@@ -212,14 +242,22 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Tap {
 }
 
 impl Interceptor for Tap {
-    fn bind_local_stream(&mut self, _info: &StreamInfo) {}
+    fn bind_local_stream(&mut self, info: &StreamInfo) {
+        self.local_media.insert(info.ssrc);
+    }
 
-    fn unbind_local_stream(&mut self, _info: &StreamInfo) {}
+    fn unbind_local_stream(&mut self, info: &StreamInfo) {
+        self.local_media.remove(&info.ssrc);
+    }
 
     fn bind_remote_stream(&mut self, info: &StreamInfo) {
         // The repair flow is also bound in its own right, without an association.
         if self.repairs_by_ssrc.contains_key(&info.ssrc) {
             return;
+        }
+        let mut extensions = info.rtp_header_extensions.iter();
+        if let Some(mid) = extensions.find(|extension| extension.uri == URI_MID) {
+            self.mid_extension = u8::try_from(mid.id).ok();
         }
         self.video_by_ssrc.insert(info.ssrc, info.mime_type.starts_with("video/"));
         if let Some(rtx) = info.ssrc_rtx {

@@ -83,21 +83,29 @@ pub async fn run(args: &ChurnArgs) -> anyhow::Result<ChurnOutcome> {
     Ok(ChurnOutcome { rounds, growth_kib, growth_kib_max: args.growth_kib_max, drops })
 }
 
-/// One round: a standing publisher, and all the others come and go beside it.
 async fn round(args: &ChurnArgs, server: &Server) -> anyhow::Result<Round> {
     let start = Instant::now();
-    let url = &server.url;
+    let left = come_and_go(&server.url, args.joins, args.at_once).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Round { joins: args.joins, seconds, left, server: server.used()? })
+}
+
+/// A standing publisher, and `joins` others that come and go beside it. Returns the server's gauges
+/// when all have left.
+pub async fn come_and_go(
+    server: &ServerUrl,
+    joins: usize,
+    at_once: usize,
+) -> anyhow::Result<Vec<(String, f64)>> {
     let standing =
-        HttpSession::publish(url, "churn", Some(VideoPlan::camera(300_000, 30)), true).await?;
-    stream::iter(0..args.joins)
-        .map(|n| async move { visit(url, n).await.with_context(|| format!("join {n}")) })
-        .buffer_unordered(args.at_once)
+        HttpSession::publish(server, "churn", Some(VideoPlan::camera(300_000, 30)), true).await?;
+    stream::iter(0..joins)
+        .map(|n| async move { visit(server, n).await.with_context(|| format!("join {n}")) })
+        .buffer_unordered(at_once)
         .try_collect::<()>()
         .await?;
     standing.close().await.context("the standing publisher")?;
-    let left = emptied(url).await?;
-    let seconds = start.elapsed().as_secs_f64();
-    Ok(Round { joins: args.joins, seconds, left, server: server.used()? })
+    emptied(server).await
 }
 
 /// One join with ICE, DTLS and a few packets, then a goodbye. Each third is of another kind.
@@ -137,8 +145,8 @@ async fn receive(peer: &Peer) -> anyhow::Result<()> {
     until("a few packets", || (peer.tap().ledger().packets() >= PACKETS).then_some(())).await
 }
 
-/// The gauges, once they are all zero or [`SETTLE`] is over.
-async fn emptied(server: &ServerUrl) -> anyhow::Result<Vec<(String, f64)>> {
+/// The server's gauges of population, once they are all zero or [`SETTLE`] is over.
+pub async fn emptied(server: &ServerUrl) -> anyhow::Result<Vec<(String, f64)>> {
     let deadline = Instant::now() + SETTLE;
     loop {
         let left = Metrics::scrape(server).await?.population()?;
