@@ -8,8 +8,16 @@ use anyhow::{Context as _, bail};
 use crate::client::ServerUrl;
 
 /// What is still there when everybody has left, if it is not zero.
-const POPULATION: [&str; 6] =
-    ["rooms", "participants", "peers", "sessions", "tracks", "subscriptions"];
+const POPULATION: [&str; 8] = [
+    "rooms",
+    "participants",
+    "peers",
+    "sessions",
+    "tracks",
+    "subscriptions",
+    "websockets",
+    "index_entries",
+];
 
 /// One scrape.
 #[derive(Clone, Debug, Default)]
