@@ -304,6 +304,8 @@ export class Room extends Emitter {
   #serverTransport(state, reason) {
     this.#history.note(`server: transport ${state} ${reason}`);
     const session = this.#session;
+    // A restart that the server asked for may leave the browser's own state as it was.
+    if (state === 'connected' && this.#restarting) return this.#transport('connected');
     if (state !== 'failed' || !session) return;
     if (this.#rejoining || this.#state === 'connecting') session.fail(transportError(session.peer.pc, reason));
     else if (/ice|consent/.test(reason)) this.#restartIce();

@@ -105,6 +105,18 @@ test('silence that ends by itself: nothing is done', async () => {
   assert.deepEqual(states, ['connecting', 'connected']);
 });
 
+test('an ICE restart that only the server saw the need of', async () => {
+  await join();
+  FakePeerConnection.connects = false;
+  server.socket.event({ type: 'transport', state: 'failed', reason: 'ice_timeout' });
+  await settle();
+  assert.equal(room.state, 'reconnecting');
+  server.socket.event({ type: 'transport', state: 'connected' });
+  await clock.advance(30_000);
+  assert.equal(room.state, 'connected');
+  assert.equal(server.sockets.length, 1);
+});
+
 test('an ICE restart in vain: a new connection', async () => {
   await join();
   FakePeerConnection.connects = false;
