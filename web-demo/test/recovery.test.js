@@ -75,6 +75,31 @@ test('join: abandoned by its signal', async () => {
   assert.ok(pc().closed);
 });
 
+test('left while joining and joined again at once: the first attempt ends, the second stays', async () => {
+  FakePeerConnection.connects = false;
+  const first = assert.rejects(join(), { code: 'not_connected' });
+  await settle();
+  const leaving = room.leave();
+  FakePeerConnection.connects = true;
+  await join();
+  await Promise.all([first, leaving]);
+  await clock.advance(60_000);
+  assert.equal(room.state, 'connected');
+  assert.deepEqual(states, ['connecting', 'closed left', 'connecting', 'connected']);
+});
+
+test('nothing arrives of a track: told once, unless it is muted', async () => {
+  server.participants = [ADA];
+  server.assigned = [{ mid: '4', track: 'ada-cam', participant: ADA.id }, { mid: '0', track: 'ada-mic', participant: ADA.id }];
+  const errors = [];
+  room.on('error', ({ error, track }) => errors.push(`${error.code} ${track.id}`));
+  await join();
+  for (const track of room.participants.get(ADA.id).tracks.values()) track.mediaStreamTrack.muted = true;
+  server.socket.event({ type: 'track_muted', participant: ADA.id, track: 'ada-mic', muted: true });
+  await clock.advance(20_000);
+  assert.deepEqual(errors, ['no_media ada-cam']);
+});
+
 test('join again after a failure works', async () => {
   server.refuse = true;
   await assert.rejects(join());
