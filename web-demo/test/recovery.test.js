@@ -50,7 +50,7 @@ test('join: closed with a code that says why', async () => {
   await settle();
   server.socket.drop(1013);
   await joining;
-  assert.equal(states.at(-1), 'closed server_full');
+  assert.deepEqual(states, ['connecting', 'closed server_full'], 'a first attempt is not repeated by itself');
 });
 
 test('join: no media path is a failure of ICE, no keys one of DTLS', async () => {
@@ -297,11 +297,25 @@ test('published while reconnecting: in the next first offer', async () => {
   server.socket.drop(1006);
   await clock.advance(2_000);
   const local = room.publish(new FakeTrack('audio'));
+  assert.ok(FakePeerConnection.all[0].transceivers.every(({ direction }) => direction === 'recvonly'), 'not on the old one');
   server.refuse = false;
   await clock.advance(5_000);
   await local.ready;
   assert.equal(sections(offers().at(-1).sdp).filter(({ direction }) => direction === 'sendonly').length, 1);
   assert.equal(offers().length, 2);
+});
+
+test('the WebSocket breaks while a track is being published: the track is not lost', async () => {
+  await join();
+  server.silent = true;
+  const local = room.publish(new FakeTrack('audio'));
+  await settle();
+  assert.equal(server.requested('publish').length, 1);
+  server.socket.drop(1006);
+  server.silent = false;
+  await clock.advance(1_000);
+  await local.ready;
+  assert.ok(room.local.tracks.has(local));
 });
 
 test('the server says that the path failed: ICE is restarted, anything else joins anew', async () => {
