@@ -260,11 +260,6 @@ impl Ice {
         let former = self.former.as_ref().map(|(_, expires)| *expires);
         path.into_iter().chain(former).min()
     }
-
-    #[cfg(test)]
-    pub(super) fn paths(&self) -> usize {
-        self.paths.len()
-    }
 }
 
 /// Whether a USERNAME is exactly `local:remote` (RFC 8445 §7.2.2).

@@ -106,10 +106,14 @@ fn what_is_not_authenticated_changes_nothing() {
         assert_eq!((transport.path(), transport.poll_event()), (None, None));
     }
     let silent = [
-        (Check { username: Some("otherufrag:remoteufrag".into()), ..request.clone() },
-            DropReason::StunUnknownUfrag),
-        (Check { username: Some("localufragx:remoteufrag".into()), ..request.clone() },
-            DropReason::StunUnknownUfrag),
+        (
+            Check { username: Some("otherufrag:remoteufrag".into()), ..request.clone() },
+            DropReason::StunUnknownUfrag,
+        ),
+        (
+            Check { username: Some("localufragx:remoteufrag".into()), ..request.clone() },
+            DropReason::StunUnknownUfrag,
+        ),
         (Check { username: None, ..request.clone() }, DropReason::StunUnknownUfrag),
         (Check { fingerprint: false, ..request.clone() }, DropReason::StunMalformed),
     ];

@@ -99,7 +99,8 @@ fn rtp_of_the_peer_is_opened_once() {
         for sequence in (65_500..=65_535).chain(0..100) {
             let (packet, header_bytes) = rtp(7, sequence);
             let header = header_of(&packet, header_bytes);
-            sealed.push((packet.clone(), sealer.encrypt_rtp_with_header(&packet, &header).unwrap()));
+            sealed
+                .push((packet.clone(), sealer.encrypt_rtp_with_header(&packet, &header).unwrap()));
         }
         sealed.swap(30, 40);
         for (packet, sealed) in &sealed {

@@ -141,7 +141,8 @@ impl Peer {
         let mut config = Config { profile, ..Config::default() };
         let state = self.endpoint.get_connection_state(address()).unwrap();
         let length = config.keying_material_len();
-        let material = state.export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], length).unwrap();
+        let material =
+            state.export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], length).unwrap();
         config.set_session_keys_from_keying_material(material.as_ref(), self.is_client).unwrap();
         let provider = rtc_crypto::default_provider().unwrap();
         let context = |key: &[u8], salt: &[u8]| {
