@@ -1,0 +1,92 @@
+//! What the call tests share: a server of their own on free loopback ports, and questions about a
+//! viewer's account.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::net::Ipv4Addr;
+
+use bench::account::{SourceAccount, StreamAccount};
+use bench::client::{HttpSession, Peer, RtpCodecKind, ServerUrl, until};
+use bench::media::VideoPlan;
+
+/// A camera that costs little: 300 kbit/s, 30 frames a second.
+pub fn small() -> Option<VideoPlan> {
+    Some(VideoPlan::camera(300_000, 30))
+}
+
+/// A server in this process.
+pub struct Site {
+    pub url: ServerUrl,
+    server: sfu_server::RunningServer,
+}
+
+impl Site {
+    pub async fn start() -> Self {
+        let config = sfu_server::config::Config {
+            http_addr: (Ipv4Addr::LOCALHOST, 0).into(),
+            udp_port: 0,
+            advertise: vec![Ipv4Addr::LOCALHOST.into()],
+            ..Default::default()
+        };
+        let server = sfu_server::run(config).await.unwrap();
+        let url = ServerUrl::new(&format!("http://{}", server.http_addr)).unwrap();
+        Self { url, server }
+    }
+
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+}
+
+/// Waits until `condition` holds of the one stream of a kind that a peer receives.
+pub async fn stream_until<T>(
+    peer: &Peer,
+    what: &str,
+    video: bool,
+    mut condition: impl FnMut(&StreamAccount) -> Option<T>,
+) -> T {
+    let found = until(what, || {
+        let ledger = peer.tap().ledger();
+        let mut streams = ledger.streams.values();
+        streams.find(|stream| (stream.payload_type == 96) == video).and_then(&mut condition)
+    });
+    match found.await {
+        Ok(value) => value,
+        Err(error) => panic!("{error}; the account is {:#?}", peer.tap().ledger().streams),
+    }
+}
+
+/// Waits until `condition` holds of what a peer received of a source, whatever carried it.
+pub async fn source_until<T>(
+    peer: &Peer,
+    what: &str,
+    source: u32,
+    mut condition: impl FnMut(&SourceAccount) -> Option<T>,
+) -> T {
+    let found = until(what, || peer.tap().ledger().sources.get(&source).and_then(&mut condition));
+    match found.await {
+        Ok(value) => value,
+        Err(error) => panic!("{error}; the account is {:#?}", peer.tap().ledger().streams),
+    }
+}
+
+/// A viewer that sees a picture.
+pub async fn watching(site: &Site, room: &str, participant: Option<&str>) -> HttpSession {
+    let viewer = HttpSession::watch(&site.url, room, participant).await.unwrap();
+    stream_until(&viewer.peer, "a picture", true, |stream| {
+        (stream.frames.decodable > 0).then_some(())
+    })
+    .await;
+    viewer
+}
+
+/// SRTP and SRTCP datagrams that came and did not decrypt.
+pub fn undecryptable(peer: &Peer) -> u64 {
+    use std::sync::atomic::Ordering::Relaxed;
+    let counters = &peer.tap().counters;
+    let decrypted = counters.rtp.load(Relaxed) + counters.rtcp.load(Relaxed);
+    peer.sockets().srtp.load(Relaxed).saturating_sub(decrypted)
+}
+
+pub const VIDEO: RtpCodecKind = RtpCodecKind::Video;
+pub const AUDIO: RtpCodecKind = RtpCodecKind::Audio;

@@ -1,0 +1,157 @@
+//! Life in a room: messages, mute, removal, coming and going.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod calls_common;
+
+use bench::client::{HttpSession, Join, Participant, RtpCodecKind, ServerUrl, Signalling, until};
+use bench::run::churn;
+use calls_common::{Site, small, source_until, stream_until, watching};
+use serde_json::json;
+
+async fn join(url: &ServerUrl, name: &str) -> Participant {
+    let join = Join { room: "r".to_owned(), name: name.to_owned(), ..Default::default() };
+    Participant::join(url, join).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_reach_those_they_are_for() {
+    let site = Site::start().await;
+    let ann = join(&site.url, "ann").await;
+    let bob = join(&site.url, "bob").await;
+    let cat = join(&site.url, "cat").await;
+
+    ann.say("reliable", "to all").await.unwrap();
+    for other in [&bob, &cat] {
+        let message = other.message("the broadcast", |m| m.payload == b"to all").await.unwrap();
+        assert!(
+            message.text && message.label == "reliable" && message.from == ann.id,
+            "{message:?}"
+        );
+    }
+    ann.send("reliable", &[&bob.id], b"to bob").await.unwrap();
+    ann.send("reliable", &[], b"the end").await.unwrap();
+    for other in [&bob, &cat] {
+        let message = other.message("the end", |m| m.payload == b"the end").await.unwrap();
+        assert!(!message.text && message.from == ann.id);
+    }
+    // The channel is ordered: what came before the end has come, or never will.
+    let to_bob = |of: &Participant| of.messages().iter().filter(|m| m.payload == b"to bob").count();
+    assert_eq!((to_bob(&bob), to_bob(&cat)), (1, 0));
+    assert_eq!(ann.messages(), [], "one does not hear oneself");
+
+    let from_socket = json!({"type": "data", "payload": "by socket", "to": [cat.id]});
+    ann.signalling().request(from_socket).await.unwrap();
+    let message = cat.message("a message by socket", |m| m.payload == b"by socket").await.unwrap();
+    assert!(message.text && message.label == "reliable" && message.from == ann.id);
+    assert!(bob.messages().iter().all(|m| m.payload != b"by socket"));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lossy_messages_keep_to_their_channel() {
+    let site = Site::start().await;
+    let ann = join(&site.url, "ann").await;
+    let bob = join(&site.url, "bob").await;
+    // They may be lost, so one keeps sending.
+    for n in 0..1000 {
+        ann.send("lossy", &[&bob.id], format!("lossy {n}").as_bytes()).await.unwrap();
+        if !bob.messages().is_empty() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let message =
+        bob.message("a lossy message", |m| m.payload.starts_with(b"lossy")).await.unwrap();
+    assert_eq!((message.label.as_str(), message.from), ("lossy", ann.id.clone()));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_without_a_data_channel_gets_messages_by_socket() {
+    let site = Site::start().await;
+    let listener = Signalling::connect(&site.url, None).await.unwrap();
+    let request = json!({"type": "join", "room": "r", "name": "listener"});
+    listener.request(request).await.unwrap();
+    let ann = join(&site.url, "ann").await;
+    ann.say("reliable", "hello").await.unwrap();
+    let event = listener.event("the message", |event| event["type"] == "data").await.unwrap();
+    assert_eq!(event["payload"], "hello");
+    assert_eq!(event["from"], json!(ann.id));
+    assert_eq!(event["reliable"], true);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_muted_track_is_silent_and_comes_back_with_a_key_frame() {
+    let site = Site::start().await;
+    let request = Join { room: "r".to_owned(), video: small(), ..Default::default() };
+    let ann = Participant::join(&site.url, request).await.unwrap();
+    let viewer = watching(&site, "r", Some(&ann.id)).await;
+    let camera = ann.camera.as_ref().unwrap();
+    let track = ann.published(RtpCodecKind::Video).await.unwrap();
+
+    ann.signalling().request(json!({"type": "mute", "track": track})).await.unwrap();
+    let muted_at = camera.sent();
+    until("a second of muted video", || (camera.sent() > muted_at + 60).then_some(()))
+        .await
+        .unwrap();
+    let highest =
+        source_until(&viewer.peer, "bounds", camera.source, |s| s.packets.bounds()).await.1;
+    assert!(highest <= muted_at, "packet {highest} came, muted after {muted_at}");
+
+    ann.signalling().request(json!({"type": "unmute", "track": track})).await.unwrap();
+    stream_until(&viewer.peer, "more key frames", true, |stream| {
+        (stream.frames.keyframes >= 2).then_some(())
+    })
+    .await;
+    source_until(&viewer.peer, "packets again", camera.source, |source| {
+        source.packets.bounds().filter(|(_, last)| *last > muted_at + 90).map(drop)
+    })
+    .await;
+    stream_until(&viewer.peer, "no gap in the line", true, |stream| {
+        assert_eq!(stream.numbers.missing(), 0);
+        (stream.frames.decodable == stream.frames.complete).then_some(())
+    })
+    .await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_who_is_removed_is_told_and_so_are_the_others() {
+    let site = Site::start().await;
+    let ann = join(&site.url, "ann").await;
+    let bob = join(&site.url, "bob").await;
+    let path = site.url.path(&["api", "v1", "rooms", "r", "participants", &bob.id]).unwrap();
+    let response = site.url.http().delete(path).send().await.unwrap();
+    assert!(response.status().is_success(), "{response:?}");
+    assert_eq!(bob.signalling().closed().await.unwrap(), Some(4403));
+    let left = |event: &serde_json::Value| event["type"] == "participant_left";
+    let event = ann.signalling().event("bob is gone", left).await.unwrap();
+    assert_eq!((&event["participant"], &event["reason"]), (&json!(bob.id), &json!("kicked")));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_goodbye_on_the_media_path_alone_ends_a_session() {
+    let site = Site::start().await;
+    let publisher = HttpSession::publish(&site.url, "r", small(), false).await.unwrap();
+    let viewer = watching(&site, "r", None).await;
+    viewer.peer.close().await.unwrap();
+    publisher.peer.close().await.unwrap();
+    assert_empty(&churn::emptied(&site.url).await.unwrap());
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_joins_leave_nothing_behind() {
+    let site = Site::start().await;
+    let left = churn::come_and_go(&site.url, 100, 4).await.unwrap();
+    assert_empty(&left);
+    site.stop().await;
+}
+
+fn assert_empty(gauges: &[(String, f64)]) {
+    assert!(gauges.len() >= 3, "the gauges are there: {gauges:?}");
+    assert!(gauges.iter().all(|(_, value)| *value == 0.0), "{gauges:?}");
+}
