@@ -138,6 +138,10 @@ pub enum CommandError {
     /// The peer has no transport yet.
     #[error("no connection has been negotiated yet")]
     NoTransport,
+    /// The offer names another certificate than the first one did: a new connection, for which
+    /// the participant has to join again.
+    #[error("the certificate of a connection cannot change")]
+    FingerprintChanged,
     /// The offer does not fit what was agreed before.
     #[error("offer refused: {0}")]
     Negotiation(#[from] crate::negotiation::NegotiationError),

@@ -5,12 +5,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 pub mod command;
+pub mod deliver;
+pub mod demux;
 pub mod drops;
 mod engine;
 pub mod event;
+pub mod forward;
 pub mod id;
 pub mod limits;
 pub mod negotiation;
+pub mod publish;
+pub mod room;
 pub mod rtp;
 pub mod stats;
 pub mod transport;

@@ -31,13 +31,21 @@ pub const REPLAY_WINDOW_PACKETS: usize = 1024;
 
 /// Longest SDP read: a browser's 128-m-line offer is under 64 KiB.
 pub const SDP_BYTES_MAX: usize = 64 * 1024;
+/// Lines of one SDP; browsers' lines have 35 bytes on average, so the bytes run out first.
+pub const SDP_LINES_MAX: usize = 8192;
+/// Longest line of an SDP. A BUNDLE group of [`SECTIONS_MAX`] mids is the longest legitimate one.
+pub const SDP_LINE_BYTES_MAX: usize = 4096;
 /// m-lines of one session.
 pub const SECTIONS_MAX: usize = 128;
 /// Payload types of one m-line (there are 128 in all; browsers list about 40).
 pub const PAYLOAD_TYPES_PER_SECTION_MAX: usize = 64;
 /// Header extensions of one m-line.
 pub const EXTENSIONS_PER_SECTION_MAX: usize = 64;
-/// Candidates read from one offer. An ICE-lite agent uses none of them.
+/// Certificate fingerprints of one offer (browsers give one).
+pub const FINGERPRINTS_MAX: usize = 8;
+/// SSRCs named in one m-line: four encodings with RTX and FEC are 12.
+pub const SSRCS_PER_SECTION_MAX: usize = 32;
+/// Candidates read from one m-line. An ICE-lite agent uses none of them.
 pub const CANDIDATES_MAX: usize = 64;
 
 /// From the offer to the first valid check.

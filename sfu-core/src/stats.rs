@@ -15,6 +15,10 @@ pub struct EngineStats {
     pub tracks: u64,
     /// Subscriptions now.
     pub subscriptions: u64,
+    /// Deadlines set now.
+    pub timers: u64,
+    /// Addresses and ufrags known to the demultiplexer now.
+    pub addresses: u64,
     /// Datagrams received.
     pub datagrams_in: u64,
     /// Bytes of datagrams received.

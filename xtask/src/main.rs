@@ -1,1 +1,88 @@
-fn main() {}
+//! Developer commands: `cargo xtask test`, `browsers`, `sizes`, `sim`, `bench`.
+//!
+//! `test` is what CI runs: it installs what a fresh machine lacks, runs every check, and ends with
+//! one line that says how many passed. A failing check does not hide the ones after it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+
+mod install;
+mod job;
+mod leftovers;
+mod sizes;
+mod steps;
+mod tally;
+
+use job::Job;
+use steps::Step;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of this workspace")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing, run all checks and tests, print one summary line.
+    Test {
+        /// Run only these steps; may be repeated.
+        #[arg(long, value_name = "STEP")]
+        only: Vec<Step>,
+        /// Run all but these steps; may be repeated.
+        #[arg(long, value_name = "STEP", conflicts_with = "only")]
+        skip: Vec<Step>,
+    },
+    /// Install the browsers and npm packages which the tests need.
+    Browsers,
+    /// Print the gzip sizes of the page and the client library, and hold them to their budgets.
+    Sizes,
+    /// Run the simulator: `cargo xtask sim …` is `cargo run --release -p sfu-sim -- …`.
+    #[command(disable_help_flag = true)]
+    Sim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run the load generator: `cargo xtask bench …` is `cargo run --release -p bench -- …`.
+    #[command(disable_help_flag = true)]
+    Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    std::env::set_current_dir(root())?;
+    match Args::parse().command {
+        Command::Test { only, skip } => {
+            return Ok(steps::run(&Step::selected(&only, &skip)));
+        }
+        Command::Browsers => {
+            install::browsers()?;
+            install::npm_packages(Path::new("web-demo/e2e"))?;
+        }
+        Command::Sizes => sizes::check()?,
+        Command::Sim { args } => pass_through("sfu-sim", &args)?,
+        Command::Bench { args } => pass_through("bench", &args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The top of the workspace: paths in this program are relative to it.
+fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().expect("xtask is a folder of the workspace").to_path_buf()
+}
+
+fn pass_through(package: &str, args: &[String]) -> Result<()> {
+    let run = ["run", "--quiet", "--release", "--package", package, "--"];
+    let done = Job::new("cargo").args(run).args(args.iter().map(String::as_str)).run()?;
+    if !done.success {
+        bail!("{package} failed");
+    }
+    Ok(())
+}

@@ -21,6 +21,8 @@ pub struct Transmit {
 pub struct Egress {
     pub(crate) arena: Vec<u8>,
     pub(crate) transmits: Vec<Transmit>,
+    /// Datagrams in the batch; a run holds one or more.
+    pub(crate) datagrams: u64,
 }
 
 /// Bytes one batch holds; when it is full the engine asks for it to be sent first.
@@ -30,11 +32,55 @@ const TRANSMITS: usize = 1024;
 
 impl Default for Egress {
     fn default() -> Self {
-        Self { arena: Vec::with_capacity(ARENA_BYTES), transmits: Vec::with_capacity(TRANSMITS) }
+        Self {
+            arena: Vec::with_capacity(ARENA_BYTES),
+            transmits: Vec::with_capacity(TRANSMITS),
+            datagrams: 0,
+        }
     }
 }
 
+/// Segments of one run: the kernel's limit is 64, and 40 already cost next to nothing each.
+const SEGMENTS_MAX: usize = 40;
+/// Bytes of one run: an IP packet's 65,535 less headers, rounded down.
+const RUN_BYTES_MAX: usize = 60_000;
+
 impl Egress {
+    /// Whether `bytes` more bytes, in up to `datagrams` more runs, fit.
+    pub(crate) fn has_room(&self, bytes: usize, datagrams: usize) -> bool {
+        self.arena.len() + bytes <= ARENA_BYTES && self.transmits.len() + datagrams <= TRANSMITS
+    }
+
+    /// Copies a datagram in.
+    pub(crate) fn push(&mut self, path: Path, datagram: &[u8]) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(datagram);
+        self.commit(path, start);
+    }
+
+    /// Makes what was written to the arena from `start` on a datagram to `path`; it joins the
+    /// previous run if the sizes allow.
+    pub(crate) fn commit(&mut self, path: Path, start: usize) {
+        let end = self.arena.len();
+        let bytes = end - start;
+        self.datagrams += 1;
+        if let Some(run) = self.transmits.last_mut() {
+            let whole = run.range.len() % run.segment_bytes == 0;
+            let segments = run.range.len() / run.segment_bytes;
+            if run.path == path
+                && run.range.end == start
+                && whole
+                && bytes <= run.segment_bytes
+                && segments < SEGMENTS_MAX
+                && end - run.range.start <= RUN_BYTES_MAX
+            {
+                run.range.end = end;
+                return;
+            }
+        }
+        self.transmits.push(Transmit { path, range: start..end, segment_bytes: bytes });
+    }
+
     /// Each run with its bytes, in sending order.
     pub fn iter(&self) -> impl Iterator<Item = (&Transmit, &[u8])> {
         self.transmits.iter().map(|t| (t, &self.arena[t.range.clone()]))
@@ -50,5 +96,38 @@ impl Egress {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.transmits.clear();
+        self.datagrams = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(port: u16) -> Path {
+        Path { remote: ([127, 0, 0, 1], port).into(), local: None }
+    }
+
+    #[test]
+    fn equal_sizes_to_one_address_become_one_run_that_a_shorter_one_ends() {
+        let mut egress = Egress::default();
+        for (port, len) in [(1, 100), (1, 100), (1, 60), (1, 100), (2, 100), (2, 120)] {
+            egress.push(path(port), &vec![0; len]);
+        }
+        let runs: Vec<_> =
+            egress.iter().map(|(t, b)| (t.path.remote.port(), t.segment_bytes, b.len())).collect();
+        assert_eq!(runs, [(1, 100, 260), (1, 100, 100), (2, 100, 100), (2, 120, 120)]);
+    }
+
+    #[test]
+    fn runs_are_bounded() {
+        let mut egress = Egress::default();
+        for _ in 0..100 {
+            egress.push(path(1), &[0; 1200]);
+        }
+        assert!(egress.iter().all(|(t, b)| {
+            b.len() <= RUN_BYTES_MAX && b.len() / t.segment_bytes <= SEGMENTS_MAX
+        }));
+        assert_eq!(egress.iter().map(|(_, b)| b.len()).sum::<usize>(), 120_000);
     }
 }

@@ -1,17 +1,46 @@
 //! [`Engine`]: owns peers, rooms and tracks; the only place where they meet.
+//!
+//! One file per way in or out: [`commands`] and [`offer`] from the control plane, [`ingress`] and
+//! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network.
 
+mod commands;
+mod data;
 mod egress;
+mod feedback;
+mod ingress;
+mod offer;
+mod outgoing;
+mod peer;
+mod subscriptions;
+mod timers;
+mod upkeep;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+use rand_core::SeedableRng;
+use rand_pcg::Pcg64Mcg;
+use slotmap::SlotMap;
+
 use crate::command::{Command, CommandError, Reply};
+use crate::deliver::slot::ntp_from_duration;
+use crate::demux::Demux;
+use crate::drops::DropReason;
 use crate::event::Event;
+use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
+use crate::limits::EVENTS_MAX;
+use crate::publish::track::Track;
+use crate::room::Room;
 use crate::stats::EngineStats;
-use crate::transport::{Certificate, Path};
+use crate::transport::{Certificate, Path, Security};
 
 pub use egress::{Egress, Transmit};
+use peer::Peer;
+use subscriptions::Subscription;
+use timers::{Timer, Timers};
 
 /// What an engine is told once.
 #[derive(Clone, Debug)]
@@ -25,6 +54,8 @@ pub struct EngineConfig {
     /// Wall-clock time at `now` of [`Engine::new`], in NTP format (RFC 5905 §6), for sender
     /// reports.
     pub ntp_at_start: u64,
+    /// [`Security::Full`] but in simulations.
+    pub security: Security,
 }
 
 /// The engine.
@@ -32,50 +63,148 @@ pub struct EngineConfig {
 /// Feed it with the `handle_*` methods; after each batch of them call [`Engine::drain`], then
 /// [`Engine::poll_event`] until `None`, then wait until [`Engine::poll_timeout`] or more input.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    config: EngineConfig,
+    rng: Pcg64Mcg,
+    start: Instant,
+    rooms: SlotMap<RoomId, Room>,
+    peers: SlotMap<PeerId, Peer>,
+    tracks: SlotMap<TrackId, Track>,
+    subscriptions: SlotMap<SubscriptionId, Subscription>,
+    demux: Demux,
+    timers: Timers,
+    /// Peers with something to send, in the order in which it came up.
+    dirty: VecDeque<PeerId>,
+    /// Peers whose deadlines may have moved.
+    touched: Vec<PeerId>,
+    events: VecDeque<Event>,
+    /// Goodbyes of peers that are gone.
+    farewells: VecDeque<(Path, Bytes)>,
+    stats: EngineStats,
+}
 
 impl Engine {
     /// An empty engine. Decisions and identifiers derive from `seed`; keys do not.
     #[must_use]
-    pub fn new(_config: EngineConfig, _seed: u64, _now: Instant) -> Self {
-        Self {}
+    pub fn new(config: EngineConfig, seed: u64, now: Instant) -> Self {
+        Self {
+            config,
+            rng: Pcg64Mcg::seed_from_u64(seed),
+            start: now,
+            rooms: SlotMap::with_key(),
+            peers: SlotMap::with_key(),
+            tracks: SlotMap::with_key(),
+            subscriptions: SlotMap::with_key(),
+            demux: Demux::default(),
+            timers: Timers::default(),
+            dirty: VecDeque::new(),
+            touched: Vec::new(),
+            events: VecDeque::new(),
+            farewells: VecDeque::new(),
+            stats: EngineStats::default(),
+        }
     }
 
     /// Takes one datagram. `data` may be decrypted in place.
-    pub fn handle_datagram(&mut self, _now: Instant, _path: Path, _data: &mut [u8]) {}
+    pub fn handle_datagram(&mut self, now: Instant, path: Path, data: &mut [u8]) {
+        self.stats.datagrams_in += 1;
+        self.stats.bytes_in += data.len() as u64;
+        if let Err(reason) = self.ingest(now, path, data) {
+            self.stats.drops.count(reason);
+        }
+    }
 
     /// Carries out a command.
     pub fn handle_command(
         &mut self,
-        _now: Instant,
-        _command: Command,
+        now: Instant,
+        command: Command,
     ) -> Result<Reply, CommandError> {
-        Err(CommandError::NoSuchRoom)
+        self.carry_out(now, command)
     }
 
     /// Does what is due at `now`.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Peer(peer) => self.touch(peer),
+                Timer::Room(room) => self.tick_speakers(now, room),
+            }
+        }
+    }
 
     /// Appends every datagram that is ready to go. Returns false if `egress` filled up first:
     /// send, clear it and call again.
-    pub fn drain(&mut self, _now: Instant, _egress: &mut Egress) -> bool {
-        true
+    pub fn drain(&mut self, now: Instant, egress: &mut Egress) -> bool {
+        self.settle(now);
+        self.deliver(now, egress)
     }
 
     /// The next event, if any.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.events.pop_front()
     }
 
     /// When [`Engine::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.timers.next()
     }
 
     /// Counters and sizes.
     #[must_use]
     pub fn stats(&self) -> EngineStats {
-        EngineStats::default()
+        EngineStats {
+            rooms: self.rooms.len() as u64,
+            peers: self.peers.len() as u64,
+            peers_connected: self.peers.values().filter(|peer| peer.is_connected()).count() as u64,
+            tracks: self.tracks.len() as u64,
+            subscriptions: self.subscriptions.len() as u64,
+            timers: self.timers.len() as u64,
+            addresses: {
+                let (paths, ufrags) = self.demux.len();
+                (paths + ufrags) as u64
+            },
+            ..self.stats.clone()
+        }
+    }
+
+    /// Wall-clock time in NTP format.
+    fn ntp(&self, now: Instant) -> u64 {
+        let elapsed = now.saturating_duration_since(self.start);
+        self.config.ntp_at_start.wrapping_add(ntp_from_duration(elapsed))
+    }
+
+    /// Queues an event. If the shell has stopped polling, only speaker lists are lost, which the
+    /// next one replaces; anything else would leave the control plane with a wrong picture.
+    fn tell(&mut self, event: Event) {
+        if self.events.len() >= EVENTS_MAX && matches!(event, Event::Speakers { .. }) {
+            return;
+        }
+        self.events.push_back(event);
+    }
+
+    fn count(&mut self, reason: DropReason) {
+        self.stats.drops.count(reason);
+    }
+
+    /// Notes that a peer has something to send.
+    fn mark_dirty(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(id)
+            && !peer.dirty
+        {
+            peer.dirty = true;
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Notes that a peer's deadlines may have moved.
+    fn touch(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(id)
+            && !peer.touched
+        {
+            peer.touched = true;
+            self.touched.push(id);
+        }
     }
 }

@@ -1,0 +1,234 @@
+//! Commands of the control plane.
+
+use std::time::Instant;
+
+use super::Engine;
+use super::peer::{Link, Peer};
+use crate::command::{Command, CommandError, Reply, SubscribePolicy};
+use crate::event::Event;
+use crate::id::{ParticipantId, PeerId, RoomId, Ssrc, TrackId};
+use crate::limits::{PEERS_MAX, PEERS_PER_ROOM_MAX, ROOMS_MAX};
+use crate::room::Room;
+use crate::transport::IceCredentials;
+
+/// Goodbyes kept until the next drain. They are a courtesy; beyond this they are not sent.
+const FAREWELLS_MAX: usize = 1024;
+
+impl Engine {
+    pub(super) fn carry_out(
+        &mut self,
+        now: Instant,
+        command: Command,
+    ) -> Result<Reply, CommandError> {
+        match command {
+            Command::CreateRoom => self.create_room(),
+            Command::CloseRoom { room } => self.close_room(now, room),
+            Command::AddPeer { room, participant, subscribe } => {
+                self.add_peer(now, room, participant, subscribe)
+            }
+            Command::RemovePeer { peer } => self.remove_peer(now, peer),
+            Command::Offer { peer, offer, publish } => self.answer(now, peer, &offer, publish),
+            Command::RestartIce { peer, remote } => self.restart_ice(now, peer, remote),
+            Command::Mute { track, muted } => self.mute(now, track, muted),
+            Command::Unpublish { track } => self.unpublish(now, track),
+            Command::Subscribe { peer, track } => {
+                let room = self.peers.get(peer).ok_or(CommandError::NoSuchPeer)?.room;
+                let track_room = self.tracks.get(track).map(|track| track.room);
+                if track_room != Some(room) {
+                    return Err(CommandError::NoSuchTrack);
+                }
+                self.subscribe(now, peer, track).map(|()| Reply::Done)
+            }
+            Command::Unsubscribe { peer, track } => {
+                let peer = self.peers.get(peer).ok_or(CommandError::NoSuchPeer)?;
+                let of_track = |&&id: &&_| self.subscriptions[id].track == track;
+                let id = peer.receive.subscriptions.iter().find(of_track).copied();
+                self.unsubscribe(now, id.ok_or(CommandError::NoSuchTrack)?);
+                Ok(Reply::Done)
+            }
+            Command::SendData { room, message } => {
+                if !self.rooms.contains_key(room) {
+                    return Err(CommandError::NoSuchRoom);
+                }
+                self.send_data(now, room, &message);
+                Ok(Reply::Done)
+            }
+            Command::PeerStats { peer } => {
+                let peer = self.peers.get(peer).ok_or(CommandError::NoSuchPeer)?;
+                Ok(Reply::PeerStats(Box::new(peer.stats.clone())))
+            }
+        }
+    }
+
+    fn create_room(&mut self) -> Result<Reply, CommandError> {
+        if self.rooms.len() >= ROOMS_MAX {
+            return Err(CommandError::Limit("rooms"));
+        }
+        Ok(Reply::Room(self.rooms.insert(Room::default())))
+    }
+
+    fn close_room(&mut self, now: Instant, id: RoomId) -> Result<Reply, CommandError> {
+        let room = self.rooms.get(id).ok_or(CommandError::NoSuchRoom)?;
+        for (_, peer) in room.peers.clone() {
+            self.remove_peer(now, peer)?;
+        }
+        self.rooms.remove(id);
+        self.timers.set(super::Timer::Room(id), None);
+        Ok(Reply::Done)
+    }
+
+    fn add_peer(
+        &mut self,
+        now: Instant,
+        room: RoomId,
+        participant: ParticipantId,
+        policy: SubscribePolicy,
+    ) -> Result<Reply, CommandError> {
+        let this = self.rooms.get_mut(room).ok_or(CommandError::NoSuchRoom)?;
+        if this.peers.len() >= PEERS_PER_ROOM_MAX {
+            return Err(CommandError::Limit("participants of a room"));
+        }
+        if self.peers.len() >= PEERS_MAX {
+            return Err(CommandError::Limit("participants of a server"));
+        }
+        let ssrc = random_ssrc(&mut self.rng);
+        let peer = self.peers.insert(Peer::new(room, participant, policy, ssrc));
+        this.peers.push((participant, peer));
+        self.apply_policy(now, peer);
+        Ok(Reply::Peer(peer))
+    }
+
+    fn remove_peer(&mut self, now: Instant, id: PeerId) -> Result<Reply, CommandError> {
+        if !self.peers.contains_key(id) {
+            return Err(CommandError::NoSuchPeer);
+        }
+        let tracks: Vec<_> = self.peers[id].publish.tracks().collect();
+        for track in tracks {
+            self.remove_track(now, track);
+        }
+        // Taken out first: nothing may be assigned to a peer on its way out.
+        let mut peer = self.peers.remove(id).expect("checked above");
+        for subscription in std::mem::take(&mut peer.receive.subscriptions) {
+            self.unsubscribe(now, subscription);
+        }
+        self.timers.set(super::Timer::Peer(id), None);
+        let room = &mut self.rooms[peer.room];
+        room.peers.retain(|&(_, other)| other != id);
+        room.speakers.remove(peer.participant);
+        if let Some(mut link) = peer.link.take() {
+            self.forget_link(id, &link);
+            link.transport.close(now);
+            while let Some(farewell) = link.transport.poll_transmit() {
+                if self.farewells.len() < FAREWELLS_MAX {
+                    self.farewells.push_back(farewell);
+                }
+            }
+        }
+        self.resume_followers(now, peer.room);
+        Ok(Reply::Done)
+    }
+
+    /// Ends a peer's transport without a word: its state can no longer be trusted.
+    pub(super) fn unlink(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        peer.receive.queue.clear();
+        if let Some(link) = peer.link.take() {
+            self.forget_link(id, &link);
+        }
+    }
+
+    fn forget_link(&mut self, id: PeerId, link: &Link) {
+        for path in &link.paths {
+            self.demux.forget_path(path, id);
+        }
+        for ufrag in link.transport.local_ufrags() {
+            self.demux.forget_ufrag(ufrag);
+        }
+    }
+
+    /// Viewers that follow the first publisher look for the next one.
+    pub(super) fn resume_followers(&mut self, now: Instant, room: RoomId) {
+        let Some(room) = self.rooms.get(room) else { return };
+        let followers: Vec<_> = room
+            .peers
+            .iter()
+            .map(|&(_, peer)| peer)
+            .filter(|&peer| {
+                let peer = &self.peers[peer];
+                peer.policy == SubscribePolicy::FirstPublisher
+                    && peer.receive.subscriptions.is_empty()
+            })
+            .collect();
+        for peer in followers {
+            self.apply_policy(now, peer);
+        }
+    }
+
+    pub(super) fn restart_ice(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        remote: IceCredentials,
+    ) -> Result<Reply, CommandError> {
+        let local = IceCredentials::generate(&mut self.rng, self.config.worker);
+        let peer = self.peers.get_mut(id).ok_or(CommandError::NoSuchPeer)?;
+        let link = peer.link.as_mut().ok_or(CommandError::NoTransport)?;
+        link.transport.restart_ice(now, local.clone(), remote.clone());
+        link.local_ice = local.clone();
+        link.remote_ice = remote;
+        self.demux.learn_ufrag(&local.ufrag, id);
+        self.touch(id);
+        Ok(Reply::Ice(local))
+    }
+
+    fn mute(&mut self, now: Instant, id: TrackId, muted: bool) -> Result<Reply, CommandError> {
+        let track = self.tracks.get_mut(id).ok_or(CommandError::NoSuchTrack)?;
+        if track.muted == muted {
+            return Ok(Reply::Done);
+        }
+        track.muted = muted;
+        let (room, participant) = (track.room, track.participant);
+        for subscription in track.subscriptions.clone() {
+            // What comes after the pause begins a new source on the same line.
+            self.subscriptions[subscription].selector.restart();
+            if !muted {
+                self.start_subscription(now, subscription);
+            }
+        }
+        self.rooms[room].speakers.remove(participant);
+        self.tell(Event::TrackMuted { room, participant, track: id, muted });
+        Ok(Reply::Done)
+    }
+
+    fn unpublish(&mut self, now: Instant, id: TrackId) -> Result<Reply, CommandError> {
+        let track = self.tracks.get(id).ok_or(CommandError::NoSuchTrack)?;
+        let (room, participant) = (track.room, track.participant);
+        self.remove_track(now, id);
+        self.tell(Event::TrackUnpublished { room, participant, track: id });
+        self.resume_followers(now, room);
+        Ok(Reply::Done)
+    }
+
+    /// Takes a track out of its room and its publisher, and frees its subscribers' m-lines.
+    pub(super) fn remove_track(&mut self, now: Instant, id: TrackId) {
+        let Some(track) = self.tracks.get(id) else { return };
+        let (room, peer) = (track.room, track.peer);
+        for subscription in track.subscriptions.clone() {
+            self.unsubscribe(now, subscription);
+        }
+        self.tracks.remove(id);
+        self.rooms[room].tracks.retain(|&other| other != id);
+        let publish = &mut self.peers[peer].publish;
+        publish.unbind(id);
+        for slot in &mut publish.track_by_section {
+            if *slot == Some(id) {
+                *slot = None;
+            }
+        }
+    }
+}
+
+/// A random SSRC; zero is left out, some receivers take it for none.
+pub(super) fn random_ssrc(rng: &mut impl rand_core::Rng) -> Ssrc {
+    Ssrc(rng.next_u32().max(1))
+}

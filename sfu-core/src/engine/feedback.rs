@@ -1,0 +1,144 @@
+//! RTCP from a peer: about what it publishes, and about what it receives. It ends here; nothing
+//! is relayed.
+
+use std::time::{Duration, Instant};
+
+use super::Engine;
+use super::peer::Outgoing;
+use crate::deliver::slot::ntp_to_duration;
+use crate::drops::DropReason;
+use crate::id::{PeerId, Ssrc, SubscriptionId};
+use crate::rtp::rtcp::{self, ReportBlock, Rtcp};
+
+impl Engine {
+    pub(super) fn receive_rtcp(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        data: &[u8],
+    ) -> Result<(), DropReason> {
+        self.touch(id);
+        rtcp::parse(data, &mut |message| self.receive_rtcp_message(now, id, message))
+    }
+
+    fn receive_rtcp_message(&mut self, now: Instant, id: PeerId, message: Rtcp<'_>) {
+        match message {
+            Rtcp::SenderReport { ssrc, ntp, rtp_time } => {
+                self.receive_sender_report(now, id, ssrc, ntp, rtp_time);
+            }
+            Rtcp::ReceiverReport(block) => self.receive_report_block(now, id, &block),
+            Rtcp::Nack { media_ssrc, sequences } => {
+                for sequence in sequences {
+                    self.stats.nacks_in += 1;
+                    if let Err(reason) = self.retransmit(now, id, media_ssrc, sequence) {
+                        self.count(reason);
+                    }
+                }
+                self.mark_dirty(id);
+            }
+            Rtcp::Pli { media_ssrc } | Rtcp::Fir { media_ssrc } => {
+                self.stats.keyframe_requests_in += 1;
+                let slot = self.peers[id].receive.slot_by_ssrc(media_ssrc);
+                if let Some(subscription) = slot.and_then(|slot| slot.subscription) {
+                    self.request_keyframe(now, subscription);
+                }
+            }
+            // The estimator that reads these is not part of the engine yet.
+            Rtcp::Twcc(_) | Rtcp::Remb { .. } => {}
+            // A source says goodbye when its m-line is renegotiated, which is what counts.
+            Rtcp::Bye { .. } | Rtcp::Other => {}
+        }
+    }
+
+    fn receive_sender_report(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        ssrc: Ssrc,
+        ntp: u64,
+        rtp_time: u32,
+    ) {
+        let ours = self.ntp(now);
+        let publish = &mut self.peers[id].publish;
+        let Some(route) = publish.route(ssrc).filter(|route| !route.rtx) else { return };
+        publish.clock.note(ntp, ours);
+        let layer = &mut self.tracks[route.track].layers[usize::from(route.layer)];
+        layer.statistics.on_sender_report(now, ntp);
+        layer.sender_report = Some((ntp, rtp_time));
+    }
+
+    fn receive_report_block(&mut self, now: Instant, id: PeerId, block: &ReportBlock) {
+        let ntp = self.ntp(now);
+        let receive = &mut self.peers[id].receive;
+        let Some(slot) = receive.slot_by_ssrc(block.ssrc) else { return };
+        // RFC 3550 §6.4.1: round trip = now - LSR - DLSR, in 1/65536 s.
+        let known = slot.last_report.is_some_and(|(sent, _)| sent == block.last_sender_report);
+        let rtt = known.then(|| {
+            let middle = (ntp >> 16) as u32;
+            let units = middle
+                .wrapping_sub(block.last_sender_report)
+                .wrapping_sub(block.delay_since_last_sender_report);
+            ntp_to_duration(u64::from(units) << 16)
+        });
+        let rtt = rtt.filter(|&rtt| rtt < Duration::from_secs(10));
+        receive.rtt = rtt.or(receive.rtt);
+        let stats = &mut self.peers[id].stats;
+        stats.fraction_lost = block.fraction_lost;
+        if let Some(rtt) = rtt {
+            stats.rtt_ms = u32::try_from(rtt.as_millis()).ok();
+        }
+    }
+
+    /// Queues one packet again, by the subscriber's RTX stream. Without RTX there is no answer:
+    /// the same SRTP index must never protect two different packets (RFC 3711 §9.1).
+    fn retransmit(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        ssrc: Ssrc,
+        sequence: u16,
+    ) -> Result<(), DropReason> {
+        let Self { peers, tracks, stats, .. } = self;
+        let peer = &mut peers[id];
+        let receive = &mut peer.receive;
+        let at = receive.slots.iter().position(|slot| slot.send.ssrc == ssrc);
+        let at = at.ok_or(DropReason::NackMiss)?;
+        let slot = &mut receive.slots[at];
+        let packet = slot.sent.recall(now, sequence, receive.rtt)?;
+        let track = tracks.get(packet.track).ok_or(DropReason::NackMiss)?;
+        let layer = track.layers.get(usize::from(packet.layer));
+        let layer =
+            layer.filter(|layer| layer.epoch == packet.epoch).ok_or(DropReason::NackMiss)?;
+        let (stored, payload) =
+            layer.history.get(packet.source_index).ok_or(DropReason::NackMiss)?;
+        let codec = track.codec(stored.payload_type).ok_or(DropReason::NackMiss)?;
+        let rtx = slot.choose(packet.track, codec).and_then(|choice| choice.rtx);
+        let payload_type = rtx.ok_or(DropReason::NackMiss)?;
+        if !receive.rtx_budget.spend(payload.len()) {
+            return Err(DropReason::RtxBudget);
+        }
+        let rtx_index = slot.next_rtx_index;
+        slot.next_rtx_index += 1;
+        receive.queue.push(Outgoing {
+            slot: u16::try_from(at).expect("slots are capped far below 65536"),
+            packet,
+            payload_type,
+            rtx_index: Some(rtx_index),
+        });
+        peer.stats.rtx_out += 1;
+        stats.rtx_out += 1;
+        Ok(())
+    }
+
+    /// Asks the publisher for a keyframe on behalf of a subscription: of the layer it wants, or,
+    /// if it has that, of the layer it has.
+    pub(super) fn request_keyframe(&mut self, now: Instant, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get(id) else { return };
+        let track = &mut self.tracks[subscription.track];
+        let target = usize::from(subscription.selector.target());
+        let Some(layer) = track.layers.get_mut(target) else { return };
+        layer.keyframes.request(now, subscription.peer);
+        let publisher = track.peer;
+        self.touch(publisher);
+    }
+}

@@ -1,0 +1,383 @@
+//! From a datagram to the subscriptions that want it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use super::peer::{Outgoing, Route};
+use super::{Engine, Timer};
+use crate::deliver::sent::SentPacket;
+use crate::demux::{Kind, classify};
+use crate::drops::DropReason;
+use crate::event::{Event, FailReason, TransportState};
+use crate::forward::selector::Verdict;
+use crate::id::{Mid, PayloadType, PeerId, Rid, TrackId};
+use crate::limits::{EGRESS_PACKETS_MAX, SPEAKERS_INTERVAL};
+use crate::negotiation::MediaKind;
+use crate::publish::history::{Stored, StoredExtensions};
+use crate::publish::nack::NackVerdict;
+use crate::rtp::audio_level::AudioLevel;
+use crate::rtp::codec_view::inspect;
+use crate::rtp::extension::Extension;
+use crate::rtp::packet::RtpPacket;
+use crate::transport::{Path, Received};
+
+/// An RTP packet as its publisher first sent it, whether it came directly or repeated.
+struct Arrived<'a> {
+    payload_type: PayloadType,
+    sequence: u16,
+    timestamp: u32,
+    marker: bool,
+    payload: &'a [u8],
+    repeated: bool,
+}
+
+impl Engine {
+    pub(super) fn ingest(
+        &mut self,
+        now: Instant,
+        path: Path,
+        data: &[u8],
+    ) -> Result<(), DropReason> {
+        let kind = classify(data)?;
+        let peer = match kind {
+            Kind::Stun => self.demux.peer_by_stun(data)?,
+            Kind::Dtls => self.demux.peer_by_path(&path).ok_or(DropReason::DtlsUnvalidated)?,
+            Kind::Rtp | Kind::Rtcp => {
+                self.demux.peer_by_path(&path).ok_or(DropReason::RtpUnvalidated)?
+            }
+        };
+        self.guarded(peer, |engine| {
+            let result = engine.receive(now, peer, path, kind, data);
+            engine.pump_transport(now, peer);
+            result
+        })
+    }
+
+    /// Runs the processing of one peer's input. A panic in it is a bug, and ends that peer only.
+    pub(super) fn guarded(
+        &mut self,
+        peer: PeerId,
+        work: impl FnOnce(&mut Self) -> Result<(), DropReason>,
+    ) -> Result<(), DropReason> {
+        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
+            self.stats.panics += 1;
+            self.unlink(peer);
+            let state = TransportState::Failed(FailReason::Internal);
+            self.tell(Event::Transport { peer, state });
+            Ok(())
+        })
+    }
+
+    fn receive(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        path: Path,
+        kind: Kind,
+        data: &[u8],
+    ) -> Result<(), DropReason> {
+        let Some(link) = self.peers.get_mut(id).and_then(|peer| peer.link.as_mut()) else {
+            return Err(DropReason::StunUnknownUfrag);
+        };
+        if kind == Kind::Stun {
+            let outcome = match link.transport.handle_stun(now, path, data) {
+                Ok(outcome) => outcome,
+                Err(reason) => {
+                    // There may be an error answer to send.
+                    self.mark_dirty(id);
+                    return Err(reason);
+                }
+            };
+            if outcome.validated {
+                link.paths.push(path);
+                self.demux.learn_path(path, id);
+            }
+            if let Some(forgotten) = outcome.forgotten {
+                link.paths.retain(|&known| known != forgotten);
+                self.demux.forget_path(&forgotten, id);
+            }
+            self.mark_dirty(id);
+            self.touch(id);
+            return Ok(());
+        }
+        let received = link.transport.handle_datagram(now, path, data);
+        match received? {
+            Received::Consumed => {
+                self.mark_dirty(id);
+                self.touch(id);
+                Ok(())
+            }
+            Received::Rtp(packet) => self.receive_rtp(now, id, &packet),
+            Received::Rtcp(packet) => self.receive_rtcp(now, id, &packet),
+        }
+    }
+
+    fn receive_rtp(&mut self, now: Instant, id: PeerId, data: &[u8]) -> Result<(), DropReason> {
+        let packet = RtpPacket::parse(data)?;
+        let publish = &mut self.peers[id].publish;
+        if let Some(&[high, low]) = extension(&packet, publish, Extension::TransportCc) {
+            publish.twcc.on_packet(now, u16::from_be_bytes([high, low]));
+        }
+        let route = match publish.route(packet.ssrc()) {
+            Some(route) => route,
+            None => self.resolve(id, &packet)?,
+        };
+        self.touch(id);
+        let Some(arrived) = self.unwrap_rtx(route, &packet)? else { return Ok(()) };
+        self.accept(now, id, route, &packet, &arrived)
+    }
+
+    /// Finds the m-line and layer of an SSRC that was not signalled (RFC 8843 §9.2, RFC 8853
+    /// §5.3), and remembers it.
+    fn resolve(&mut self, id: PeerId, packet: &RtpPacket<'_>) -> Result<Route, DropReason> {
+        let publish = &self.peers[id].publish;
+        let text =
+            |which| extension(packet, publish, which).and_then(|b| std::str::from_utf8(b).ok());
+        let mid = text(Extension::Mid).map(Mid::from);
+        let repaired = text(Extension::RepairedRid).map(Rid::from);
+        let rid = text(Extension::Rid).map(Rid::from).or_else(|| repaired.clone());
+        let carries = |track: &TrackId| {
+            let track = &self.tracks[*track];
+            let pt = packet.payload_type();
+            track.codec(pt).is_some() || track.codec_of_rtx(pt).is_some()
+        };
+        let mut candidates = publish.tracks().filter(|&track| match (&mid, &rid) {
+            (Some(mid), _) => self.tracks[track].mid == *mid,
+            (None, Some(rid)) => {
+                self.tracks[track].layers.iter().any(|l| l.rid.as_ref() == Some(rid))
+            }
+            (None, None) => carries(&track),
+        });
+        let track_id = candidates.next().ok_or(DropReason::SsrcUnknown)?;
+        if candidates.next().is_some() {
+            return Err(DropReason::SsrcUnknown);
+        }
+        drop(candidates);
+        if !carries(&track_id) {
+            return Err(DropReason::PayloadTypeUnknown);
+        }
+        let track = &mut self.tracks[track_id];
+        let rtx = repaired.is_some() || track.codec_of_rtx(packet.payload_type()).is_some();
+        let at = match &rid {
+            Some(rid) => track.layers.iter().position(|layer| layer.rid.as_ref() == Some(rid)),
+            None => (track.layers.len() == 1).then_some(0),
+        };
+        let at = at.ok_or(DropReason::RidUnknown)?;
+        let layer = &mut track.layers[at];
+        let bound = if rtx { &mut layer.rtx_ssrc } else { &mut layer.ssrc };
+        match *bound {
+            // The first binding holds; only an offer makes room for another.
+            Some(ssrc) if ssrc != packet.ssrc() && !layer.may_rebind => {
+                return Err(DropReason::RidUnknown);
+            }
+            Some(ssrc) if ssrc != packet.ssrc() => {
+                *bound = Some(packet.ssrc());
+                if !rtx {
+                    layer.may_rebind = false;
+                    layer.restart();
+                }
+            }
+            _ => *bound = Some(packet.ssrc()),
+        }
+        let route = Route {
+            track: track_id,
+            layer: u8::try_from(at).expect("a track has at most ENCODINGS_MAX layers"),
+            rtx,
+        };
+        if !self.peers[id].publish.bind(packet.ssrc(), route) {
+            return Err(DropReason::SsrcCap);
+        }
+        Ok(route)
+    }
+
+    /// Restores the original of a retransmission (RFC 4588 §4). `None` for padding.
+    fn unwrap_rtx<'a>(
+        &self,
+        route: Route,
+        packet: &RtpPacket<'a>,
+    ) -> Result<Option<Arrived<'a>>, DropReason> {
+        let mut arrived = Arrived {
+            payload_type: packet.payload_type(),
+            sequence: packet.sequence(),
+            timestamp: packet.timestamp(),
+            marker: packet.marker(),
+            payload: packet.payload(),
+            repeated: false,
+        };
+        if !route.rtx {
+            return Ok(Some(arrived));
+        }
+        if arrived.payload.is_empty() {
+            return Ok(None);
+        }
+        let codec = self.tracks[route.track].codec_of_rtx(arrived.payload_type);
+        let (Some(codec), Some((original, payload))) =
+            (codec, arrived.payload.split_first_chunk::<2>())
+        else {
+            return Err(DropReason::RtxMalformed);
+        };
+        arrived.payload_type = codec.payload_type;
+        arrived.sequence = u16::from_be_bytes(*original);
+        arrived.payload = payload;
+        arrived.repeated = true;
+        // An empty original is padding that was repeated (probes): nothing to forward.
+        Ok((!payload.is_empty()).then_some(arrived))
+    }
+
+    /// Takes a packet of a layer into its history and hands it to the subscriptions.
+    fn accept(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        route: Route,
+        packet: &RtpPacket<'_>,
+        arrived: &Arrived<'_>,
+    ) -> Result<(), DropReason> {
+        let track = &mut self.tracks[route.track];
+        let codec = track.codec(arrived.payload_type).ok_or(DropReason::PayloadTypeUnknown)?;
+        let (codec, clock_rate) = (codec.codec, codec.clock_rate);
+        let (kind, muted, participant) = (track.kind, track.muted, track.participant);
+        let layers = track.layers.len();
+        let layer = &mut track.layers[usize::from(route.layer)];
+        let mut index = layer.sequence.unwrap(arrived.sequence);
+        match layer.nack.on_packet(now, index) {
+            NackVerdict::InOrder | NackVerdict::Recovered => {}
+            NackVerdict::Duplicate => return Err(DropReason::Duplicate),
+            NackVerdict::Restart if arrived.repeated => return Err(DropReason::TooOld),
+            NackVerdict::Restart => {
+                layer.restart();
+                index = layer.sequence.unwrap(arrived.sequence);
+                layer.nack.on_packet(now, index);
+                if kind == MediaKind::Video {
+                    layer.keyframes.request_for_engine(now);
+                }
+            }
+        }
+        if !arrived.repeated {
+            layer.statistics.on_packet(now, index, arrived.timestamp, clock_rate);
+        }
+        let measured = layer.rate.note(now, arrived.payload.len());
+        if arrived.payload.is_empty() {
+            self.skip(route, index);
+            return Ok(());
+        }
+        self.stats.rtp_in += 1;
+        self.peers[id].stats.rtp_in += 1;
+        let publish = &self.peers[id].publish;
+        let extensions = StoredExtensions::collect(|which| extension(packet, publish, which));
+        if kind == MediaKind::Audio
+            && !muted
+            && let Some(level) =
+                extension(packet, publish, Extension::AudioLevel).and_then(AudioLevel::parse)
+            && self.rooms[self.tracks[route.track].room]
+                .speakers
+                .note(participant, level.level_dbov)
+        {
+            let room = self.tracks[route.track].room;
+            self.timers.set(Timer::Room(room), Some(now + SPEAKERS_INTERVAL));
+        }
+        if muted {
+            return Err(DropReason::Muted);
+        }
+        let info = inspect(codec, arrived.payload, extensions.get(Extension::DependencyDescriptor));
+        let layer = &mut self.tracks[route.track].layers[usize::from(route.layer)];
+        if info.keyframe_start {
+            layer.keyframes.on_keyframe();
+        }
+        let stored = Stored {
+            timestamp: arrived.timestamp,
+            marker: arrived.marker,
+            payload_type: arrived.payload_type,
+            arrival: now,
+            extensions,
+        };
+        layer.history.insert(index, stored, arrived.payload)?;
+        let switch_point = kind == MediaKind::Audio || info.keyframe_start;
+        self.fan_out(now, route, index, arrived, switch_point);
+        if measured && layers > 1 {
+            self.retarget(now, route.track);
+        }
+        Ok(())
+    }
+
+    /// Offers a packet to every subscription of its track.
+    fn fan_out(
+        &mut self,
+        now: Instant,
+        route: Route,
+        index: u64,
+        arrived: &Arrived<'_>,
+        switch_point: bool,
+    ) {
+        let Self { tracks, subscriptions, peers, dirty, stats, .. } = self;
+        let track = &tracks[route.track];
+        let epoch = track.layers[usize::from(route.layer)].epoch;
+        let Some(codec) = track.codec(arrived.payload_type) else { return };
+        for &subscription in &track.subscriptions {
+            let subscription = &mut subscriptions[subscription];
+            let peer = &mut peers[subscription.peer];
+            let Some(at) = subscription.slot.filter(|_| peer.is_connected()) else { continue };
+            let slot = &mut peer.receive.slots[usize::from(at)];
+            let Some(choice) = slot.choose(route.track, codec) else { continue };
+            match subscription.selector.decide(route.layer, epoch, switch_point) {
+                Verdict::Drop => continue,
+                Verdict::Switch => {
+                    slot.line.begin(now, index, arrived.timestamp, choice.clock_rate);
+                }
+                Verdict::Forward => {}
+            }
+            let Some(mapped) = slot.line.map(now, index, arrived.timestamp) else { continue };
+            if peer.receive.queue.len() >= EGRESS_PACKETS_MAX {
+                stats.drops.count(DropReason::EgressFull);
+                continue;
+            }
+            let packet = SentPacket {
+                index: mapped.index,
+                track: route.track,
+                layer: route.layer,
+                epoch,
+                source_index: index,
+                timestamp: mapped.timestamp,
+            };
+            if choice.rtx.is_some() {
+                slot.sent.remember(packet);
+            }
+            slot.packets = slot.packets.wrapping_add(1);
+            slot.octets = slot.octets.wrapping_add(arrived.payload.len() as u32);
+            peer.receive.rtx_budget.earn(arrived.payload.len());
+            peer.receive.queue.push(Outgoing {
+                slot: at,
+                packet,
+                payload_type: choice.payload_type,
+                rtx_index: None,
+            });
+            peer.stats.rtp_out += 1;
+            stats.rtp_out += 1;
+            if !peer.dirty {
+                peer.dirty = true;
+                dirty.push_back(subscription.peer);
+            }
+        }
+    }
+
+    /// Takes a padding-only packet out of every line that follows its layer.
+    fn skip(&mut self, route: Route, index: u64) {
+        let Self { tracks, subscriptions, peers, .. } = self;
+        for &subscription in &tracks[route.track].subscriptions {
+            let subscription = &subscriptions[subscription];
+            let Some(slot) = subscription.slot else { continue };
+            if subscription.selector.current() == Some(route.layer) {
+                peers[subscription.peer].receive.slots[usize::from(slot)].line.skip(index);
+            }
+        }
+    }
+}
+
+/// The value of a header extension, by the ids the publisher negotiated.
+fn extension<'a>(
+    packet: &RtpPacket<'a>,
+    publish: &super::peer::PublishState,
+    which: Extension,
+) -> Option<&'a [u8]> {
+    packet.extension(publish.extensions.id(which)?)
+}

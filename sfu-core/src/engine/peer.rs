@@ -1,0 +1,166 @@
+//! A peer: one participant's connection, what it publishes and what it receives.
+
+use std::time::{Duration, Instant};
+
+use crate::command::{PublishRequest, SubscribePolicy};
+use crate::deliver::rtcp_queue::RtcpQueue;
+use crate::deliver::sent::{RtxBudget, SentPacket};
+use crate::deliver::slot::{ClockOffset, Slot};
+use crate::id::{ParticipantId, PayloadType, RoomId, Ssrc, SubscriptionId, TrackId};
+use crate::negotiation::{MediaKind, Section};
+use crate::publish::twcc::TwccRecorder;
+use crate::rtp::extension::ExtensionMap;
+use crate::stats::PeerStats;
+use crate::transport::{DtlsRole, Fingerprint, IceCredentials, Path, Transport};
+
+/// One peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) room: RoomId,
+    pub(crate) participant: ParticipantId,
+    pub(crate) policy: SubscribePolicy,
+    /// There from the first offer on.
+    pub(crate) link: Option<Link>,
+    pub(crate) publish: PublishState,
+    pub(crate) receive: ReceiveState,
+    pub(crate) rtcp: RtcpQueue,
+    /// SSRC of this side in feedback about the peer's own streams.
+    pub(crate) feedback_ssrc: Ssrc,
+    pub(crate) next_report: Option<Instant>,
+    pub(crate) stats: PeerStats,
+    /// Waiting in the engine's list of peers with something to send.
+    pub(crate) dirty: bool,
+    /// Waiting in the engine's list of peers whose deadline may have moved.
+    pub(crate) touched: bool,
+}
+
+/// A peer's transport and what was agreed on it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) transport: Transport,
+    pub(crate) remote_ice: IceCredentials,
+    pub(crate) remote_fingerprints: Vec<Fingerprint>,
+    pub(crate) local_ice: IceCredentials,
+    /// Its validated paths, as the demultiplexer knows them.
+    pub(crate) paths: Vec<Path>,
+    pub(crate) role: DtlsRole,
+    pub(crate) sections: Vec<Section>,
+    /// Answers given so far.
+    pub(crate) answers: u64,
+}
+
+/// The publishing side of a peer.
+#[derive(Debug, Default)]
+pub(crate) struct PublishState {
+    /// The track of each m-line that sends one, by m-line index.
+    pub(crate) track_by_section: Vec<Option<TrackId>>,
+    /// What was said of m-lines that are still to be offered.
+    pub(crate) announced: Vec<PublishRequest>,
+    /// Where packets of an SSRC belong, sorted by SSRC; at most
+    /// [`crate::limits::SSRCS_PER_PEER_MAX`].
+    pub(crate) routes: Vec<(Ssrc, Route)>,
+    /// Header extension ids of everything the peer sends: one id means one thing on all bundled
+    /// m-lines (RFC 8843 §9).
+    pub(crate) extensions: ExtensionMap,
+    pub(crate) twcc: TwccRecorder,
+    pub(crate) clock: ClockOffset,
+}
+
+/// Where the packets of an SSRC belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) track: TrackId,
+    pub(crate) layer: u8,
+    /// Retransmissions (RFC 4588) of the layer rather than the layer itself.
+    pub(crate) rtx: bool,
+}
+
+impl PublishState {
+    pub(crate) fn route(&self, ssrc: Ssrc) -> Option<Route> {
+        let at = self.routes.binary_search_by_key(&ssrc, |&(ssrc, _)| ssrc).ok()?;
+        Some(self.routes[at].1)
+    }
+
+    /// Binds an SSRC. Returns false if there are too many.
+    pub(crate) fn bind(&mut self, ssrc: Ssrc, route: Route) -> bool {
+        match self.routes.binary_search_by_key(&ssrc, |&(ssrc, _)| ssrc) {
+            Ok(at) => self.routes[at].1 = route,
+            Err(_) if self.routes.len() >= crate::limits::SSRCS_PER_PEER_MAX => return false,
+            Err(at) => self.routes.insert(at, (ssrc, route)),
+        }
+        true
+    }
+
+    pub(crate) fn unbind(&mut self, track: TrackId) {
+        self.routes.retain(|(_, route)| route.track != track);
+    }
+
+    pub(crate) fn tracks(&self) -> impl Iterator<Item = TrackId> + '_ {
+        self.track_by_section.iter().copied().flatten()
+    }
+}
+
+/// The receiving side of a peer.
+#[derive(Debug, Default)]
+pub(crate) struct ReceiveState {
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) subscriptions: Vec<SubscriptionId>,
+    /// Packets to be built and sealed at the next drain.
+    pub(crate) queue: Vec<Outgoing>,
+    pub(crate) rtx_budget: RtxBudget,
+    pub(crate) rtt: Option<Duration>,
+    /// Transport-wide sequence number of the next packet.
+    pub(crate) next_transport_sequence: u16,
+    /// What [`crate::event::Event::SlotsNeeded`] last said.
+    pub(crate) slots_announced: (u16, u16),
+}
+
+impl ReceiveState {
+    /// The slots of one kind with their place in the order of that kind: the n-th audio and the
+    /// n-th video slot share a MediaStream.
+    pub(crate) fn slots_of(&self, kind: MediaKind) -> impl Iterator<Item = (usize, &Slot)> {
+        self.slots.iter().enumerate().filter(move |(_, slot)| slot.kind == kind)
+    }
+
+    pub(crate) fn slot_by_ssrc(&mut self, ssrc: Ssrc) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.send.ssrc == ssrc)
+    }
+}
+
+/// A packet owed to a subscriber: where its payload is, and its header.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) slot: u16,
+    pub(crate) packet: SentPacket,
+    pub(crate) payload_type: PayloadType,
+    /// Set for a retransmission: its index on the line of the retransmission SSRC.
+    pub(crate) rtx_index: Option<u64>,
+}
+
+impl Peer {
+    pub(crate) fn new(
+        room: RoomId,
+        participant: ParticipantId,
+        policy: SubscribePolicy,
+        feedback_ssrc: Ssrc,
+    ) -> Self {
+        Self {
+            room,
+            participant,
+            policy,
+            link: None,
+            publish: PublishState::default(),
+            receive: ReceiveState::default(),
+            rtcp: RtcpQueue::default(),
+            feedback_ssrc,
+            next_report: None,
+            stats: PeerStats::default(),
+            dirty: false,
+            touched: false,
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.transport.is_connected())
+    }
+}

@@ -1,0 +1,220 @@
+//! What time brings: retransmission requests, keyframe requests, feedback and reports.
+
+use std::time::{Duration, Instant};
+
+use super::{Engine, Timer};
+use crate::event::{Event, TransportState};
+use crate::id::{PeerId, RoomId, TrackId};
+use crate::limits::{REPORT_INTERVAL, SPEAKERS_INTERVAL};
+use crate::negotiation::MediaKind;
+use crate::rtp::rtcp;
+use crate::transport::TransportEvent;
+
+/// Round-trip time to a publisher, assumed: an SFU that only receives cannot measure it.
+const PUBLISHER_RTT: Duration = Duration::from_millis(100);
+/// A deadline is never nearer than this, so that a stuck one cannot spin the caller.
+const DEADLINE_MIN: Duration = Duration::from_millis(1);
+/// Report blocks of one receiver report (RFC 3550 §6.4.1: five bits count them).
+const REPORT_BLOCKS_MAX: usize = 31;
+
+impl Engine {
+    /// Serves every peer whose deadlines may have moved, and sets its next deadline.
+    pub(super) fn settle(&mut self, now: Instant) {
+        // Serving one peer may touch another (a failed one closes its tracks), so: until none.
+        while let Some(id) = self.touched.pop() {
+            let Some(peer) = self.peers.get_mut(id) else { continue };
+            peer.touched = false;
+            let done = self.guarded(id, |engine| {
+                engine.serve(now, id);
+                Ok(())
+            });
+            debug_assert!(done.is_ok(), "serving reports no drops");
+            let deadline = self.deadline(id).map(|at| at.max(now + DEADLINE_MIN));
+            self.timers.set(Timer::Peer(id), deadline);
+        }
+    }
+
+    fn serve(&mut self, now: Instant, id: PeerId) {
+        let peer = &mut self.peers[id];
+        let Some(link) = &mut peer.link else { return };
+        if link.transport.poll_timeout().is_some_and(|at| at <= now) {
+            link.transport.handle_timeout(now);
+            self.mark_dirty(id);
+        }
+        self.pump_transport(now, id);
+        if !self.peers.get(id).is_some_and(super::peer::Peer::is_connected) {
+            return;
+        }
+        let tracks: smallvec::SmallVec<[TrackId; 8]> = self.peers[id].publish.tracks().collect();
+        for track in tracks {
+            self.ask_publisher(now, id, track);
+        }
+        self.send_feedback(now, id);
+        if self.peers[id].next_report.is_some_and(|at| at <= now) {
+            self.send_reports(now, id);
+            self.peers[id].next_report = Some(now + REPORT_INTERVAL);
+        }
+        if !self.peers[id].rtcp.is_empty() {
+            self.mark_dirty(id);
+        }
+    }
+
+    /// NACKs and keyframe requests for one track.
+    fn ask_publisher(&mut self, now: Instant, id: PeerId, track: TrackId) {
+        let Self { peers, tracks, stats, .. } = self;
+        let peer = &mut peers[id];
+        let track = &mut tracks[track];
+        let mut missing = Vec::new();
+        for layer in &mut track.layers {
+            let Some(ssrc) = layer.ssrc else { continue };
+            // Audio is not retransmitted by browsers; asking would only cost.
+            if track.kind == MediaKind::Video {
+                missing.clear();
+                let overflow = layer.nack.poll(now, PUBLISHER_RTT, &mut missing);
+                if overflow {
+                    layer.keyframes.request_for_engine(now);
+                }
+                if !missing.is_empty() {
+                    stats.nacks_out += missing.len() as u64;
+                    peer.rtcp.push(|out| rtcp::write_nack(out, peer.feedback_ssrc, ssrc, &missing));
+                }
+            }
+            if layer.keyframes.poll(now) {
+                stats.keyframe_requests_out += 1;
+                peer.rtcp.push(|out| rtcp::write_pli(out, peer.feedback_ssrc, ssrc));
+            }
+        }
+    }
+
+    /// Transport-wide feedback.
+    fn send_feedback(&mut self, now: Instant, id: PeerId) {
+        let peer = &mut self.peers[id];
+        if peer.publish.twcc.next_timeout().is_none_or(|at| at > now) {
+            return;
+        }
+        // The media SSRC of transport-wide feedback is any of the sender's.
+        let media = peer.publish.routes.first().map_or(peer.feedback_ssrc, |&(ssrc, _)| ssrc);
+        let (twcc, ssrc) = (&mut peer.publish.twcc, peer.feedback_ssrc);
+        let mut more = true;
+        while more {
+            peer.rtcp.push(|out| more = twcc.build(now, ssrc, media, out));
+        }
+    }
+
+    /// Sender reports for what the peer receives, receiver reports for what it publishes.
+    fn send_reports(&mut self, now: Instant, id: PeerId) {
+        let ntp = self.ntp(now);
+        let Self { peers, tracks, subscriptions, .. } = self;
+        let mut blocks = Vec::new();
+        for track in peers[id].publish.tracks() {
+            for layer in &mut tracks[track].layers {
+                let heard = layer.ssrc.filter(|_| layer.statistics.received() > 0);
+                if let Some(ssrc) = heard.filter(|_| blocks.len() < REPORT_BLOCKS_MAX) {
+                    blocks.push(layer.statistics.report_block(now, ssrc));
+                }
+            }
+        }
+        if !blocks.is_empty() {
+            let peer = &mut peers[id];
+            let ssrc = peer.feedback_ssrc;
+            peer.rtcp.push(|out| rtcp::write_receiver_report(out, ssrc, &blocks));
+        }
+        for at in 0..peers[id].receive.slots.len() {
+            let slot = &peers[id].receive.slots[at];
+            let carried = slot.subscription.and_then(|id| subscriptions.get(id));
+            let Some(subscription) = carried.filter(|_| slot.packets > 0) else { continue };
+            let track = &tracks[subscription.track];
+            let layer = subscription.selector.current().unwrap_or(0);
+            let Some((report_ntp, report_rtp)) = track.layers[usize::from(layer)].sender_report
+            else {
+                continue; // without the publisher's clock there is nothing true to say
+            };
+            let clock_rate = track.codecs.first().map_or(90_000, |codec| codec.clock_rate);
+            let source_rtp = peers
+                .get(track.peer)
+                .and_then(|p| p.publish.clock.rtp_time_at(ntp, report_ntp, report_rtp, clock_rate));
+            let peer = &mut peers[id];
+            let slot = &mut peer.receive.slots[at];
+            let Some(rtp_time) = source_rtp.and_then(|rtp| slot.line.timestamp(rtp)) else {
+                continue;
+            };
+            let (ssrc, packets, octets) = (slot.send.ssrc, slot.packets, slot.octets);
+            let cname = peer.participant.to_string();
+            peer.rtcp.push(|out| {
+                rtcp::write_sender_report(out, ssrc, ntp, rtp_time, packets, octets);
+                rtcp::write_sdes_cname(out, ssrc, &cname);
+            });
+            slot.last_report = Some(((ntp >> 16) as u32, now));
+        }
+    }
+
+    fn deadline(&self, id: PeerId) -> Option<Instant> {
+        let peer = self.peers.get(id)?;
+        let link = peer.link.as_ref()?;
+        let mut earliest = link.transport.poll_timeout();
+        let mut consider = |at: Option<Instant>| {
+            earliest = earliest.into_iter().chain(at).min();
+        };
+        if !peer.is_connected() {
+            return earliest;
+        }
+        consider(peer.next_report);
+        consider(peer.publish.twcc.next_timeout());
+        for track in peer.publish.tracks() {
+            let track = &self.tracks[track];
+            for layer in track.layers.iter().filter(|layer| layer.ssrc.is_some()) {
+                if track.kind == MediaKind::Video {
+                    consider(layer.nack.next_timeout());
+                }
+                consider(layer.keyframes.next_timeout());
+            }
+        }
+        earliest
+    }
+
+    /// Takes what a transport has to tell.
+    pub(super) fn pump_transport(&mut self, now: Instant, id: PeerId) {
+        loop {
+            let link = self.peers.get_mut(id).and_then(|peer| peer.link.as_mut());
+            let Some(link) = link else { return };
+            let Some(event) = link.transport.poll_event() else { return };
+            match event {
+                TransportEvent::State(state) => self.transport_moved(now, id, state),
+                TransportEvent::PathForgotten(path) => {
+                    link.paths.retain(|&known| known != path);
+                    self.demux.forget_path(&path, id);
+                }
+                TransportEvent::UfragForgotten(ufrag) => self.demux.forget_ufrag(&ufrag),
+                TransportEvent::DataOpen(_) => {}
+                TransportEvent::DataMessage { reliability, text, payload } => {
+                    self.receive_data(now, id, reliability, text, payload);
+                }
+            }
+        }
+    }
+
+    fn transport_moved(&mut self, now: Instant, id: PeerId, state: TransportState) {
+        self.tell(Event::Transport { peer: id, state });
+        self.touch(id);
+        if state != TransportState::Connected {
+            return;
+        }
+        let peer = &mut self.peers[id];
+        peer.next_report.get_or_insert(now + REPORT_INTERVAL);
+        let subscriptions = peer.receive.subscriptions.clone();
+        for subscription in subscriptions {
+            self.start_subscription(now, subscription);
+        }
+    }
+
+    pub(super) fn tick_speakers(&mut self, now: Instant, id: RoomId) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        let list = room.speakers.tick();
+        if !room.speakers.is_idle() {
+            self.timers.set(Timer::Room(id), Some(now + SPEAKERS_INTERVAL));
+        }
+        if let Some(speakers) = list {
+            self.tell(Event::Speakers { room: id, speakers });
+        }
+    }
+}

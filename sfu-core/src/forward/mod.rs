@@ -1,0 +1,4 @@
+//! Per subscription: which packets go on ([`selector`]), and as what ([`rewrite`]).
+
+pub mod rewrite;
+pub mod selector;

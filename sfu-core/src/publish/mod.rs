@@ -1,0 +1,12 @@
+//! A published track: what is received of it, asked for again, kept and reported.
+
+mod carried;
+pub mod history;
+pub mod keyframe;
+pub mod nack;
+pub mod receive;
+pub mod track;
+pub mod twcc;
+
+#[cfg(test)]
+mod test_clock;

@@ -1,0 +1,176 @@
+//! A published track and its layers: what arrives, remembered once for everyone who subscribes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::command::Source;
+use crate::event::TrackInfo;
+use crate::id::{
+    Mid, ParticipantId, PayloadType, PeerId, Rid, RoomId, Ssrc, SubscriptionId, TrackId,
+};
+use crate::negotiation::{CodecParameters, MediaKind};
+use crate::publish::history::History;
+use crate::publish::keyframe::KeyframeRequests;
+use crate::publish::nack::NackGenerator;
+use crate::publish::receive::ReceiveStatistics;
+use crate::rtp::sequence::Unwrapper;
+
+/// A published track.
+#[derive(Debug)]
+pub struct Track {
+    /// Where it is published.
+    pub room: RoomId,
+    /// Whose connection it comes by.
+    pub peer: PeerId,
+    /// Who publishes it.
+    pub participant: ParticipantId,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// Where it comes from.
+    pub source: Source,
+    /// Its label.
+    pub name: Arc<str>,
+    /// Whether it is muted: nothing is forwarded then.
+    pub muted: bool,
+    /// The publisher's m-line.
+    pub mid: Mid,
+    /// The codecs the publisher may use, as it numbers them.
+    pub codecs: Vec<CodecParameters>,
+    /// Its encodings.
+    pub layers: Vec<Layer>,
+    /// Who gets it.
+    pub subscriptions: Vec<SubscriptionId>,
+}
+
+impl Track {
+    /// What others learn of it.
+    #[must_use]
+    pub fn info(&self, id: TrackId) -> TrackInfo {
+        TrackInfo {
+            track: id,
+            participant: self.participant,
+            kind: self.kind,
+            source: self.source,
+            name: self.name.clone(),
+            muted: self.muted,
+            mid: self.mid.clone(),
+            encodings: u8::try_from(self.layers.len()).unwrap_or(u8::MAX),
+        }
+    }
+
+    /// The codec of a payload type of the publisher.
+    #[must_use]
+    pub fn codec(&self, payload_type: PayloadType) -> Option<&CodecParameters> {
+        self.codecs.iter().find(|codec| codec.payload_type == payload_type)
+    }
+
+    /// The codec whose retransmissions have this payload type.
+    #[must_use]
+    pub fn codec_of_rtx(&self, payload_type: PayloadType) -> Option<&CodecParameters> {
+        self.codecs.iter().find(|codec| codec.rtx == Some(payload_type))
+    }
+}
+
+/// One encoding of a track.
+#[derive(Debug)]
+pub struct Layer {
+    /// Its RID, with simulcast.
+    pub rid: Option<Rid>,
+    /// Its SSRC, once known.
+    pub ssrc: Option<Ssrc>,
+    /// The SSRC of its retransmissions, once known.
+    pub rtx_ssrc: Option<Ssrc>,
+    /// Whether the next unsignalled SSRC may take the place of the bound one: after an offer.
+    pub may_rebind: bool,
+    /// Counts restarts: packets of different epochs belong to different sequences.
+    pub epoch: u32,
+    /// Extends sequence numbers to 64 bits.
+    pub sequence: Unwrapper,
+    /// The packets of the last second.
+    pub history: History,
+    /// Loss and jitter.
+    pub statistics: ReceiveStatistics,
+    /// What is missing.
+    pub nack: NackGenerator,
+    /// Who wants a keyframe.
+    pub keyframes: KeyframeRequests,
+    /// How much arrives.
+    pub rate: RateMeter,
+    /// The publisher's latest sender report: its NTP time in its own clock, the RTP time.
+    pub sender_report: Option<(u64, u32)>,
+    kind: MediaKind,
+}
+
+impl Layer {
+    /// A layer of which nothing has arrived.
+    #[must_use]
+    pub fn new(
+        kind: MediaKind,
+        rid: Option<Rid>,
+        ssrc: Option<Ssrc>,
+        rtx_ssrc: Option<Ssrc>,
+    ) -> Self {
+        Self {
+            rid,
+            ssrc,
+            rtx_ssrc,
+            may_rebind: false,
+            epoch: 0,
+            sequence: Unwrapper::default(),
+            history: History::new(kind),
+            statistics: ReceiveStatistics::default(),
+            nack: NackGenerator::default(),
+            keyframes: KeyframeRequests::default(),
+            rate: RateMeter::default(),
+            sender_report: None,
+            kind,
+        }
+    }
+
+    /// Starts anew after a jump in the sequence or a change of SSRC.
+    pub fn restart(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.sequence = Unwrapper::default();
+        self.history = History::new(self.kind);
+        self.statistics = ReceiveStatistics::default();
+        self.nack = NackGenerator::default();
+        self.sender_report = None;
+    }
+}
+
+/// Bitrate over the last full interval, without a clock read or a queue.
+#[derive(Debug, Default)]
+pub struct RateMeter {
+    began: Option<Instant>,
+    bytes: u64,
+    bitrate: u64,
+}
+
+/// Long enough for a few keyframe-less frames at 5 fps.
+const RATE_INTERVAL: Duration = Duration::from_millis(500);
+
+impl RateMeter {
+    /// Notes a packet. Returns true when an interval ended with it.
+    pub fn note(&mut self, now: Instant, bytes: usize) -> bool {
+        let began = *self.began.get_or_insert(now);
+        self.bytes += bytes as u64;
+        let elapsed = now.saturating_duration_since(began);
+        if elapsed < RATE_INTERVAL {
+            return false;
+        }
+        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.bitrate = self.bytes.saturating_mul(8_000) / millis;
+        self.began = Some(now);
+        self.bytes = 0;
+        true
+    }
+
+    /// Bit/s, 0 once nothing has arrived for three intervals.
+    #[must_use]
+    pub fn bitrate(&self, now: Instant) -> u64 {
+        match self.began {
+            Some(began) if now.saturating_duration_since(began) < 3 * RATE_INTERVAL => self.bitrate,
+            _ => 0,
+        }
+    }
+}

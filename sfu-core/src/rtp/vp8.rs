@@ -1,0 +1,116 @@
+//! VP8 payload descriptor (RFC 7741 §4.2).
+
+use crate::rtp::codec_view::PayloadInfo;
+
+/// The payload descriptor of one VP8 packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Length of the descriptor, in bytes.
+    pub bytes: usize,
+    /// S: a partition begins with this packet.
+    pub partition_start: bool,
+    /// PID: the partition.
+    pub partition: u8,
+    /// PictureID, 7 or 15 bits, and whether it is the long one.
+    pub picture_id: Option<(u16, bool)>,
+    /// TL0PICIDX: counts frames of the lowest temporal layer.
+    pub tl0_picture_index: Option<u8>,
+    /// TID: the temporal layer, and Y: whether it may be switched up to here.
+    pub temporal: Option<(u8, bool)>,
+    /// KEYIDX: the temporal key frame index.
+    pub key_index: Option<u8>,
+}
+
+impl Descriptor {
+    /// Reads a payload's descriptor; `None` if it is cut short.
+    #[must_use]
+    pub fn parse(payload: &[u8]) -> Option<Self> {
+        let mut bytes = payload.iter().copied();
+        let mut next = || bytes.next();
+        let head = next()?;
+        let mut descriptor =
+            Self { partition_start: head & 0x10 != 0, partition: head & 0x07, ..Self::default() };
+        if head & 0x80 != 0 {
+            let present = next()?;
+            if present & 0x80 != 0 {
+                let high = next()?;
+                descriptor.picture_id = Some(if high & 0x80 == 0 {
+                    (u16::from(high), false)
+                } else {
+                    (u16::from_be_bytes([high & 0x7f, next()?]), true)
+                });
+            }
+            if present & 0x40 != 0 {
+                descriptor.tl0_picture_index = Some(next()?);
+            }
+            // T and K share one byte, there if either is set.
+            if present & 0x30 != 0 {
+                let layer = next()?;
+                if present & 0x20 != 0 {
+                    descriptor.temporal = Some((layer >> 6, layer & 0x20 != 0));
+                }
+                if present & 0x10 != 0 {
+                    descriptor.key_index = Some(layer & 0x1f);
+                }
+            }
+        }
+        descriptor.bytes = payload.len() - bytes.len();
+        Some(descriptor)
+    }
+}
+
+/// What a VP8 payload says: a frame starts with partition 0, whose first byte has the inverse
+/// keyframe flag P (RFC 7741 §4.3).
+pub(super) fn inspect(payload: &[u8]) -> Option<PayloadInfo> {
+    let descriptor = Descriptor::parse(payload)?;
+    let frame_start = descriptor.partition_start && descriptor.partition == 0;
+    let first = payload.get(descriptor.bytes).copied();
+    Some(PayloadInfo {
+        keyframe_start: frame_start && first.is_some_and(|byte| byte & 0x01 == 0),
+        frame_start: frame_start && first.is_some(),
+        temporal: descriptor.temporal.map(|(layer, _)| layer),
+        spatial: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keyframes_start_with_partition_zero_and_a_clear_p_bit() {
+        let table: [(&[u8], bool, bool, Option<u8>); 9] = [
+            (&[0x10, 0x00], true, true, None),
+            (&[0x10, 0x01], false, true, None),
+            (&[0x00, 0x00], false, false, None),
+            (&[0x11, 0x00], false, false, None),
+            (&[0x90, 0x80, 0x05, 0x10], true, true, None),
+            (&[0x90, 0xe0, 0x92, 0x34, 0x07, 0x60, 0x10], true, true, Some(1)),
+            (&[0x90, 0x20, 0x80, 0x11], false, true, Some(2)),
+            (&[0x90, 0x10, 0x9f, 0x10], true, true, None),
+            (&[0x10], false, false, None),
+        ];
+        for (payload, keyframe_start, frame_start, temporal) in table {
+            let want = PayloadInfo { keyframe_start, frame_start, temporal, spatial: None };
+            assert_eq!(inspect(payload), Some(want), "{payload:02x?}");
+        }
+    }
+
+    #[test]
+    fn the_descriptor_is_read_in_full() {
+        let payload = [0xb3, 0xf0, 0xff, 0xfe, 0x2a, 0xe5, 0x00];
+        let want = Descriptor {
+            bytes: 6,
+            partition_start: true,
+            partition: 3,
+            picture_id: Some((0x7ffe, true)),
+            tl0_picture_index: Some(0x2a),
+            temporal: Some((3, true)),
+            key_index: Some(5),
+        };
+        assert_eq!(Descriptor::parse(&payload), Some(want));
+        for cut in 0..6 {
+            assert_eq!(Descriptor::parse(&payload[..cut]), None, "{cut}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Who is asking, and whether they ask too often.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+
+use actix_web::HttpRequest;
+use tokio::time::Instant;
+
+use super::{Context, Problem};
+
+/// The address of the connection. Not taken from headers: those can be chosen.
+pub(super) fn address(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|addr| addr.ip())
+}
+
+/// Counts a join of the request's address, or refuses it.
+pub(super) fn admit_join(context: &Context, request: &HttpRequest) -> Result<(), Problem> {
+    let Some(address) = address(request) else { return Ok(()) };
+    context.join_rates.admit(address, Instant::now()).map_err(|wait| {
+        context.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+        Problem::rate_limited(wait)
+    })
+}

@@ -1,0 +1,117 @@
+//! The doors: HTTP routes and the WebSocket. Reads requests, calls [`Sessions`], writes answers.
+//! Nothing here names a socket or the engine's internals.
+
+mod body;
+mod client;
+mod cors;
+mod fragment;
+mod health;
+mod negotiated;
+mod origin;
+mod participants;
+mod problem;
+mod rooms;
+mod whep;
+mod whip;
+mod ws;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use actix_web::dev::{Service as _, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{App, HttpServer, web};
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::session::{JoinRates, Sessions};
+use crate::{assets, limits};
+
+pub(crate) use problem::Problem;
+
+/// What every handler may use.
+pub(crate) struct Context {
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) metrics: Metrics,
+    join_rates: JoinRates,
+    message_rate: u32,
+    allow_origin: Vec<String>,
+    pub(crate) counters: HttpCounters,
+}
+
+/// Counters of this layer, for metrics.
+#[derive(Default)]
+pub(crate) struct HttpCounters {
+    pub(crate) websockets: AtomicU64,
+    pub(crate) rate_limited: AtomicU64,
+    pub(crate) protocol_errors: AtomicU64,
+}
+
+impl Context {
+    /// The context of one server.
+    pub(crate) fn new(config: &Config, sessions: Arc<Sessions>) -> Self {
+        Self {
+            metrics: Metrics::new(),
+            sessions,
+            join_rates: JoinRates::new(config.join_rate_per_address),
+            message_rate: config.message_rate,
+            allow_origin: config.allow_origin.clone(),
+            counters: HttpCounters::default(),
+        }
+    }
+}
+
+/// Binds the address and starts to serve. The caller awaits the server and stops it.
+pub(crate) fn serve(
+    addr: std::net::SocketAddr,
+    context: Arc<Context>,
+) -> std::io::Result<(actix_web::dev::Server, Vec<std::net::SocketAddr>)> {
+    let context = web::Data::from(context);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(context.clone())
+            .configure(routes)
+            .default_service(web::route().to(assets::serve))
+            .wrap_fn(|request, service| {
+                let response = service.call(request);
+                async move { Ok(finish(response.await?)) }
+            })
+    })
+    .on_connect(crate::tcp::tune)
+    .client_request_timeout(limits::HEAD_DEADLINE)
+    .keep_alive(limits::KEEP_ALIVE)
+    .max_connections(limits::CONNECTIONS_PER_THREAD_MAX)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .bind(addr)?;
+    let addrs = server.addrs();
+    Ok((server.run(), addrs))
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    health::routes(config);
+    rooms::routes(config);
+    participants::routes(config);
+    whip::routes(config);
+    whep::routes(config);
+    ws::routes(config);
+}
+
+/// What holds for every response: an error has a problem body, and nothing is sniffed.
+fn finish<B: actix_web::body::MessageBody + 'static>(
+    response: ServiceResponse<B>,
+) -> ServiceResponse<actix_web::body::BoxBody> {
+    let mut response = problem::complete(response);
+    let path = response.request().path();
+    let is_open = path.starts_with("/whip/") || path.starts_with("/whep/");
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_open {
+        // Errors as well: a page of another origin is to see what went wrong.
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}

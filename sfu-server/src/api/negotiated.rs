@@ -1,0 +1,131 @@
+//! What WHIP and WHEP have in common: a resource made by an offer, patched and deleted.
+
+use std::future::Future;
+
+use actix_web::http::header;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{Context, Problem, body, client, cors, fragment};
+use crate::session::{Door, HttpSession, IfMatch, PatchOutcome, SessionError};
+
+const SDP: &str = "application/sdp";
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+/// `POST`: reads the offer, lets `create` make the session, and answers 201. `base` is the path
+/// of the room's sessions.
+pub(super) async fn create<F>(
+    context: &Data<Context>,
+    request: &HttpRequest,
+    payload: Payload,
+    base: &str,
+    create: impl FnOnce(String) -> F,
+) -> Result<HttpResponse, Problem>
+where
+    F: Future<Output = Result<HttpSession, SessionError>> + Send + 'static,
+{
+    if context.sessions.is_draining() {
+        return Err(SessionError::draining().into());
+    }
+    let sdp = body::text(request, payload, SDP).await?;
+    if sdp.trim().is_empty() {
+        return Err(Problem::malformed("the body must be an SDP offer"));
+    }
+    client::admit_join(context, request)?;
+    let session = finish_detached(context, create(sdp)).await?;
+    let location = location(request, base, &session.token);
+    Ok(cors::expose(&mut HttpResponse::Created())
+        .insert_header((header::CONTENT_TYPE, SDP))
+        .insert_header((header::LOCATION, location))
+        .insert_header((header::ETAG, session.etag.quoted()))
+        .insert_header(("Accept-Patch", FRAGMENT))
+        .body(session.sdp))
+}
+
+/// `PATCH`: candidates, or an ICE restart (RFC 9725 §4.3).
+pub(super) async fn patch(
+    context: &Data<Context>,
+    request: &HttpRequest,
+    payload: Payload,
+    door: Door,
+    room: &str,
+    token: &str,
+) -> Result<HttpResponse, Problem> {
+    context.sessions.check_http(door, room, token)?;
+    let text = body::text(request, payload, FRAGMENT).await?;
+    let if_match = request.headers().get(header::IF_MATCH).and_then(|value| value.to_str().ok());
+    let if_match = IfMatch::parse(if_match);
+    let remote = fragment::parse(&text)?;
+    match context.sessions.patch_http(door, room, token, &if_match, remote).await? {
+        PatchOutcome::Trickled => Ok(cors::expose(&mut HttpResponse::NoContent()).finish()),
+        PatchOutcome::Restarted { ice, etag } => {
+            let fragment = fragment::render(&ice, context.sessions.media().candidates());
+            Ok(cors::expose(&mut HttpResponse::Ok())
+                .insert_header((header::CONTENT_TYPE, FRAGMENT))
+                .insert_header((header::ETAG, etag.quoted()))
+                .body(fragment))
+        }
+    }
+}
+
+/// `DELETE`, whatever its `If-Match`.
+pub(super) fn delete(
+    context: &Context,
+    door: Door,
+    room: &str,
+    token: &str,
+) -> Result<HttpResponse, Problem> {
+    context.sessions.delete_http(door, room, token)?;
+    Ok(cors::expose(&mut HttpResponse::Ok()).finish())
+}
+
+/// `GET` of a session: there is nothing to see, but it is there (RFC 9725 §4.1).
+pub(super) fn look(
+    context: &Context,
+    door: Door,
+    room: &str,
+    token: &str,
+) -> Result<HttpResponse, Problem> {
+    context.sessions.check_http(door, room, token)?;
+    Ok(cors::expose(&mut HttpResponse::NoContent()).finish())
+}
+
+/// `OPTIONS` of an endpoint.
+pub(super) fn endpoint_options() -> HttpResponse {
+    cors::preflight(&mut HttpResponse::Ok(), "GET, HEAD, POST, OPTIONS")
+        .insert_header(("Accept-Post", SDP))
+        .finish()
+}
+
+/// `OPTIONS` of a session.
+pub(super) fn session_options() -> HttpResponse {
+    cors::preflight(&mut HttpResponse::Ok(), "GET, HEAD, PATCH, DELETE, OPTIONS")
+        .insert_header(("Accept-Patch", FRAGMENT))
+        .finish()
+}
+
+/// Runs `create` to its end even if the client hangs up meanwhile. A session nobody will learn
+/// the URL of is ended again.
+async fn finish_detached<F>(context: &Data<Context>, create: F) -> Result<HttpSession, SessionError>
+where
+    F: Future<Output = Result<HttpSession, SessionError>> + Send + 'static,
+{
+    let (done, result) = tokio::sync::oneshot::channel();
+    let sessions = context.sessions.clone();
+    context.sessions.runtime().spawn(async move {
+        if let Err(Ok(session)) = done.send(create.await) {
+            sessions.abandon_http(&session.token);
+        }
+    });
+    result.await.unwrap_or_else(|_| Err(SessionError::draining()))
+}
+
+/// The session's URL, absolute when the client said what host it speaks to: some clients cannot
+/// resolve a relative one.
+fn location(request: &HttpRequest, base: &str, token: &str) -> String {
+    let info = request.connection_info();
+    match request.headers().get(header::HOST) {
+        Some(_) => format!("{}://{}{base}/{token}", info.scheme(), info.host()),
+        None => format!("{base}/{token}"),
+    }
+}

@@ -1,0 +1,146 @@
+//! Errors of HTTP requests, as `application/problem+json` (RFC 9457).
+
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::ServiceResponse;
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::session::{ErrorCode, SessionError};
+
+/// A refused request.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: ErrorCode,
+    detail: String,
+    retry_after: Option<Duration>,
+}
+
+/// Clients told to try again are told to wait this long, unless it is known better.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), retry_after: None }
+    }
+
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::Malformed, detail)
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, detail)
+    }
+
+    pub(crate) fn rate_limited(retry_after: Duration) -> Self {
+        let detail = "too many joins from this address";
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited, detail);
+        Self { retry_after: Some(retry_after), ..problem }
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        let status = status_of(error.code);
+        let retry_after = Some(RETRY_AFTER).filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
+        Self { status, code: error.code, detail: error.detail, retry_after }
+    }
+}
+
+/// The status each code has at the HTTP doors.
+fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::Malformed
+        | ErrorCode::UnknownType
+        | ErrorCode::InvalidName
+        | ErrorCode::SdpMalformed => StatusCode::BAD_REQUEST,
+        ErrorCode::NotYours | ErrorCode::OriginRefused => StatusCode::FORBIDDEN,
+        ErrorCode::NotJoined
+        | ErrorCode::NoSuchRoom
+        | ErrorCode::NoSuchTrack
+        | ErrorCode::NoSuchParticipant
+        | ErrorCode::NoSuchSession
+        | ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        ErrorCode::AlreadyJoined | ErrorCode::RoomFull => StatusCode::CONFLICT,
+        ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        ErrorCode::SdpTooLarge | ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::SdpUnsupported | ErrorCode::Limit => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorCode::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::Draining | ErrorCode::Overloaded | ErrorCode::ServerFull => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            r#type: String,
+            title: &'static str,
+            status: u16,
+            code: &'static str,
+            detail: &'a str,
+        }
+        let body = Body {
+            r#type: format!("urn:sfu:problem:{}", self.code.name()),
+            title: self.code.title(),
+            status: self.status.as_u16(),
+            code: self.code.name(),
+            detail: &self.detail,
+        };
+        let body = serde_json::to_string(&body).expect("a problem holds only strings and numbers");
+        let mut response = HttpResponse::build(self.status);
+        if let Some(after) = self.retry_after {
+            let seconds = after.as_secs_f64().ceil().max(1.0);
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        response.insert_header((header::CONTENT_TYPE, "application/problem+json")).body(body)
+    }
+}
+
+/// Gives an error that the framework made without a body (405 of a known path, a refused
+/// extractor) a problem body, keeping its headers.
+pub(super) fn complete<B: MessageBody + 'static>(
+    response: ServiceResponse<B>,
+) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/problem+json"));
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response.map_into_boxed_body();
+    }
+    let (code, detail) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            (ErrorCode::MethodNotAllowed, "this path has other methods: see the Allow header")
+        }
+        StatusCode::NOT_FOUND => (ErrorCode::NotFound, "there is nothing at this path"),
+        StatusCode::PAYLOAD_TOO_LARGE => (ErrorCode::BodyTooLarge, "the body is too large"),
+        _ if status.is_server_error() => (ErrorCode::Internal, "internal error"),
+        _ => (ErrorCode::Malformed, "the request cannot be read"),
+    };
+    let mut body = Problem::new(status, code, detail).error_response();
+    for name in [header::ALLOW, header::SEC_WEBSOCKET_VERSION] {
+        if let Some(value) = response.headers().get(&name) {
+            body.headers_mut().insert(name, value.clone());
+        }
+    }
+    let response: ServiceResponse<EitherBody<B>> =
+        response.into_response(body.map_into_right_body());
+    response.map_into_boxed_body()
+}

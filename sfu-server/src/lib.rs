@@ -1,0 +1,85 @@
+//! The SFU as a server: `media/` runs the engine on its own threads, `session/` keeps rooms and
+//! participants, `api/` is the doors. `main.rs` only reads the configuration and waits for
+//! signals; tests call [`run`] in their own process.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
+
+mod api;
+mod assets;
+pub mod config;
+pub mod limits;
+mod media;
+mod metrics;
+mod session;
+pub mod shutdown;
+mod tcp;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use actix_web::dev::ServerHandle;
+use anyhow::Context as _;
+
+use crate::api::Context;
+use crate::config::Config;
+use crate::media::Media;
+use crate::session::Sessions;
+
+/// A server that accepts clients.
+pub struct RunningServer {
+    /// Where HTTP and WebSocket listen.
+    pub http_addr: SocketAddr,
+    /// Where media is received, IPv4 first.
+    pub udp_addrs: Vec<SocketAddr>,
+    http: ServerHandle,
+    sessions: Arc<Sessions>,
+    media_threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
+pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
+    let mut media = Media::start(config.udp_port, &config.advertise)?;
+    let runtime = tokio::runtime::Handle::current();
+    let sessions = Sessions::new(&config, media.handle.clone(), runtime.clone());
+    sessions.follow(std::mem::take(&mut media.outputs));
+
+    let context = Arc::new(Context::new(&config, Arc::clone(&sessions)));
+    let served = api::serve(config.http_addr, context);
+    let (server, http_addrs) =
+        served.with_context(|| format!("cannot listen on {}", config.http_addr))?;
+    let http = server.handle();
+    runtime.spawn(async move {
+        if let Err(e) = server.await {
+            tracing::error!("the HTTP server ended: {e}");
+        }
+    });
+    Ok(RunningServer {
+        http_addr: http_addrs.first().copied().unwrap_or(config.http_addr),
+        udp_addrs: media.addrs.clone(),
+        http,
+        sessions,
+        media_threads: media.take_threads(),
+    })
+}
+
+impl RunningServer {
+    /// Stops: new joins are refused, clients are told, rooms are closed, and everything ends
+    /// within a few seconds.
+    pub async fn stop(self) {
+        self.sessions.drain(limits::SHUTDOWN_MAX / 2).await;
+        self.http.stop(true).await;
+        self.sessions.media().stop();
+        let threads = self.media_threads;
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a media worker panicked");
+                }
+            }
+        });
+        if tokio::time::timeout(limits::SHUTDOWN_MAX / 2, joined).await.is_err() {
+            tracing::error!("a media worker does not stop");
+        }
+    }
+}

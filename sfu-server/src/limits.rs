@@ -1,0 +1,80 @@
+//! Every bound of the control plane, each with its reason. The engine's are in
+//! `sfu_core::limits`.
+
+use std::time::Duration;
+
+/// Rooms, unless configured: the engine's own bound.
+pub const ROOMS_MAX: usize = sfu_core::limits::ROOMS_MAX;
+/// Participants of a room, unless configured: the engine's own bound.
+pub const PARTICIPANTS_PER_ROOM_MAX: usize = sfu_core::limits::PEERS_PER_ROOM_MAX;
+
+/// Longest name of a room, a participant or a track, in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Longest metadata of a participant. It is repeated to everybody who joins.
+pub const METADATA_BYTES_MAX: usize = 64 * 1024;
+/// `publish` requests that wait for their offer: as many as a peer may have tracks, twice.
+pub const PUBLISH_REQUESTS_MAX: usize = 2 * sfu_core::limits::TRACKS_PER_PEER_MAX;
+
+/// Longest HTTP body other than SDP.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Longest time a client may take for the body of a request.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest time a client may take for the head of a request.
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// Idle time of a kept-alive HTTP connection.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// HTTP connections at a time and per HTTP thread.
+pub const CONNECTIONS_PER_THREAD_MAX: usize = 10_000;
+/// Time after which a connection whose peer acknowledges nothing, or never reads, is cut.
+pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
+
+/// Longest WebSocket message, fragmented or not.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024;
+/// From the upgrade to the `join`.
+pub const JOIN_DEADLINE: Duration = Duration::from_secs(10);
+/// Silence after which a WebSocket is closed. Three ping intervals.
+pub const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Interval of WebSocket pings, and of the `ping` requests clients are asked for.
+pub const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Bytes waiting for one WebSocket; a slower reader is closed.
+pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+/// Messages waiting for one WebSocket. Two of each kind of event for a full room fit.
+pub const OUTBOX_FRAMES_MAX: usize = 8 * 1024;
+/// Share of the outbox above which what may be lost (lossy data, speakers) is.
+pub const OUTBOX_LOSSY_BYTES_MAX: usize = OUTBOX_BYTES_MAX / 2;
+
+/// Requests per second on one WebSocket, unless configured. The burst is twice as many.
+pub const MESSAGES_PER_SECOND: u32 = 50;
+/// Offers per second of one participant: each costs a negotiation.
+pub const OFFERS_PER_SECOND: u32 = 5;
+/// Offers in a burst.
+pub const OFFERS_BURST: u32 = 20;
+/// Protocol errors (malformed, unknown or too many requests) forgiven at a time; beyond it the
+/// WebSocket is closed.
+pub const ERRORS_BURST: u32 = 20;
+/// Protocol errors forgiven per second in the long run.
+pub const ERRORS_PER_SECOND: u32 = 1;
+
+/// Joins per second and address, unless configured. The burst is twice as many.
+pub const JOINS_PER_SECOND: u32 = 10;
+/// Addresses whose joins are counted at a time. When all of them have joined lately, new
+/// addresses are refused.
+pub const JOIN_ADDRESSES_MAX: usize = 16 * 1024;
+
+/// How long a room made by request stays while nobody is in it, unless asked otherwise.
+pub const EMPTY_TIMEOUT: Duration = Duration::from_secs(300);
+/// The longest such time that may be asked for.
+pub const EMPTY_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Commands waiting for one media worker.
+pub const COMMANDS_MAX: usize = 1024;
+/// Longest wait for a place in that queue; then the request is refused as overload.
+pub const COMMAND_WAIT: Duration = Duration::from_secs(2);
+/// Events and replies on their way from a media worker to the session layer.
+pub const OUTPUTS_MAX: usize = 4096;
+
+/// SDP longer than this is read on a thread that may block, not on one that serves others.
+pub const SDP_INLINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest time from the signal to stop to the end of the process.
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,297 @@
+//! The media thread: one engine, its sockets and its clock. Each turn of the loop takes
+//! commands, then datagrams, then what is due, sends what the engine made of it, and tells the
+//! session layer.
+//!
+//! **Panics.** Every call of the engine is guarded: a panic is counted and logged, the command or
+//! datagram at hand is lost, and the loop goes on. The engine itself ends the peer whose input it
+//! was processing where it can.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::Receiver;
+use mio::{Events, Poll, Token, Waker};
+use sfu_core::command::{Command, Reliability, Reply};
+use sfu_core::event::Event;
+use sfu_core::{Egress, Engine, EngineConfig};
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::handle::{Envelope, MediaError, Output, Shared, WorkerHandle, WorkerSnapshot};
+use super::socket::Sockets;
+use crate::limits;
+
+/// Commands per turn, so that a flood of them does not hold up media.
+const COMMANDS_PER_TURN: usize = 64;
+/// Receive batches per turn, so that a flood of datagrams does not hold up timers.
+const BATCHES_PER_TURN: usize = 8;
+/// Full egress batches per turn; a megabyte each.
+const DRAINS_PER_TURN: usize = 64;
+/// Events taken from the engine per turn.
+const EVENTS_PER_TURN: usize = 4096;
+/// Longest wait: how often the worker shows that it is alive.
+const TICK: Duration = Duration::from_millis(250);
+/// Longest wait while outputs wait for the session layer.
+const OUTPUT_RETRY: Duration = Duration::from_millis(5);
+/// How long the engine's timers rest after one panicked, so that it cannot spin.
+const REST_AFTER_PANIC: Duration = Duration::from_millis(50);
+/// Interval of snapshots for metrics.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(200);
+/// Outputs held for a slow session layer before commands and events are left where they are.
+const HELD_MAX: usize = 256;
+/// Seconds from the NTP epoch (1900) to the Unix epoch (RFC 5905 §6).
+const NTP_TO_UNIX_SECONDS: u64 = 2_208_988_800;
+/// The token of the waker; sockets count from 0.
+const WAKER: Token = Token(usize::MAX - 1);
+
+/// Starts a worker on its own thread.
+pub(super) fn spawn(
+    mut config: EngineConfig,
+    sockets: Sockets,
+    outputs: mpsc::Sender<Output>,
+) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
+    let poll = Poll::new()?;
+    sockets.register(poll.registry())?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    let (queue, commands) = crossbeam_channel::bounded(limits::COMMANDS_MAX);
+    let now = Instant::now();
+    let shared = Arc::new(Shared::new(now));
+    config.ntp_at_start = ntp_now();
+
+    let mut worker = Worker {
+        engine: Engine::new(config, rand::random(), now),
+        sockets,
+        poll,
+        commands,
+        outputs,
+        held: VecDeque::new(),
+        shared: Arc::clone(&shared),
+        egress: Egress::default(),
+        counters: WorkerSnapshot::default(),
+        rest_until: None,
+        snapshot_at: now,
+    };
+    let thread =
+        std::thread::Builder::new().name("sfu-media-0".to_owned()).spawn(move || worker.run())?;
+    Ok((WorkerHandle::new(queue, waker, shared), thread))
+}
+
+struct Worker {
+    engine: Engine,
+    sockets: Sockets,
+    poll: Poll,
+    commands: Receiver<Envelope>,
+    outputs: mpsc::Sender<Output>,
+    /// Outputs the session layer had no room for, oldest first. Nothing that must not be lost is
+    /// dropped here; instead no further command is taken, and the engine keeps its events, while
+    /// this is long.
+    held: VecDeque<Output>,
+    shared: Arc<Shared>,
+    egress: Egress,
+    counters: WorkerSnapshot,
+    /// Set after a panic in the engine's timers.
+    rest_until: Option<Instant>,
+    snapshot_at: Instant,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        let mut events = Events::with_capacity(16);
+        loop {
+            let now = Instant::now();
+            self.shared.tick(now);
+            let stopping = self.shared.stop.load(Ordering::Acquire);
+            let had_commands = self.take_commands(now);
+            self.receive(now);
+            self.run_timers(now);
+            self.send(now);
+            self.take_events();
+            self.flush_outputs();
+            self.publish_snapshot(now, had_commands);
+            if stopping && self.commands.is_empty() {
+                return;
+            }
+            self.counters.busy_ns += nanos(now.elapsed());
+            self.wait(&mut events);
+        }
+    }
+
+    /// Carries out waiting commands. Each one's events go out before its reply, so that whoever
+    /// waits for the reply finds them already applied.
+    fn take_commands(&mut self, now: Instant) -> bool {
+        let mut taken = false;
+        for _ in 0..COMMANDS_PER_TURN {
+            if self.held.len() >= HELD_MAX {
+                break;
+            }
+            let Ok(Envelope { command, reply_to, .. }) = self.commands.try_recv() else { break };
+            taken = true;
+            self.counters.commands += 1;
+            let added = match &command {
+                Command::AddPeer { room, participant, .. } => Some((*room, *participant)),
+                _ => None,
+            };
+            let engine = &mut self.engine;
+            let result = match guarded(|| engine.handle_command(now, command)) {
+                Some(result) => result.map_err(MediaError::Refused),
+                None => {
+                    self.counters.panics += 1;
+                    Err(MediaError::Panicked)
+                }
+            };
+            if let (Some((room, participant)), Ok(Reply::Peer(peer))) = (added, &result) {
+                self.held.push_back(Output::PeerAdded { participant, room, peer: *peer });
+            }
+            self.take_events();
+            self.held.push_back(Output::Reply { to: reply_to, result });
+        }
+        taken
+    }
+
+    fn receive(&mut self, now: Instant) {
+        let Self { engine, sockets, counters, .. } = self;
+        for _ in 0..BATCHES_PER_TURN {
+            if !sockets.any_readable() {
+                return;
+            }
+            sockets.receive(|path, datagram| {
+                if guarded(|| engine.handle_datagram(now, path, datagram)).is_none() {
+                    counters.panics += 1;
+                }
+            });
+        }
+    }
+
+    fn run_timers(&mut self, now: Instant) {
+        if !self.deadline().is_some_and(|deadline| deadline <= now) {
+            return;
+        }
+        let engine = &mut self.engine;
+        self.rest_until = None;
+        if guarded(|| engine.handle_timeout(now)).is_none() {
+            self.counters.panics += 1;
+            self.rest_until = Some(now + REST_AFTER_PANIC);
+        }
+    }
+
+    /// When the engine's timers are to run next.
+    fn deadline(&self) -> Option<Instant> {
+        let due = self.engine.poll_timeout()?;
+        Some(self.rest_until.map_or(due, |rest| due.max(rest)))
+    }
+
+    fn send(&mut self, now: Instant) {
+        let Self { engine, sockets, egress, counters, .. } = self;
+        for _ in 0..DRAINS_PER_TURN {
+            let drained = guarded(|| engine.drain(now, egress));
+            for (transmit, run) in egress.iter() {
+                sockets.send(&transmit.path, run, transmit.segment_bytes);
+            }
+            egress.clear();
+            match drained {
+                Some(true) => return,
+                Some(false) => {}
+                None => {
+                    counters.panics += 1;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes events from the engine. While the session layer is slow, those that may be lost are
+    /// dropped and the others stay behind, in the engine's own bounded queue.
+    fn take_events(&mut self) {
+        for _ in 0..EVENTS_PER_TURN {
+            if self.held.len() >= HELD_MAX {
+                self.flush_outputs();
+                if self.held.len() >= HELD_MAX {
+                    return;
+                }
+            }
+            let engine = &mut self.engine;
+            let Some(event) = guarded(|| engine.poll_event()) else {
+                self.counters.panics += 1;
+                return;
+            };
+            let Some(event) = event else { return };
+            if is_lossy(&event) && self.held.len() >= HELD_MAX / 2 {
+                self.counters.events_dropped += 1;
+            } else {
+                self.held.push_back(Output::Event(event));
+            }
+        }
+    }
+
+    fn flush_outputs(&mut self) {
+        while let Some(output) = self.held.pop_front() {
+            match self.outputs.try_send(output) {
+                Ok(()) => {}
+                Err(TrySendError::Full(output)) => {
+                    self.held.push_front(output);
+                    return;
+                }
+                // The session layer is gone: the process ends.
+                Err(TrySendError::Closed(_)) => self.held.clear(),
+            }
+        }
+    }
+
+    fn publish_snapshot(&mut self, now: Instant, at_once: bool) {
+        if !at_once && now < self.snapshot_at {
+            return;
+        }
+        self.snapshot_at = now + SNAPSHOT_INTERVAL;
+        self.counters.engine = self.engine.stats();
+        self.counters.socket = self.sockets.stats;
+        self.counters.outputs_waiting = self.held.len() as u64;
+        self.shared.snapshot.lock().clone_from(&self.counters);
+    }
+
+    fn wait(&mut self, events: &mut Events) {
+        let now = Instant::now();
+        let more_commands = !self.commands.is_empty() && self.held.len() < HELD_MAX;
+        let mut wait = TICK;
+        if more_commands || self.sockets.any_readable() {
+            wait = Duration::ZERO;
+        } else if !self.held.is_empty() {
+            wait = OUTPUT_RETRY;
+        }
+        if let Some(deadline) = self.deadline() {
+            wait = wait.min(deadline.saturating_duration_since(now));
+        }
+        if let Err(e) = self.poll.poll(events, Some(wait))
+            && e.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::error!("waiting for media failed: {e}");
+        }
+        for event in events.iter() {
+            self.sockets.set_readable(event.token());
+        }
+    }
+}
+
+/// What may be lost on the way to a slow session layer.
+fn is_lossy(event: &Event) -> bool {
+    matches!(event, Event::Speakers { .. } | Event::Data { reliability: Reliability::Lossy, .. })
+}
+
+/// Calls the engine; `None` if it panicked.
+fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The wall clock in NTP format: seconds since 1900 in the upper half, fractions in the lower.
+fn ntp_now() -> u64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(unix.subsec_nanos()) << 32) / 1_000_000_000;
+    unix.as_secs().wrapping_add(NTP_TO_UNIX_SECONDS) << 32 | fraction
+}

@@ -1,0 +1,296 @@
+//! `/metrics`: read from the workers' snapshots and the registry at every scrape; nothing is
+//! counted here.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder as _, TextEncoder};
+use prometheus::{GaugeVec, IntCounterVec, Opts, core::Collector as _};
+
+use crate::api::Context;
+use crate::media::WorkerSnapshot;
+
+/// Renders the metrics of one server.
+pub(crate) struct Metrics {
+    encoder: TextEncoder,
+}
+
+/// One scrape being put together.
+struct Scrape(Vec<MetricFamily>);
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        Self { encoder: TextEncoder::new() }
+    }
+
+    /// The text of one scrape.
+    pub(crate) fn render(&self, context: &Context) -> prometheus::Result<String> {
+        let mut scrape = Scrape(Vec::new());
+        scrape.control_plane(context)?;
+        scrape.workers(&context.sessions.media().snapshots())?;
+        let waiting = context.sessions.media().commands_waiting();
+        let waiting: usize = waiting.iter().sum();
+        scrape.gauge(
+            "sfu_queue_length",
+            "Entries waiting, by queue",
+            &["queue"],
+            &[(&["commands"], waiting as f64)],
+        )?;
+        let mut text = Vec::new();
+        self.encoder.encode(&scrape.0, &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+impl Scrape {
+    fn control_plane(&mut self, context: &Context) -> prometheus::Result<()> {
+        let census = context.sessions.census();
+        let sessions = &context.sessions.counters;
+        let http = &context.counters;
+        let n = |n: usize| n as f64;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.gauge(
+            "sfu_build_info",
+            "Always 1",
+            &["version"],
+            &[(&[env!("CARGO_PKG_VERSION")], 1.0)],
+        )?;
+        let draining = f64::from(u8::from(context.sessions.is_draining()));
+        self.gauge("sfu_draining", "1 while joins are refused", &[], &[(&[], draining)])?;
+        self.gauge("sfu_rooms", "Rooms now", &[], &[(&[], n(census.rooms))])?;
+        self.gauge(
+            "sfu_participants",
+            "Participants now, by door",
+            &["door"],
+            &[
+                (&["web_socket"], n(census.websockets)),
+                (&["whip"], n(census.whip)),
+                (&["whep"], n(census.whep)),
+            ],
+        )?;
+        let tracks = "Published tracks (in) and m-lines that carry one (out)";
+        self.gauge(
+            "sfu_tracks",
+            tracks,
+            &["kind", "dir"],
+            &[
+                (&["audio", "in"], n(census.audio_in)),
+                (&["video", "in"], n(census.video_in)),
+                (&["audio", "out"], n(census.audio_out)),
+                (&["video", "out"], n(census.video_out)),
+            ],
+        )?;
+        let index = "Entries of the maps that find participants and rooms by id";
+        self.gauge("sfu_index_entries", index, &[], &[(&[], n(census.index_entries))])?;
+        let websockets = count(&http.websockets) as f64;
+        self.gauge("sfu_websockets", "Open WebSockets", &[], &[(&[], websockets)])?;
+        self.counter(
+            "sfu_joins_total",
+            "Participants that joined",
+            &[],
+            &[(&[], count(&sessions.joins))],
+        )?;
+        self.counter(
+            "sfu_leaves_total",
+            "Participants that left, however",
+            &[],
+            &[(&[], count(&sessions.leaves))],
+        )?;
+        let transports = "Transports that connected, and that failed";
+        self.counter(
+            "sfu_transports_total",
+            transports,
+            &["result"],
+            &[
+                (&["connected"], count(&sessions.transports_connected)),
+                (&["failed"], count(&sessions.transports_failed)),
+            ],
+        )?;
+        let refused = "Requests refused or connections closed at the doors, by reason";
+        self.counter(
+            "sfu_refused_total",
+            refused,
+            &["reason"],
+            &[
+                (&["join_rate"], count(&http.rate_limited)),
+                (&["protocol_error"], count(&http.protocol_errors)),
+                (&["slow_consumer"], count(&sessions.slow_consumers)),
+            ],
+        )?;
+        self.counter(
+            "sfu_control_panics_total",
+            "Panics caught in the control plane",
+            &[],
+            &[(&[], count(&sessions.panics))],
+        )
+    }
+
+    fn workers(&mut self, workers: &[WorkerSnapshot]) -> prometheus::Result<()> {
+        let sum = |read: fn(&WorkerSnapshot) -> u64| workers.iter().map(read).sum::<u64>();
+        let total = |read: fn(&WorkerSnapshot) -> u64| sum(read);
+        self.gauge(
+            "sfu_peers",
+            "Peers of the engines now, by state",
+            &["state"],
+            &[
+                (&["connected"], sum(|w| w.engine.peers_connected) as f64),
+                (
+                    &["other"],
+                    sum(|w| w.engine.peers.saturating_sub(w.engine.peers_connected)) as f64,
+                ),
+            ],
+        )?;
+        let engine_rooms = sum(|w| w.engine.rooms) as f64;
+        self.gauge("sfu_engine_rooms", "Rooms of the engines now", &[], &[(&[], engine_rooms)])?;
+        let engine_tracks = sum(|w| w.engine.tracks) as f64;
+        self.gauge("sfu_engine_tracks", "Tracks of the engines now", &[], &[(&[], engine_tracks)])?;
+        let subscriptions = sum(|w| w.engine.subscriptions) as f64;
+        self.gauge("sfu_subscriptions", "Subscriptions now", &[], &[(&[], subscriptions)])?;
+
+        self.counter(
+            "sfu_datagrams_total",
+            "Datagrams",
+            &["dir"],
+            &[
+                (&["in"], total(|w| w.engine.datagrams_in)),
+                (&["out"], total(|w| w.engine.datagrams_out)),
+            ],
+        )?;
+        self.counter(
+            "sfu_datagram_bytes_total",
+            "Bytes of datagrams",
+            &["dir"],
+            &[(&["in"], total(|w| w.engine.bytes_in)), (&["out"], total(|w| w.engine.bytes_out))],
+        )?;
+        let rtp = "RTP packets accepted and forwarded, and retransmissions";
+        self.counter(
+            "sfu_rtp_packets_total",
+            rtp,
+            &["dir", "kind"],
+            &[
+                (&["in", "media"], total(|w| w.engine.rtp_in)),
+                (&["out", "media"], total(|w| w.engine.rtp_out)),
+                (&["out", "retransmission"], total(|w| w.engine.rtx_out)),
+            ],
+        )?;
+        self.counter(
+            "sfu_nack_requests_total",
+            "Packets asked for again",
+            &["dir"],
+            &[(&["in"], total(|w| w.engine.nacks_in)), (&["out"], total(|w| w.engine.nacks_out))],
+        )?;
+        self.counter(
+            "sfu_keyframe_requests_total",
+            "Keyframe requests",
+            &["dir"],
+            &[
+                (&["in"], total(|w| w.engine.keyframe_requests_in)),
+                (&["out"], total(|w| w.engine.keyframe_requests_out)),
+            ],
+        )?;
+        self.drops(workers)?;
+        let panics = "Panics contained by the engine, and caught around it";
+        self.counter(
+            "sfu_panics_total",
+            panics,
+            &["where"],
+            &[(&["engine"], total(|w| w.engine.panics)), (&["worker"], total(|w| w.panics))],
+        )?;
+        self.sockets(workers)
+    }
+
+    fn drops(&mut self, workers: &[WorkerSnapshot]) -> prometheus::Result<()> {
+        let opts = Opts::new("sfu_dropped_packets_total", "Datagrams and packets dropped");
+        let family = IntCounterVec::new(opts, &["reason"])?;
+        for (reason, count) in workers.iter().flat_map(|worker| worker.engine.drops.iter()) {
+            family.with_label_values(&[reason.name()]).inc_by(count);
+        }
+        self.0.extend(family.collect());
+        Ok(())
+    }
+
+    fn sockets(&mut self, workers: &[WorkerSnapshot]) -> prometheus::Result<()> {
+        let sum = |read: fn(&WorkerSnapshot) -> u64| workers.iter().map(read).sum::<u64>();
+        self.counter(
+            "sfu_socket_errors_total",
+            "Datagrams lost at the sockets",
+            &["reason"],
+            &[
+                (&["receive"], sum(|w| w.socket.receive_errors)),
+                (&["send"], sum(|w| w.socket.send_errors)),
+                (&["send_buffer_full"], sum(|w| w.socket.send_full)),
+            ],
+        )?;
+        self.counter(
+            "sfu_send_calls_total",
+            "System calls that sent datagrams",
+            &[],
+            &[(&[], sum(|w| w.socket.send_calls))],
+        )?;
+        let refused = "Runs of datagrams the kernel would not segment";
+        self.counter(
+            "sfu_segmentation_refused_total",
+            refused,
+            &[],
+            &[(&[], sum(|w| w.socket.segmentation_refused))],
+        )?;
+        self.counter(
+            "sfu_commands_total",
+            "Commands carried out",
+            &[],
+            &[(&[], sum(|w| w.commands))],
+        )?;
+        let dropped = "Lossy data and speaker events dropped on the way to the session layer";
+        self.counter(
+            "sfu_events_dropped_total",
+            dropped,
+            &[],
+            &[(&[], sum(|w| w.events_dropped))],
+        )?;
+        let waiting = sum(|w| w.outputs_waiting) as f64;
+        self.gauge(
+            "sfu_outputs_waiting",
+            "Outputs held for the session layer",
+            &[],
+            &[(&[], waiting)],
+        )?;
+        let opts = Opts::new("sfu_worker_busy_seconds_total", "Time spent outside waiting");
+        let family = prometheus::CounterVec::new(opts, &["worker"])?;
+        for (index, worker) in workers.iter().enumerate() {
+            let seconds = worker.busy_ns as f64 / 1e9;
+            family.with_label_values(&[index.to_string()]).inc_by(seconds);
+        }
+        self.0.extend(family.collect());
+        Ok(())
+    }
+
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        values: &[(&[&str], f64)],
+    ) -> prometheus::Result<()> {
+        let family = GaugeVec::new(Opts::new(name, help), labels)?;
+        for (labels, value) in values {
+            family.with_label_values(labels).set(*value);
+        }
+        self.0.extend(family.collect());
+        Ok(())
+    }
+
+    fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        values: &[(&[&str], u64)],
+    ) -> prometheus::Result<()> {
+        let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+        for (labels, value) in values {
+            family.with_label_values(labels).inc_by(*value);
+        }
+        self.0.extend(family.collect());
+        Ok(())
+    }
+}

@@ -1,0 +1,219 @@
+//! Applies what the media workers tell, in their order: to the registry, and to everybody who is
+//! to hear of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sfu_core::command::{Command, Reliability};
+use sfu_core::event::{Event, FailReason, TrackInfo, TransportState};
+use sfu_core::id::{ParticipantId, PeerId, RoomId, TrackId};
+use tokio::sync::mpsc;
+
+use super::message::{AssignedView, Json, Reply, ServerEvent, SpeakerView};
+use super::outbox::CloseCode;
+use super::participant::{Door, LeaveReason, Track, track_view};
+use super::registry::Cleanup;
+use super::{Sessions, WireId};
+use crate::media::{Output, WorkerId};
+
+/// How often empty rooms are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Sessions {
+    /// Starts the tasks that follow the workers.
+    pub(crate) fn follow(self: &Arc<Self>, outputs: Vec<mpsc::Receiver<Output>>) {
+        for (index, mut outputs) in outputs.into_iter().enumerate() {
+            let worker = WorkerId(u8::try_from(index).expect("at most 255 workers are started"));
+            let sessions = Arc::clone(self);
+            self.runtime.spawn(async move {
+                while let Some(output) = outputs.recv().await {
+                    let apply = AssertUnwindSafe(|| sessions.apply(worker, output));
+                    if catch_unwind(apply).is_err() {
+                        sessions.counters.panics.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        let sessions = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+            loop {
+                let now = interval.tick().await;
+                let Some(sessions) = sessions.upgrade() else { return };
+                let cleanup = sessions.registry.lock().sweep(now);
+                sessions.spawn(cleanup);
+            }
+        });
+    }
+
+    fn apply(&self, worker: WorkerId, output: Output) {
+        match output {
+            Output::PeerAdded { participant, room, peer } => {
+                self.peer_added(worker, room, participant, peer);
+            }
+            Output::Event(event) => self.handle_event(worker, event),
+            // Whoever asked may have gone.
+            Output::Reply { to, result } => drop(to.send(result)),
+        }
+    }
+
+    /// A join is complete: the newcomer gets the state of the room, the others hear of it.
+    fn peer_added(&self, worker: WorkerId, room: RoomId, id: ParticipantId, peer: PeerId) {
+        let mut registry = self.registry.lock();
+        if !registry.bind_peer(worker, room, id, peer) {
+            // It left while the engine was adding it.
+            drop(registry);
+            self.spawn(Cleanup(vec![(worker, Command::RemovePeer { peer })]));
+            return;
+        }
+        let room = registry.room_by_id(worker, room).expect("bind_peer found it");
+        let others = room.visible().filter(|other| other.id != id);
+        let joined = Reply::Joined {
+            room: room.name.to_string(),
+            participant: id.into(),
+            participants: others.map(super::participant::Participant::view).collect(),
+        };
+        let newcomer = &room.participants[&id];
+        newcomer.outbox.push(&joined.to(newcomer.join_request));
+        if newcomer.is_visible() {
+            let event = ServerEvent::ParticipantJoined { participant: newcomer.view() };
+            room.tell_others(Some(id), &Json::of(&event));
+        }
+    }
+
+    fn handle_event(&self, worker: WorkerId, event: Event) {
+        match event {
+            Event::Transport { peer, state } => self.transport_changed(worker, peer, state),
+            Event::TrackPublished { room, track } => self.track_published(worker, room, track),
+            Event::TrackUnpublished { room, participant, track } => {
+                self.track_unpublished(worker, room, participant, track);
+            }
+            Event::TrackMuted { room, participant, track, muted } => {
+                self.track_muted(worker, room, participant, track, muted);
+            }
+            Event::Assigned { peer, mid, track } => {
+                let mut registry = self.registry.lock();
+                if let Some(participant) = registry.participant_by_peer(worker, peer) {
+                    let view = AssignedView::new(&mid, track);
+                    participant.assigned.insert(mid, track);
+                    participant.outbox.push(&Json::of(&ServerEvent::Assigned(view)));
+                }
+            }
+            Event::SlotsNeeded { peer, audio, video } => {
+                self.tell_peer(worker, peer, &ServerEvent::SlotsNeeded { audio, video });
+            }
+            Event::NoCommonCodec { peer, track } => {
+                self.tell_peer(worker, peer, &ServerEvent::Unplayable { track: track.into() });
+            }
+            Event::Speakers { room, speakers } => {
+                let speakers = speakers.iter().map(|speaker| SpeakerView {
+                    participant: speaker.participant.into(),
+                    level: speaker.level_dbov,
+                });
+                let event = ServerEvent::Speakers { speakers: speakers.collect() };
+                let message = Json::of(&event);
+                if let Some(room) = self.registry.lock().room_by_id(worker, room) {
+                    for participant in room.visible() {
+                        participant.outbox.push_lossy(&message);
+                    }
+                }
+            }
+            Event::Data { peer, from, reliability, text, payload } => {
+                let is_reliable = reliability == Reliability::Reliable;
+                let message = Json::of(&ServerEvent::data(from, &payload, text, is_reliable));
+                if let Some(participant) = self.registry.lock().participant_by_peer(worker, peer) {
+                    if is_reliable {
+                        participant.outbox.push(&message);
+                    } else {
+                        participant.outbox.push_lossy(&message);
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell_peer(&self, worker: WorkerId, peer: PeerId, event: &ServerEvent) {
+        if let Some(participant) = self.registry.lock().participant_by_peer(worker, peer) {
+            participant.outbox.push(&Json::of(event));
+        }
+    }
+
+    /// A WebSocket participant is told and decides itself. A WHIP or WHEP session is its
+    /// transport: with it, it ends.
+    fn transport_changed(&self, worker: WorkerId, peer: PeerId, state: TransportState) {
+        let mut registry = self.registry.lock();
+        let Some(participant) = registry.participant_by_peer(worker, peer) else { return };
+        participant.transport = state;
+        participant.outbox.push(&Json::of(&ServerEvent::transport(state)));
+        let door = participant.door;
+        if state == TransportState::Connected {
+            self.counters.transports_connected.fetch_add(1, Ordering::Relaxed);
+        }
+        let TransportState::Failed(reason) = state else { return };
+        self.counters.transports_failed.fetch_add(1, Ordering::Relaxed);
+        let (why, close) = match (door, reason) {
+            (_, FailReason::Internal) => {
+                (LeaveReason::Lost, Some((CloseCode::Internal, "internal error")))
+            }
+            (Door::WebSocket, _) => return,
+            (_, FailReason::ClosedByPeer) => (LeaveReason::Left, None),
+            (_, _) => (LeaveReason::Lost, None),
+        };
+        let (room, id) = registry.locate(worker, peer).expect("found above");
+        drop(registry);
+        self.remove(&room, id, why, close);
+    }
+
+    fn track_published(&self, worker: WorkerId, room: RoomId, info: TrackInfo) {
+        let mut registry = self.registry.lock();
+        let Some(room) = registry.room_by_id(worker, room) else { return };
+        let owner = info.participant;
+        let event =
+            ServerEvent::TrackPublished { participant: owner.into(), track: track_view(&info) };
+        let Some(participant) = room.participants.get_mut(&owner) else { return };
+        participant.tracks.insert(info.track, Track { info, tell_owner: false });
+        room.tell_others(Some(owner), &Json::of(&event));
+    }
+
+    fn track_unpublished(
+        &self,
+        worker: WorkerId,
+        room: RoomId,
+        owner: ParticipantId,
+        track: TrackId,
+    ) {
+        let mut registry = self.registry.lock();
+        let Some(room) = registry.room_by_id(worker, room) else { return };
+        // Tracks of somebody who has left are not announced one by one.
+        let Some(participant) = room.participants.get_mut(&owner) else { return };
+        if participant.tracks.remove(&track).is_some() {
+            let event = ServerEvent::TrackUnpublished {
+                participant: owner.into(),
+                track: WireId::from(track),
+            };
+            room.tell_others(Some(owner), &Json::of(&event));
+        }
+    }
+
+    fn track_muted(
+        &self,
+        worker: WorkerId,
+        room: RoomId,
+        owner: ParticipantId,
+        track: TrackId,
+        muted: bool,
+    ) {
+        let mut registry = self.registry.lock();
+        let Some(room) = registry.room_by_id(worker, room) else { return };
+        let Some(participant) = room.participants.get_mut(&owner) else { return };
+        let Some(known) = participant.tracks.get_mut(&track) else { return };
+        known.info.muted = muted;
+        let tell_owner = std::mem::take(&mut known.tell_owner);
+        let event =
+            ServerEvent::TrackMuted { participant: owner.into(), track: track.into(), muted };
+        let except = Some(owner).filter(|_| !tell_owner);
+        room.tell_others(except, &Json::of(&event));
+    }
+}

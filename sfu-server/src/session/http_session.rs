@@ -1,0 +1,297 @@
+//! WHIP and WHEP sessions: participants behind a URL instead of a WebSocket (RFC 9725).
+
+use std::sync::Arc;
+
+use sfu_core::command::{Command, Reply, SubscribePolicy};
+use sfu_core::id::ParticipantId;
+use sfu_core::negotiation::{Answer, SectionContent};
+use sfu_core::transport::IceCredentials;
+
+use super::offer::{Negotiated, parse_offer, render_answer};
+use super::participant::{Door, LeaveReason};
+use super::{ErrorCode, JoinRequest, Outbox, SessionError, Sessions};
+use crate::media::MediaError;
+
+/// What the registry keeps of such a session.
+pub(crate) struct HttpState {
+    token: Box<str>,
+    door: Door,
+    etag: ETag,
+    /// The client's ICE credentials in use.
+    remote: IceCredentials,
+}
+
+/// The entity tag of one ICE session, without its quotes (RFC 9725 §4.3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ETag(String);
+
+/// What a `POST` made.
+pub(crate) struct HttpSession {
+    pub(crate) token: String,
+    pub(crate) etag: ETag,
+    pub(crate) sdp: String,
+}
+
+/// The `If-Match` header of a `PATCH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum IfMatch {
+    Missing,
+    Any,
+    Tags(Vec<String>),
+}
+
+/// What a `PATCH` did.
+#[derive(Debug)]
+pub(crate) enum PatchOutcome {
+    /// Candidates were taken note of: an ICE-lite agent needs none.
+    Trickled,
+    /// ICE starts anew with these credentials of the server.
+    Restarted { ice: IceCredentials, etag: ETag },
+}
+
+impl HttpState {
+    fn new(door: Door, remote: IceCredentials) -> Self {
+        // 128 random bits: who knows the URL may end the session (RFC 9725 §5).
+        let token = format!("{:032x}", rand::random::<u128>()).into();
+        Self { token, door, etag: ETag::random(), remote }
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+impl ETag {
+    fn random() -> Self {
+        Self(format!("{:016x}", rand::random::<u64>()))
+    }
+
+    /// As a header value.
+    pub(crate) fn quoted(&self) -> String {
+        format!("\"{}\"", self.0)
+    }
+}
+
+impl IfMatch {
+    /// Reads the header. Clients were seen to quote the asterisk and to leave tags unquoted; both
+    /// are understood. A weak tag never matches (RFC 9110 §13.1.1).
+    pub(crate) fn parse(value: Option<&str>) -> Self {
+        let Some(value) = value else { return Self::Missing };
+        let tags: Vec<String> = value
+            .split(',')
+            .map(|tag| tag.trim())
+            .filter(|tag| !tag.is_empty() && !tag.starts_with("W/"))
+            .map(|tag| tag.trim_matches('"').to_owned())
+            .collect();
+        if tags.iter().any(|tag| tag == "*") { Self::Any } else { Self::Tags(tags) }
+    }
+
+    fn admits(&self, etag: &ETag) -> Result<(), SessionError> {
+        match self {
+            Self::Missing => Err(SessionError::new(
+                ErrorCode::PreconditionRequired,
+                "send the session's ETag as If-Match, or * to restart ICE",
+            )),
+            Self::Any => Ok(()),
+            Self::Tags(tags) if tags.contains(&etag.0) => Ok(()),
+            Self::Tags(_) => Err(SessionError::new(
+                ErrorCode::PreconditionFailed,
+                "the ICE session this names is not the present one",
+            )),
+        }
+    }
+}
+
+impl Sessions {
+    /// A publisher by WHIP: joins and offers in one step.
+    pub(crate) async fn create_whip(
+        self: &Arc<Self>,
+        room: String,
+        name: String,
+        sdp: String,
+    ) -> Result<HttpSession, SessionError> {
+        self.create_http(Door::Whip, room, name, SubscribePolicy::Manual, sdp).await
+    }
+
+    /// A viewer by WHEP.
+    pub(crate) async fn create_whep(
+        self: &Arc<Self>,
+        room: String,
+        participant: Option<ParticipantId>,
+        sdp: String,
+    ) -> Result<HttpSession, SessionError> {
+        let policy = self.viewer_policy(&room, participant)?;
+        self.create_http(Door::Whep, room, "whep".to_owned(), policy, sdp).await
+    }
+
+    async fn create_http(
+        self: &Arc<Self>,
+        door: Door,
+        room: String,
+        name: String,
+        subscribe: SubscribePolicy,
+        sdp: String,
+    ) -> Result<HttpSession, SessionError> {
+        let offer = parse_offer(sdp).await?;
+        let http = HttpState::new(door, offer.ice.clone());
+        let (token, etag) = (http.token.to_string(), http.etag.clone());
+        let request = JoinRequest {
+            room,
+            name,
+            metadata: String::new(),
+            door,
+            subscribe,
+            outbox: Outbox::default(),
+            request: None,
+            http: Some(http),
+        };
+        // Dropped on the way out of an error: no session is left then.
+        let membership = self.join(request).await?;
+        let Negotiated { answer, .. } =
+            self.negotiate(&membership.room, membership.participant, offer).await?;
+        check_nothing_rejected(&answer)?;
+        let sdp = render_answer(answer).await;
+        membership.detach();
+        Ok(HttpSession { token, etag, sdp })
+    }
+
+    /// Candidates, or new ICE credentials (RFC 9725 §4.3). `remote`: the credentials in the
+    /// fragment, if any.
+    pub(crate) async fn patch_http(
+        &self,
+        door: Door,
+        room: &str,
+        token: &str,
+        if_match: &IfMatch,
+        remote: Option<IceCredentials>,
+    ) -> Result<PatchOutcome, SessionError> {
+        let (worker, peer, remote, old, new) = {
+            let mut registry = self.registry.lock();
+            let (room_name, id) = registry.find_token(door, room, token)?;
+            let (worker, participant) =
+                registry.participant(&room_name, id).ok_or_else(no_such_session)?;
+            let peer = participant.peer.ok_or_else(no_such_session)?;
+            let http = participant.http.as_mut().ok_or_else(no_such_session)?;
+            if_match.admits(&http.etag)?;
+            let Some(remote) = remote.filter(|remote| *remote != http.remote) else {
+                return Ok(PatchOutcome::Trickled);
+            };
+            // Taken at once, so that of two restarts with the same tag only one passes.
+            let new = ETag::random();
+            let old = std::mem::replace(&mut http.etag, new.clone());
+            (worker, peer, remote, old, new)
+        };
+        let command = Command::RestartIce { peer, remote: remote.clone() };
+        let restarted = match self.media.call(worker, command).await {
+            Ok(Reply::Ice(ice)) => Ok(ice),
+            Ok(_) => Err(MediaError::Panicked.into()),
+            Err(e) => Err(e.into()),
+        };
+        let mut registry = self.registry.lock();
+        let (room_name, id) = registry.find_token(door, room, token)?;
+        if let Some((_, participant)) = registry.participant(&room_name, id)
+            && let Some(http) = &mut participant.http
+            && http.etag == new
+        {
+            match restarted {
+                Ok(_) => http.remote = remote,
+                // The old ICE session goes on.
+                Err(_) => http.etag = old,
+            }
+        }
+        restarted.map(|ice| PatchOutcome::Restarted { ice, etag: new })
+    }
+
+    /// Ends a session.
+    pub(crate) fn delete_http(
+        &self,
+        door: Door,
+        room: &str,
+        token: &str,
+    ) -> Result<(), SessionError> {
+        let (room, id) = self.registry.lock().find_token(door, room, token)?;
+        self.remove(&room, id, LeaveReason::Left, None);
+        Ok(())
+    }
+
+    /// Ends a session whose client hung up before it learnt of it.
+    pub(crate) fn abandon_http(&self, token: &str) {
+        let found = self.registry.lock().participant_by_token.get(token).cloned();
+        if let Some((room, id)) = found {
+            self.remove(&room, id, LeaveReason::Lost, None);
+        }
+    }
+
+    /// Whether there is such a session.
+    pub(crate) fn check_http(
+        &self,
+        door: Door,
+        room: &str,
+        token: &str,
+    ) -> Result<(), SessionError> {
+        self.registry.lock().find_token(door, room, token).map(drop)
+    }
+}
+
+impl super::registry::Registry {
+    /// The participant behind a session URL. A URL of another door or room names nothing.
+    fn find_token(
+        &self,
+        door: Door,
+        room: &str,
+        token: &str,
+    ) -> Result<(Arc<str>, ParticipantId), SessionError> {
+        let (name, id) = self.participant_by_token.get(token).ok_or_else(no_such_session)?;
+        let participant = self.room_by_name.get(name).and_then(|r| r.participants.get(id));
+        let http = participant.and_then(|participant| participant.http.as_ref());
+        let is_it = **name == *room && http.is_some_and(|http| http.door == door);
+        if is_it { Ok((Arc::clone(name), *id)) } else { Err(no_such_session()) }
+    }
+}
+
+/// An m-line this server has no codec for is not answered half: the whole offer is refused
+/// (RFC 9725 §4.4.3).
+fn check_nothing_rejected(answer: &Answer) -> Result<(), SessionError> {
+    let is_rejected = |(section, _): &(sfu_core::negotiation::Section, _)| {
+        section.content == SectionContent::Rejected
+    };
+    if answer.sections.iter().any(is_rejected) {
+        let detail = "this server knows none of the codecs of an m-line";
+        return Err(SessionError::new(ErrorCode::SdpUnsupported, detail));
+    }
+    Ok(())
+}
+
+fn no_such_session() -> SessionError {
+    SessionError::new(ErrorCode::NoSuchSession, "there is no such session")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_match_is_read_as_clients_write_it() {
+        let tags = |tags: &[&str]| IfMatch::Tags(tags.iter().map(|&t| t.to_owned()).collect());
+        for (header, want) in [
+            (None, IfMatch::Missing),
+            (Some("*"), IfMatch::Any),
+            (Some("\"*\""), IfMatch::Any),
+            (Some("\"a\""), tags(&["a"])),
+            (Some("a"), tags(&["a"])),
+            (Some(" \"a\" , \"b\""), tags(&["a", "b"])),
+            (Some("W/\"a\""), tags(&[])),
+            (Some(""), tags(&[])),
+        ] {
+            assert_eq!(IfMatch::parse(header), want, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_have_128_random_bits() {
+        let remote = IceCredentials { ufrag: "u".into(), password: "p".into() };
+        let token = || HttpState::new(Door::Whip, remote.clone()).token;
+        assert_eq!(token().len(), 32);
+        assert_ne!(token(), token());
+    }
+}

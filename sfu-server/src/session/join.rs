@@ -1,0 +1,251 @@
+//! Entering and leaving a room.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sfu_core::command::{Command, CommandError, Reply, SubscribePolicy};
+use sfu_core::id::{ParticipantId, RoomId};
+use tokio::sync::OnceCell;
+
+use super::http_session::HttpState;
+use super::outbox::{CloseCode, Outbox};
+use super::participant::{Door, LeaveReason, Participant, check_name};
+use super::registry::{Cleanup, Registry};
+use super::room::Room;
+use super::{ErrorCode, SessionError, Sessions};
+use crate::limits;
+use crate::media::{MediaError, WorkerId};
+
+/// Who wants in.
+pub(crate) struct JoinRequest {
+    pub(crate) room: String,
+    pub(crate) name: String,
+    pub(crate) metadata: String,
+    pub(crate) door: Door,
+    pub(crate) subscribe: SubscribePolicy,
+    /// Where its events go. The first thing it gets is `joined`, as the reply to `request`.
+    pub(crate) outbox: Outbox,
+    pub(crate) request: Option<u64>,
+    pub(crate) http: Option<HttpState>,
+}
+
+/// A participant's place in a room. Dropping it leaves the room as `lost`.
+pub(crate) struct Membership {
+    sessions: Arc<Sessions>,
+    pub(crate) room: Arc<str>,
+    pub(crate) participant: ParticipantId,
+    reason: LeaveReason,
+    /// Whether dropping it leaves.
+    is_held: bool,
+}
+
+impl Membership {
+    /// Leaves as told, not as lost.
+    pub(crate) fn leave(mut self) {
+        self.reason = LeaveReason::Left;
+    }
+
+    /// Leaves it to the registry to end this participant, with its transport or by request.
+    pub(crate) fn detach(mut self) {
+        self.is_held = false;
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if self.is_held {
+            self.sessions.remove(&self.room, self.participant, self.reason, None);
+        }
+    }
+}
+
+/// Where a participant was entered, before the engine knows of it.
+struct Place {
+    room: Arc<str>,
+    worker: WorkerId,
+    id: Arc<OnceCell<RoomId>>,
+}
+
+impl Sessions {
+    /// Enters a room, which is made if there is none of that name.
+    pub(crate) async fn join(
+        self: &Arc<Self>,
+        request: JoinRequest,
+    ) -> Result<Membership, SessionError> {
+        if self.is_draining() {
+            return Err(SessionError::draining());
+        }
+        check_name("the room's name", &request.room, 1)?;
+        check_name("the name", &request.name, 0)?;
+        if request.metadata.len() > limits::METADATA_BYTES_MAX {
+            return Err(SessionError::new(ErrorCode::Limit, "the metadata is over 64 KiB"));
+        }
+        let participant = ParticipantId(rand::random());
+        let subscribe = request.subscribe;
+        let place = self.reserve(participant, request)?;
+        // From here on, an error or a dropped future leaves the room again.
+        let membership = Membership {
+            sessions: Arc::clone(self),
+            room: Arc::clone(&place.room),
+            participant,
+            reason: LeaveReason::Lost,
+            is_held: true,
+        };
+        let room = self.engine_room(&place).await?;
+        let command = Command::AddPeer { room, participant, subscribe };
+        self.media.call(place.worker, command).await?;
+        self.counters.joins.fetch_add(1, Ordering::Relaxed);
+        Ok(membership)
+    }
+
+    /// Writes the participant into its room. Nobody is told yet: that happens once the engine has
+    /// added it, in the order of the engine's events.
+    fn reserve(&self, id: ParticipantId, request: JoinRequest) -> Result<Place, SessionError> {
+        let mut registry = self.registry.lock();
+        let room = self.room_entry(&mut registry, &request.room, Duration::ZERO)?;
+        if room.participants.len() >= self.limits.participants_per_room_max {
+            return Err(SessionError::new(ErrorCode::RoomFull, "the room is full"));
+        }
+        let mut participant = Participant::new(id, request.name, request.metadata, request.door);
+        participant.outbox = request.outbox;
+        participant.join_request = request.request;
+        let token = request.http.as_ref().map(|http| Box::from(http.token()));
+        participant.http = request.http;
+        room.participants.insert(id, participant);
+        room.empty_since = None;
+        let place =
+            Place { room: Arc::clone(&room.name), worker: room.worker, id: Arc::clone(&room.id) };
+        if let Some(token) = token {
+            registry.participant_by_token.insert(token, (Arc::clone(&place.room), id));
+        }
+        Ok(place)
+    }
+
+    /// The room of this name, made if need be.
+    fn room_entry<'a>(
+        &self,
+        registry: &'a mut Registry,
+        name: &str,
+        empty_timeout: Duration,
+    ) -> Result<&'a mut Room, SessionError> {
+        if !registry.room_by_name.contains_key(name) {
+            if registry.room_by_name.len() >= self.limits.rooms_max {
+                return Err(SessionError::new(ErrorCode::ServerFull, "too many rooms"));
+            }
+            let name: Arc<str> = Arc::from(name);
+            let room = Room::new(Arc::clone(&name), self.media.assign(), empty_timeout);
+            registry.room_by_name.insert(name, room);
+        }
+        Ok(registry.room_by_name.get_mut(name).expect("inserted above if it was missing"))
+    }
+
+    /// The engine's room; the first who asks makes it, the others wait.
+    async fn engine_room(&self, place: &Place) -> Result<RoomId, SessionError> {
+        let create = || async {
+            match self.media.call(place.worker, Command::CreateRoom).await? {
+                Reply::Room(id) if self.registry.lock().bind_room(&place.room, &place.id, id) => {
+                    Ok(id)
+                }
+                // It was closed while the engine was making it.
+                Reply::Room(room) => {
+                    self.spawn(Cleanup(vec![(place.worker, Command::CloseRoom { room })]));
+                    Err(MediaError::Refused(CommandError::NoSuchRoom))
+                }
+                _ => Err(MediaError::Panicked),
+            }
+        };
+        Ok(*place.id.get_or_try_init(create).await?)
+    }
+
+    /// Makes a room that stays for `empty_timeout` while it is empty. An existing one is kept as
+    /// it is. Returns whether it is new.
+    pub(crate) async fn create_room(
+        &self,
+        name: &str,
+        empty_timeout: Duration,
+    ) -> Result<bool, SessionError> {
+        if self.is_draining() {
+            return Err(SessionError::draining());
+        }
+        check_name("the room's name", name, 1)?;
+        let (place, is_new) = {
+            let mut registry = self.registry.lock();
+            let is_new = !registry.room_by_name.contains_key(name);
+            let room = self.room_entry(&mut registry, name, empty_timeout)?;
+            room.holders += 1;
+            let id = Arc::clone(&room.id);
+            (Place { room: Arc::clone(&room.name), worker: room.worker, id }, is_new)
+        };
+        let held = Held { sessions: self, room: &place.room };
+        let made = self.engine_room(&place).await;
+        if made.is_err() && is_new {
+            // Nothing is to stay of a room that could not be made.
+            if let Some(room) = self.registry.lock().room_by_name.get_mut(&place.room) {
+                room.empty_timeout = Duration::ZERO;
+            }
+        }
+        drop(held);
+        made.map(|_| is_new)
+    }
+
+    /// Takes a participant out of its room. False if it was not there.
+    pub(crate) fn remove(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        reason: LeaveReason,
+        close: Option<(CloseCode, &'static str)>,
+    ) -> bool {
+        let (was_there, cleanup) = {
+            let mut registry = self.registry.lock();
+            let was_there = registry.participant(room, id).is_some();
+            (was_there, registry.remove_participant(room, id, reason, close))
+        };
+        if was_there {
+            self.counters.leaves.fetch_add(1, Ordering::Relaxed);
+        }
+        self.spawn(cleanup);
+        was_there
+    }
+
+    /// Removes everybody, then the room. False if there is no such room.
+    pub(crate) fn close_room(&self, room: &str) -> bool {
+        let cleanup =
+            self.registry.lock().close_room(room, CloseCode::RoomClosed, "the room was closed");
+        cleanup.map(|cleanup| self.spawn(cleanup)).is_some()
+    }
+
+    /// Sends the commands of `cleanup` without anybody waiting for them.
+    pub(super) fn spawn(&self, cleanup: Cleanup) {
+        if cleanup.0.is_empty() {
+            return;
+        }
+        let media = self.media.clone();
+        self.runtime.spawn(async move { carry_out(&media, cleanup).await });
+    }
+}
+
+/// Sends the commands of `cleanup`, one after the other.
+pub(super) async fn carry_out(media: &crate::media::MediaHandle, cleanup: Cleanup) {
+    for (worker, command) in cleanup.0 {
+        match media.call_patiently(worker, command).await {
+            // Gone already is as good as gone now.
+            Ok(_) | Err(MediaError::Refused(_) | MediaError::Stopped) => {}
+            Err(e) => tracing::error!("something stays behind in the engine: {e}"),
+        }
+    }
+}
+
+/// Keeps a room from being removed.
+struct Held<'a> {
+    sessions: &'a Sessions,
+    room: &'a str,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let cleanup = self.sessions.registry.lock().release(self.room);
+        self.sessions.spawn(cleanup);
+    }
+}

@@ -1,0 +1,112 @@
+//! The session layer: rooms and the participants in them, common to all doors. WebSocket, WHIP,
+//! WHEP and REST all speak to [`Sessions`]; it speaks to the media workers and keeps everybody
+//! told.
+//!
+//! One lock guards the registry; it is never held across an await. What the engine tells is
+//! applied by one task per worker in the engine's order, so that a reply never overtakes the
+//! events that came before it.
+
+mod error;
+mod events;
+mod http_session;
+mod join;
+mod message;
+mod offer;
+mod outbox;
+mod participant;
+mod rate;
+mod registry;
+mod requests;
+mod room;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::media::MediaHandle;
+
+pub(crate) use error::SessionError;
+pub(crate) use http_session::{HttpSession, IfMatch, PatchOutcome};
+pub(crate) use join::{JoinRequest, Membership};
+pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, WireId};
+pub(crate) use outbox::{CloseCode, Closing, Outbox, OutboxItem};
+pub(crate) use participant::{Door, LeaveReason};
+pub(crate) use rate::{Bucket, JoinRates};
+pub(crate) use registry::Census;
+pub(crate) use requests::{
+    DataRequest, ParticipantDetail, participant_id, publish_request, track_id,
+};
+pub(crate) use room::RoomView;
+
+use registry::Registry;
+
+/// The session layer. Shared by every door.
+pub(crate) struct Sessions {
+    media: MediaHandle,
+    registry: Mutex<Registry>,
+    limits: SessionLimits,
+    pub(crate) counters: Counters,
+    /// Where tasks run that must outlive the request that caused them.
+    runtime: Handle,
+    /// Whether the server is about to stop.
+    draining: watch::Sender<bool>,
+}
+
+/// The configured bounds.
+#[derive(Clone, Copy, Debug)]
+struct SessionLimits {
+    rooms_max: usize,
+    participants_per_room_max: usize,
+}
+
+/// What happened since the start, for metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) joins: AtomicU64,
+    pub(crate) leaves: AtomicU64,
+    pub(crate) slow_consumers: AtomicU64,
+    pub(crate) panics: AtomicU64,
+    pub(crate) transports_connected: AtomicU64,
+    pub(crate) transports_failed: AtomicU64,
+}
+
+impl Sessions {
+    /// A session layer without rooms.
+    pub(crate) fn new(config: &Config, media: MediaHandle, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self {
+            media,
+            registry: Mutex::default(),
+            limits: SessionLimits {
+                rooms_max: config.max_rooms,
+                participants_per_room_max: config.max_participants_per_room,
+            },
+            counters: Counters::default(),
+            runtime,
+            draining: watch::Sender::new(false),
+        })
+    }
+
+    /// The media workers.
+    pub(crate) fn media(&self) -> &MediaHandle {
+        &self.media
+    }
+
+    /// Whether joins are refused because the server is about to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Where work goes that must outlive its request.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Sizes, for metrics.
+    pub(crate) fn census(&self) -> Census {
+        self.registry.lock().census()
+    }
+}

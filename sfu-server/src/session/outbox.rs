@@ -1,0 +1,226 @@
+//! What waits to be sent to one client. Bounded: a client that reads too slowly is closed, and
+//! before that loses what may be lost.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::message::Json;
+use crate::limits;
+
+/// The sending end of a participant's events. Cheap to clone. A door without events (WHIP, WHEP)
+/// has one that forgets everything.
+#[derive(Clone, Default)]
+pub(crate) struct Outbox(Option<Arc<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    queue: Mutex<Queue>,
+    /// Something was added, or the end was decided.
+    changed: Notify,
+    /// Wakes a writer that is stuck in a write, once nothing more is worth writing.
+    aborted: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    frames: VecDeque<ByteString>,
+    bytes: usize,
+    closing: Option<Closing>,
+    is_aborted: bool,
+}
+
+/// The next thing for the writer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum OutboxItem {
+    Frame(ByteString),
+    /// The last item.
+    Close(Closing),
+}
+
+/// Why and how a connection is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Closing {
+    pub(crate) code: CloseCode,
+    pub(crate) reason: &'static str,
+}
+
+/// The close codes of `docs/protocol.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "documented in docs/protocol.md")]
+pub(crate) enum CloseCode {
+    Left,
+    Draining,
+    ProtocolError,
+    Binary,
+    NotUtf8,
+    Policy,
+    TooBig,
+    Internal,
+    ServerFull,
+    Kicked,
+    Timeout,
+    RoomClosed,
+}
+
+impl CloseCode {
+    /// The number on the wire.
+    pub(crate) const fn number(self) -> u16 {
+        match self {
+            Self::Left => 1000,
+            Self::Draining => 1001,
+            Self::ProtocolError => 1002,
+            Self::Binary => 1003,
+            Self::NotUtf8 => 1007,
+            Self::Policy => 1008,
+            Self::TooBig => 1009,
+            Self::Internal => 1011,
+            Self::ServerFull => 1013,
+            Self::Kicked => 4403,
+            Self::Timeout => 4408,
+            Self::RoomClosed => 4410,
+        }
+    }
+}
+
+impl Outbox {
+    /// An outbox whose items are fetched with [`Outbox::next`].
+    pub(crate) fn new() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Adds a message that must arrive. If there is no room for it, the client is too slow and is
+    /// closed. Returns false in that very case.
+    pub(crate) fn push(&self, message: &Json) -> bool {
+        let Some(inner) = &self.0 else { return true };
+        let mut queue = inner.queue.lock();
+        if queue.closing.is_some() {
+            return true;
+        }
+        let frame = message.frame();
+        let fits = queue.bytes + frame.len() <= limits::OUTBOX_BYTES_MAX
+            && queue.frames.len() < limits::OUTBOX_FRAMES_MAX;
+        if fits {
+            queue.bytes += frame.len();
+            queue.frames.push_back(frame);
+        } else {
+            queue.frames.clear();
+            queue.bytes = 0;
+            queue.is_aborted = true;
+            queue.closing = Some(Closing { code: CloseCode::Policy, reason: "reads too slowly" });
+            inner.aborted.notify_one();
+        }
+        drop(queue);
+        inner.changed.notify_one();
+        fits
+    }
+
+    /// Adds a message that may be lost: it is, while much is waiting already.
+    pub(crate) fn push_lossy(&self, message: &Json) {
+        let Some(inner) = &self.0 else { return };
+        let has_room = {
+            let queue = inner.queue.lock();
+            queue.bytes + message.len() <= limits::OUTBOX_LOSSY_BYTES_MAX
+                && queue.frames.len() < limits::OUTBOX_FRAMES_MAX / 2
+        };
+        if has_room {
+            self.push(message);
+        }
+    }
+
+    /// Closes the connection once everything waiting has been sent. The first call counts.
+    pub(crate) fn close(&self, code: CloseCode, reason: &'static str) {
+        let Some(inner) = &self.0 else { return };
+        let mut queue = inner.queue.lock();
+        queue.closing.get_or_insert(Closing { code, reason });
+        drop(queue);
+        inner.changed.notify_one();
+    }
+
+    /// Whether the end was decided.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| inner.queue.lock().closing.is_some())
+    }
+
+    /// The next item, once there is one. For one writer.
+    pub(crate) async fn next(&self) -> OutboxItem {
+        let Some(inner) = &self.0 else { return std::future::pending().await };
+        loop {
+            {
+                let mut queue = inner.queue.lock();
+                if let Some(frame) = queue.frames.pop_front() {
+                    queue.bytes -= frame.len();
+                    return OutboxItem::Frame(frame);
+                }
+                if let Some(closing) = &queue.closing {
+                    return OutboxItem::Close(closing.clone());
+                }
+            }
+            inner.changed.notified().await;
+        }
+    }
+
+    /// Completes when the client was found too slow. For one writer.
+    pub(crate) async fn aborted(&self) {
+        let Some(inner) = &self.0 else { return std::future::pending().await };
+        while !inner.queue.lock().is_aborted {
+            inner.aborted.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: usize) -> Json {
+        Json::of(&"x".repeat(bytes - 2))
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_sent_before_the_close() {
+        let outbox = Outbox::new();
+        assert!(outbox.push(&message(10)));
+        outbox.close(CloseCode::Kicked, "removed");
+        outbox.close(CloseCode::Internal, "too late to count");
+        assert!(outbox.push(&message(10)), "ignored");
+        assert!(matches!(outbox.next().await, OutboxItem::Frame(frame) if frame.len() == 10));
+        let want = Closing { code: CloseCode::Kicked, reason: "removed" };
+        assert_eq!(outbox.next().await, OutboxItem::Close(want));
+    }
+
+    #[tokio::test]
+    async fn a_megabyte_is_kept_and_a_byte_more_closes() {
+        let outbox = Outbox::new();
+        for _ in 0..4 {
+            assert!(outbox.push(&message(limits::OUTBOX_BYTES_MAX / 4)));
+        }
+        assert!(!outbox.push(&message(3)));
+        outbox.aborted().await;
+        let OutboxItem::Close(closing) = outbox.next().await else { panic!("frames are gone") };
+        assert_eq!(closing.code, CloseCode::Policy);
+    }
+
+    #[tokio::test]
+    async fn lossy_messages_leave_half_of_the_room_to_others() {
+        let outbox = Outbox::new();
+        let quarter = message(limits::OUTBOX_BYTES_MAX / 4);
+        for _ in 0..4 {
+            outbox.push_lossy(&quarter);
+        }
+        assert!(outbox.push(&quarter) && outbox.push(&quarter), "two were kept");
+        assert!(!outbox.push(&quarter));
+    }
+
+    #[tokio::test]
+    async fn more_frames_than_the_bound_close_however_small() {
+        let outbox = Outbox::new();
+        for _ in 0..limits::OUTBOX_FRAMES_MAX {
+            assert!(outbox.push(&message(2)));
+        }
+        assert!(!outbox.push(&message(2)));
+    }
+}

@@ -1,0 +1,152 @@
+//! One participant as the registry keeps it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sfu_core::command::PublishRequest;
+use sfu_core::event::{TrackInfo, TransportState};
+use sfu_core::id::{Mid, ParticipantId, PeerId, TrackId};
+use sfu_core::negotiation::MediaKind;
+
+use super::http_session::HttpState;
+use super::message::{AssignedView, ParticipantView, TrackView, kind_name, source_name};
+use super::outbox::Outbox;
+
+/// The door a participant came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Door {
+    WebSocket,
+    Whip,
+    /// A viewer. Nobody is told of it, and it is in no list; it counts against the room's limit.
+    Whep,
+}
+
+/// Why a participant is no longer there, as others are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LeaveReason {
+    /// It said so.
+    Left,
+    /// Its connection broke.
+    Lost,
+    /// It was removed.
+    Kicked,
+}
+
+/// A participant, from the request to join to the end.
+pub(crate) struct Participant {
+    pub(crate) id: ParticipantId,
+    pub(crate) name: String,
+    pub(crate) metadata: String,
+    pub(crate) door: Door,
+    /// Its connection in the engine; `None` until the engine has added it. Nobody is told of it
+    /// before.
+    pub(crate) peer: Option<PeerId>,
+    pub(crate) outbox: Outbox,
+    /// What the reply to its `join` refers to.
+    pub(crate) join_request: Option<u64>,
+    pub(crate) tracks: BTreeMap<TrackId, Track>,
+    /// What its receiving m-lines carry.
+    pub(crate) assigned: BTreeMap<Mid, Option<(ParticipantId, TrackId)>>,
+    /// `publish` requests whose m-line does not send yet.
+    pub(crate) publish_requests: BTreeMap<Mid, PublishRequest>,
+    pub(crate) transport: TransportState,
+    /// What a WHIP or WHEP session URL stands for.
+    pub(crate) http: Option<HttpState>,
+}
+
+/// A track as the registry keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct Track {
+    pub(crate) info: TrackInfo,
+    /// Whether the next change of its mute state was caused by the server, so that its owner is
+    /// to be told as well.
+    pub(crate) tell_owner: bool,
+}
+
+impl Participant {
+    pub(crate) fn new(id: ParticipantId, name: String, metadata: String, door: Door) -> Self {
+        Self {
+            id,
+            name,
+            metadata,
+            door,
+            peer: None,
+            outbox: Outbox::default(),
+            join_request: None,
+            tracks: BTreeMap::new(),
+            assigned: BTreeMap::new(),
+            publish_requests: BTreeMap::new(),
+            transport: TransportState::Connecting,
+            http: None,
+        }
+    }
+
+    /// Whether others know of it.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.peer.is_some() && self.door != Door::Whep
+    }
+
+    pub(crate) fn view(&self) -> ParticipantView {
+        ParticipantView {
+            id: self.id.into(),
+            name: self.name.clone(),
+            metadata: self.metadata.clone(),
+            tracks: self.tracks.values().map(|track| track_view(&track.info)).collect(),
+        }
+    }
+
+    pub(crate) fn assigned_views(&self) -> Vec<AssignedView> {
+        self.assigned.iter().map(|(mid, carried)| AssignedView::new(mid, *carried)).collect()
+    }
+
+    pub(crate) fn count_tracks(&self, kind: MediaKind) -> usize {
+        self.tracks.values().filter(|track| track.info.kind == kind).count()
+    }
+
+    /// The state of its transport in one word.
+    pub(crate) fn transport_name(&self) -> &'static str {
+        match self.transport {
+            TransportState::Connecting => "connecting",
+            TransportState::Connected => "connected",
+            TransportState::Disconnected => "disconnected",
+            TransportState::Failed(_) => "failed",
+        }
+    }
+}
+
+pub(crate) fn track_view(info: &TrackInfo) -> TrackView {
+    TrackView {
+        track: info.track.into(),
+        kind: kind_name(info.kind),
+        source: source_name(info.source),
+        name: info.name.to_string(),
+        muted: info.muted,
+        encodings: info.encodings,
+    }
+}
+
+/// A name of `min_bytes` at least: short enough, and printable, so that a log line or a page
+/// shows it as it is.
+pub(crate) fn check_name(
+    what: &str,
+    name: &str,
+    min_bytes: usize,
+) -> Result<(), super::SessionError> {
+    let max = crate::limits::NAME_BYTES_MAX;
+    let is_valid = (min_bytes..=max).contains(&name.len()) && !name.chars().any(char::is_control);
+    if is_valid {
+        return Ok(());
+    }
+    Err(super::SessionError::new(
+        super::ErrorCode::InvalidName,
+        format!("{what} must have {min_bytes} to {max} bytes and no control characters"),
+    ))
+}
+
+/// A label shared by all who hear of it.
+pub(crate) fn label(name: &str) -> Arc<str> {
+    Arc::from(name)
+}

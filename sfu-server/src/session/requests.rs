@@ -1,0 +1,346 @@
+//! What participants and operators ask for beside joining and offers.
+
+use std::time::Duration;
+
+use sfu_core::command::{
+    Command, DataMessage, PublishRequest, Reliability, Reply, Source, SubscribePolicy,
+};
+use sfu_core::id::{Mid, ParticipantId, PeerId, RoomId, TrackId};
+use sfu_core::stats::PeerStats;
+
+use super::message::WireId;
+use super::outbox::CloseCode;
+use super::participant::{Participant, check_name, label};
+use super::room::{Room, RoomView};
+use super::{Door, ErrorCode, Json, LeaveReason, ParticipantView, ServerEvent, SessionError};
+use super::{Sessions, registry::Registry};
+use crate::limits;
+use crate::media::WorkerId;
+
+/// A message to others of the room.
+pub(crate) struct DataRequest {
+    pub(crate) payload: String,
+    /// Empty: everybody else.
+    pub(crate) to: Vec<ParticipantId>,
+    pub(crate) is_reliable: bool,
+}
+
+/// A participant with what only operators see.
+pub(crate) struct ParticipantDetail {
+    pub(crate) view: ParticipantView,
+    pub(crate) door: Door,
+    pub(crate) transport: &'static str,
+}
+
+impl Sessions {
+    /// Announces what an m-line will carry once it sends.
+    pub(crate) fn publish(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        request: PublishRequest,
+    ) -> Result<(), SessionError> {
+        let mut registry = self.registry.lock();
+        let (_, participant) = registry.participant(room, id).ok_or_else(SessionError::gone)?;
+        let requests = &mut participant.publish_requests;
+        if requests.len() >= limits::PUBLISH_REQUESTS_MAX && !requests.contains_key(&request.mid) {
+            return Err(SessionError::new(ErrorCode::Limit, "too many publish requests"));
+        }
+        requests.insert(request.mid.clone(), request);
+        Ok(())
+    }
+
+    /// Mutes or unmutes one's own track.
+    pub(crate) async fn mute(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        track: TrackId,
+        muted: bool,
+    ) -> Result<(), SessionError> {
+        let worker = self.own_track(room, id, track)?;
+        self.media.call(worker, Command::Mute { track, muted }).await?;
+        Ok(())
+    }
+
+    /// Ends one's own track.
+    pub(crate) async fn unpublish(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        track: TrackId,
+    ) -> Result<(), SessionError> {
+        let worker = self.own_track(room, id, track)?;
+        self.media.call(worker, Command::Unpublish { track }).await?;
+        Ok(())
+    }
+
+    fn own_track(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        track: TrackId,
+    ) -> Result<WorkerId, SessionError> {
+        let registry = self.registry.lock();
+        let room = registry.room_by_name.get(room).ok_or_else(SessionError::gone)?;
+        let participant = room.participants.get(&id).ok_or_else(SessionError::gone)?;
+        if participant.tracks.contains_key(&track) {
+            return Ok(room.worker);
+        }
+        find_track(room, track)?;
+        Err(SessionError::new(ErrorCode::NotYours, "the track belongs to somebody else"))
+    }
+
+    /// Starts or ends the interest in a track of the same room.
+    pub(crate) async fn subscribe(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        track: TrackId,
+        wanted: bool,
+    ) -> Result<(), SessionError> {
+        let (worker, peer) = {
+            let registry = self.registry.lock();
+            let (room, peer, _) = connection(&registry, room, id)?;
+            find_track(room, track)?;
+            (room.worker, peer)
+        };
+        let command = if wanted {
+            Command::Subscribe { peer, track }
+        } else {
+            Command::Unsubscribe { peer, track }
+        };
+        self.media.call(worker, command).await?;
+        Ok(())
+    }
+
+    /// Sends a message to others of the room.
+    pub(crate) async fn send_data(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        request: DataRequest,
+    ) -> Result<(), SessionError> {
+        if request.payload.len() > sfu_core::limits::DATA_MESSAGE_BYTES_MAX {
+            return Err(SessionError::new(ErrorCode::Limit, "the payload is over 64 KiB"));
+        }
+        if request.to.len() > sfu_core::limits::DATA_ADDRESSEES_MAX {
+            return Err(SessionError::new(ErrorCode::Limit, "more than 64 addressees"));
+        }
+        let (worker, room_id) = {
+            let registry = self.registry.lock();
+            let (room, _, room_id) = connection(&registry, room, id)?;
+            let is_absent = |to: &&ParticipantId| {
+                !room.participants.get(to).is_some_and(Participant::is_visible)
+            };
+            if let Some(absent) = request.to.iter().find(is_absent) {
+                let detail = format!("there is no participant {absent}");
+                return Err(SessionError::new(ErrorCode::NoSuchParticipant, detail));
+            }
+            (room.worker, room_id)
+        };
+        let message = DataMessage {
+            from: Some(id),
+            to: request.to,
+            reliability: if request.is_reliable {
+                Reliability::Reliable
+            } else {
+                Reliability::Lossy
+            },
+            text: true,
+            payload: request.payload.into(),
+        };
+        self.media.call(worker, Command::SendData { room: room_id, message }).await?;
+        Ok(())
+    }
+
+    /// Mutes or unmutes somebody's track; its owner is told.
+    pub(crate) async fn mute_by_server(
+        &self,
+        room: &str,
+        id: ParticipantId,
+        track: TrackId,
+        muted: bool,
+    ) -> Result<(), SessionError> {
+        let worker = {
+            let mut registry = self.registry.lock();
+            let (worker, participant) = visible(&mut registry, room, id)?;
+            let track = participant.tracks.get_mut(&track).ok_or_else(no_such_track)?;
+            track.tell_owner = true;
+            worker
+        };
+        self.media.call(worker, Command::Mute { track, muted }).await?;
+        Ok(())
+    }
+
+    /// Removes a participant; its connection is closed.
+    pub(crate) fn kick(&self, room: &str, id: ParticipantId) -> Result<(), SessionError> {
+        visible(&mut self.registry.lock(), room, id)?;
+        self.remove(room, id, LeaveReason::Kicked, Some((CloseCode::Kicked, "removed")));
+        Ok(())
+    }
+
+    /// Every room, by name.
+    pub(crate) fn rooms(&self) -> Vec<RoomView> {
+        let registry = self.registry.lock();
+        let mut rooms: Vec<RoomView> = registry.room_by_name.values().map(Room::view).collect();
+        drop(registry);
+        rooms.sort_by(|a, b| a.name.cmp(&b.name));
+        rooms
+    }
+
+    /// One room.
+    pub(crate) fn room(&self, name: &str) -> Result<RoomView, SessionError> {
+        let registry = self.registry.lock();
+        registry.room_by_name.get(name).map(Room::view).ok_or_else(no_such_room)
+    }
+
+    /// Who is in a room, viewers left out.
+    pub(crate) fn participants(&self, room: &str) -> Result<Vec<ParticipantDetail>, SessionError> {
+        let registry = self.registry.lock();
+        let room = registry.room_by_name.get(room).ok_or_else(no_such_room)?;
+        Ok(room.visible().map(detail).collect())
+    }
+
+    /// One participant, with its connection's counters if it has one.
+    pub(crate) async fn participant_detail(
+        &self,
+        room: &str,
+        id: ParticipantId,
+    ) -> Result<(ParticipantDetail, Option<PeerStats>), SessionError> {
+        let (worker, peer, detail) = {
+            let mut registry = self.registry.lock();
+            let (worker, participant) = visible(&mut registry, room, id)?;
+            (worker, participant.peer, detail(participant))
+        };
+        let stats = match peer {
+            Some(peer) => match self.media.call(worker, Command::PeerStats { peer }).await {
+                Ok(Reply::PeerStats(stats)) => Some(*stats),
+                _ => None,
+            },
+            None => None,
+        };
+        Ok((detail, stats))
+    }
+
+    /// What a WHEP viewer of `room` subscribes to: everything of `participant`, or of the first
+    /// who publishes.
+    pub(crate) fn viewer_policy(
+        &self,
+        room: &str,
+        participant: Option<ParticipantId>,
+    ) -> Result<SubscribePolicy, SessionError> {
+        let Some(id) = participant else { return Ok(SubscribePolicy::FirstPublisher) };
+        visible(&mut self.registry.lock(), room, id)?;
+        Ok(SubscribePolicy::Only(id))
+    }
+
+    /// Refuses further joins, tells everybody, and removes all rooms. Returns once the engine has
+    /// let go of every peer, or after `patience`.
+    pub(crate) async fn drain(&self, patience: Duration) {
+        self.draining.send_replace(true);
+        let message = Json::of(&ServerEvent::Draining {});
+        let mut cleanup = super::registry::Cleanup::default();
+        {
+            let mut registry = self.registry.lock();
+            let names: Vec<_> = registry.room_by_name.keys().cloned().collect();
+            for name in names {
+                if let Some(room) = registry.room_by_name.get(&name) {
+                    room.tell_others(None, &message);
+                }
+                let closed =
+                    registry.close_room(&name, CloseCode::Draining, "the server is shutting down");
+                cleanup.0.extend(closed.into_iter().flat_map(|closed| closed.0));
+            }
+        }
+        let done = super::join::carry_out(&self.media, cleanup);
+        if tokio::time::timeout(patience, done).await.is_err() {
+            tracing::warn!("not every room was closed in time");
+        }
+    }
+}
+
+/// Reads a `publish` request's fields.
+pub(crate) fn publish_request(
+    mid: &str,
+    source: &str,
+    name: &str,
+    muted: bool,
+) -> Result<PublishRequest, SessionError> {
+    if mid.is_empty() || mid.len() > sfu_core::limits::TOKEN_BYTES_MAX {
+        let detail = format!("mid must have 1 to {} bytes", sfu_core::limits::TOKEN_BYTES_MAX);
+        return Err(SessionError::new(ErrorCode::Malformed, detail));
+    }
+    let source = match source {
+        "camera" => Source::Camera,
+        "microphone" => Source::Microphone,
+        "screen" => Source::Screen,
+        "screen_audio" => Source::ScreenAudio,
+        "other" => Source::Other,
+        _ => {
+            let detail = "source must be camera, microphone, screen, screen_audio or other";
+            return Err(SessionError::new(ErrorCode::Malformed, detail));
+        }
+    };
+    check_name("the track's name", name, 0)?;
+    Ok(PublishRequest { mid: Mid::from(mid), source, name: label(name), muted })
+}
+
+/// Reads a track id.
+pub(crate) fn track_id(text: &str) -> Result<TrackId, SessionError> {
+    WireId::parse(text).map(TrackId::from_wire).ok_or_else(no_such_track)
+}
+
+/// Reads a participant id.
+pub(crate) fn participant_id(text: &str) -> Result<ParticipantId, SessionError> {
+    WireId::parse(text).map(ParticipantId).ok_or_else(no_such_participant)
+}
+
+/// A participant others may know of.
+fn visible<'a>(
+    registry: &'a mut Registry,
+    room: &str,
+    id: ParticipantId,
+) -> Result<(WorkerId, &'a mut Participant), SessionError> {
+    let room = registry.room_by_name.get_mut(room).ok_or_else(no_such_room)?;
+    let participant = room.participants.get_mut(&id).filter(|p| p.is_visible());
+    Ok((room.worker, participant.ok_or_else(no_such_participant)?))
+}
+
+/// A participant's room and what the engine calls both.
+fn connection<'a>(
+    registry: &'a Registry,
+    room: &str,
+    id: ParticipantId,
+) -> Result<(&'a Room, PeerId, RoomId), SessionError> {
+    let room = registry.room_by_name.get(room).ok_or_else(SessionError::gone)?;
+    let participant = room.participants.get(&id).ok_or_else(SessionError::gone)?;
+    let peer = participant.peer.ok_or_else(SessionError::gone)?;
+    let room_id = room.bound_id.ok_or_else(SessionError::gone)?;
+    Ok((room, peer, room_id))
+}
+
+fn find_track(room: &Room, track: TrackId) -> Result<(), SessionError> {
+    let is_here = room.participants.values().any(|p| p.tracks.contains_key(&track));
+    if is_here { Ok(()) } else { Err(no_such_track()) }
+}
+
+fn detail(participant: &Participant) -> ParticipantDetail {
+    ParticipantDetail {
+        view: participant.view(),
+        door: participant.door,
+        transport: participant.transport_name(),
+    }
+}
+
+fn no_such_room() -> SessionError {
+    SessionError::new(ErrorCode::NoSuchRoom, "there is no such room")
+}
+
+fn no_such_track() -> SessionError {
+    SessionError::new(ErrorCode::NoSuchTrack, "there is no such track in this room")
+}
+
+fn no_such_participant() -> SessionError {
+    SessionError::new(ErrorCode::NoSuchParticipant, "there is no such participant in this room")
+}

@@ -1,0 +1,22 @@
+//! Options of accepted TCP connections.
+
+use actix_web::dev::Extensions;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+
+use crate::limits;
+
+/// Small messages go out at once; a peer that is gone or never reads is cut by the kernel
+/// (RFC 5482), so that what waits for it does not wait for ever.
+pub(crate) fn tune(connection: &dyn std::any::Any, _: &mut Extensions) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(limits::UNACKNOWLEDGED_MAX);
+    let tuned = socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
+        .and_then(|()| socket.set_tcp_user_timeout(Some(limits::UNACKNOWLEDGED_MAX)));
+    if let Err(e) = tuned {
+        tracing::debug!("a TCP connection keeps its default options: {e}");
+    }
+}

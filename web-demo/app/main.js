@@ -1,0 +1,93 @@
+/** The page's way: lobby → call → end, and around again. */
+
+import { Room, SfuError } from '../sdk/index.js';
+import { Call } from './call.js';
+import { copy } from './dom.js';
+import { lobby } from './lobby.js';
+import { Media, remembered } from './media.js';
+import { endPage, toast } from './notices.js';
+import { newRoom, readParams, roomLink, showRoom } from './params.js';
+import { exposeForTests } from './probe.js';
+import { Sending } from './sending.js';
+import { applyTheme } from './settings.js';
+import { strings } from './strings.js';
+
+const app = /** @type {HTMLElement} */ (document.getElementById('app'));
+const params = readParams();
+const room = params.mock === null ? new Room() : (await import('./mock.js')).mockRoom(params.mock);
+const media = new Media(params);
+const sending = new Sending(room, media, params);
+/** @type {{close: () => void} | null} */
+let current = null;
+
+applyTheme(remembered('theme') || 'auto');
+document.title = strings.title(params.room);
+showRoom(params.room);
+exposeForTests(room, { media, sending, params });
+
+room.on('state', ({ state, reason, error }) => {
+  if (state !== 'closed') return;
+  sending.stop();
+  const title = reason === 'left' ? strings.end.left : joined ? strings.end.failed : strings.end.failedJoin;
+  ended(title, error);
+});
+globalThis.addEventListener('pagehide', () => void room.leave());
+globalThis.addEventListener('hashchange', () => location.reload());
+
+let joined = false;
+let name = params.name || remembered('name') || strings.guest(1 + Math.floor(Math.random() * 999));
+if (params.autojoin) {
+  await media.open(params.publish);
+  await enter();
+} else {
+  toLobby();
+}
+
+/** @param {{element: HTMLElement, close: () => void}} view */
+function show(view) {
+  current?.close();
+  current = view;
+  app.replaceChildren(view.element);
+}
+
+function toLobby() {
+  const view = lobby(params, media, (chosen) => {
+    name = chosen;
+    void enter();
+  });
+  show(view);
+  view.focus();
+}
+
+async function enter() {
+  joined = false;
+  sending.start();
+  room.local.name = name;
+  try {
+    const joining = room.join({ room: params.room, name, url: '/ws', ...(params.subscribe ? {} : { subscribe: 'manual' }) });
+    show(new Call(room, sending, media, params.room));
+    await joining;
+    joined = true;
+  } catch (error) {
+    // The `state` event has told of it; only a mistake of the page itself is left.
+    if (!(error instanceof SfuError)) throw error;
+  }
+}
+
+/**
+ * @param {string} title
+ * @param {SfuError} [error]
+ */
+function ended(title, error) {
+  const element = endPage({
+    title,
+    ...(error ? { error } : {}),
+    again: () => void media.open(params.publish).then(enter),
+    fresh: () => location.assign(roomLink(newRoom())),
+    report: async () => {
+      const done = await copy(JSON.stringify(await room.report(), null, 1));
+      toast(done ? strings.end.reportCopied : strings.lobby.copyFailed);
+    },
+  });
+  show({ element, close: () => {} });
+}

@@ -1,0 +1,162 @@
+/** Invented participants with drawn pictures, to look at the page without a server. Not part of the page. */
+
+import { Participant, RemoteTrack } from '../sdk/index.js';
+import { Room } from '../sdk/room.js';
+
+const NAMES = 'Ada Lovelace,Grace Hopper,Alan Turing,Katherine Johnson,Edsger Dijkstra,Barbara Liskov,Donald Knuth,Radia Perlman,Tim,Margaret Hamilton,John von Neumann,Hedy Lamarr,Claude Shannon,Mary Jackson,Ken Thompson,Frances Allen,Leslie Lamport,Lynn Conway,Vint Cerf,Shafi Goldwasser,Niklaus Wirth,Adele Goldberg,Linus,Karen Spärck Jones,Tony Hoare,Jean Bartik'.split(',');
+
+class MockRoom extends Room {
+  #count;
+  /** @type {Map<string, Participant>} */
+  #people = new Map();
+  /** @type {import('../sdk/room.js').State} */
+  #now = 'idle';
+
+  /** @param {number} count of people in all, oneself included */
+  constructor(count) {
+    super();
+    this.#count = count;
+  }
+
+  /** @override */
+  get state() {
+    return this.#now;
+  }
+
+  /** @override */
+  get participants() {
+    return this.#people;
+  }
+
+  /** @override @param {import('../sdk/session.js').JoinOptions} options */
+  async join({ name = '' }) {
+    Object.assign(this.local, { id: '0000000000000000', name });
+    this.to('connecting');
+    for (let i = 1; i < this.#count; i++) this.#arrive(i);
+    this.to('connected');
+    const talking = [...this.#people.values()][Math.min(1, this.#count - 2)];
+    if (talking) this.say([talking]);
+  }
+
+  /** @override */
+  async leave() {
+    this.to('closed', { reason: 'left' });
+  }
+
+  /** @override */
+  async send() {}
+
+  /**
+   * @param {import('../sdk/room.js').State} state
+   * @param {object} [more]
+   */
+  to(state, more = {}) {
+    this.#now = state;
+    this.emit('state', { state, ...more });
+  }
+
+  /** @param {Participant[]} people */
+  say(people) {
+    this.speakers = people.map((participant) => ({ participant, level: -30 }));
+    this.emit('speakers', { speakers: this.speakers });
+  }
+
+  /** Somebody writes. @param {string} payload */
+  chat(payload) {
+    const participant = [...this.#people.values()][0];
+    this.emit('data', { participant, from: participant.id, payload, reliable: true });
+  }
+
+  /** Somebody shares a screen. */
+  share() {
+    const participant = [...this.#people.values()][0];
+    this.#track(participant, 'screen', 'video', false, slide());
+  }
+
+  /** @param {number} i */
+  #arrive(i) {
+    const name = NAMES[(i - 1) % NAMES.length];
+    const participant = new Participant({ id: i.toString(16).padStart(16, '0'), name, tracks: [] });
+    this.#people.set(participant.id, participant);
+    this.emit('participantjoined', { participant });
+    if (i % 7 !== 3) this.#track(participant, 'microphone', 'audio', i % 3 === 0, null);
+    if (i % 4 !== 0) this.#track(participant, 'camera', 'video', false, portrait(i));
+  }
+
+  /**
+   * @param {Participant} participant
+   * @param {import('../sdk/local.js').Source} source
+   * @param {'audio' | 'video'} kind
+   * @param {boolean} muted
+   * @param {MediaStreamTrack | null} media
+   */
+  #track(participant, source, kind, muted, media) {
+    const track = new RemoteTrack(participant, { track: `${participant.id}${source}`, kind, source, name: '', muted, encodings: 1 });
+    participant.tracks.set(track.id, track);
+    this.emit('trackpublished', { participant, track });
+    if (!media) return;
+    track.start(String(participant.tracks.size), media);
+    this.emit('track', { participant, track });
+  }
+}
+
+/**
+ * @param {number} width
+ * @param {number} height
+ * @param {(context: CanvasRenderingContext2D, t: number) => void} draw
+ */
+function filmed(width, height, draw) {
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+  setInterval(() => draw(context, performance.now() / 1000), 200);
+  draw(context, 0);
+  return canvas.captureStream(5).getVideoTracks()[0];
+}
+
+/** A person in a room, roughly. @param {number} i */
+function portrait(i) {
+  const hue = (i * 67) % 360;
+  const upright = i % 6 === 5;
+  const [w, h] = upright ? [360, 640] : [640, 360];
+  return filmed(w, h, (c, t) => {
+    const wall = c.createLinearGradient(0, 0, w, h);
+    wall.addColorStop(0, `hsl(${hue} 28% 68%)`);
+    wall.addColorStop(1, `hsl(${hue + 40} 30% 38%)`);
+    c.fillStyle = wall;
+    c.fillRect(0, 0, w, h);
+    c.fillStyle = `hsl(${hue + 20} 25% 78%)`;
+    c.fillRect(w * 0.08, h * 0.1, w * 0.2, h * 0.3);
+    const x = w / 2 + Math.sin(t + i) * 8;
+    c.fillStyle = `hsl(${hue + 180} 32% 34%)`;
+    c.beginPath();
+    c.ellipse(x, h * 1.06, h * 0.36, h * 0.38, 0, 0, 7);
+    c.fill();
+    c.fillStyle = `hsl(${22 + (i % 4) * 4} ${38 + (i % 3) * 8}% ${78 - (i % 5) * 11}%)`;
+    c.beginPath();
+    c.ellipse(x, h * 0.46, h * 0.155, h * 0.2, 0, 0, 7);
+    c.fill();
+    c.fillStyle = `hsl(${(i * 31) % 50} 35% ${16 + (i % 4) * 9}%)`;
+    c.beginPath();
+    c.ellipse(x, h * 0.35, h * 0.165, h * 0.12, 0, Math.PI, 0);
+    c.fill();
+  });
+}
+
+function slide() {
+  return filmed(1600, 900, (c) => {
+    c.fillStyle = '#fdfdfb';
+    c.fillRect(0, 0, 1600, 900);
+    c.fillStyle = '#1f3b4d';
+    c.font = 'bold 64px sans-serif';
+    c.fillText('A packet’s life', 110, 150);
+    c.font = '36px sans-serif';
+    ['socket → engine → transport', 'history: stored once, sent to many', 'rewrite: one continuous line', 'deliver: bursts for one subscriber'].forEach((line, i) => c.fillText(`•  ${line}`, 120, 290 + i * 90));
+    c.fillStyle = '#2f8f83';
+    [180, 320, 240, 420, 380].forEach((height, i) => c.fillRect(960 + i * 110, 760 - height, 70, height));
+  });
+}
+
+/** @param {number} count */
+export function mockRoom(count) {
+  return new MockRoom(count);
+}

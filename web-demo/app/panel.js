@@ -1,0 +1,138 @@
+/** The side panel: chat and the list of people. */
+
+import { h, icon, iconButton } from './dom.js';
+import { strings } from './strings.js';
+import { hue, initials } from './tiles.js';
+
+const LINES_MAX = 500;
+
+/** @typedef {'chat' | 'people'} View */
+/** @typedef {{name: string, own: boolean, mic: boolean, camera: boolean, screen: boolean, speaking: boolean}} Person */
+
+export class Panel {
+  /** @type {View | null} */
+  view = null;
+  #unread = 0;
+  #log = h('div', { class: 'log', role: 'log', 'aria-live': 'polite', tabIndex: 0, 'aria-label': strings.controls.chat }, h('p', { class: 'faint empty' }, strings.chat.empty));
+  #input;
+  #chat;
+  #people = h('ul', { class: 'people' });
+  #title = h('h2');
+  #last = { name: '', at: 0 };
+
+  /**
+   * @param {{send: (text: string) => void, changed: (view: View | null, unread: number) => void}} owner
+   */
+  constructor({ send, changed }) {
+    this.#changed = changed;
+    const submit = (/** @type {Event} */ event) => {
+      event.preventDefault();
+      const text = this.#input.value.trim();
+      if (!text) return;
+      this.#input.value = '';
+      send(text);
+    };
+    this.#input = h('textarea', {
+      rows: 1,
+      maxLength: 4000,
+      placeholder: strings.chat.placeholder,
+      'aria-label': strings.chat.placeholder,
+      enterKeyHint: 'send',
+      onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === 'Enter' && !event.shiftKey && !event.isComposing && submit(event),
+    });
+    const button = h('button', { type: 'submit', class: 'round', title: strings.chat.send, 'aria-label': strings.chat.send }, icon('send'));
+    this.#chat = h('div', { class: 'chat' }, this.#log, h('form', { onsubmit: submit }, this.#input, button));
+    this.element = h(
+      'aside',
+      { class: 'panel', hidden: true, onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === 'Escape' && this.show(null) },
+      h('header', {}, this.#title, iconButton('close', strings.controls.close, () => this.show(null))),
+      this.#chat,
+      this.#people,
+    );
+  }
+
+  #changed;
+
+  /** Shows a view, or hides it when it is shown. @param {View} view */
+  toggle(view) {
+    this.show(this.view === view ? null : view);
+  }
+
+  /** @param {View | null} view */
+  show(view) {
+    this.view = view;
+    this.element.hidden = view === null;
+    this.#chat.hidden = view !== 'chat';
+    this.#people.hidden = view !== 'people';
+    this.#retitle();
+    if (view === 'chat') {
+      this.#unread = 0;
+      this.#log.scrollTop = this.#log.scrollHeight;
+      this.#input.focus();
+    }
+    this.#changed(view, this.#unread);
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} text
+   * @param {boolean} own
+   */
+  addLine(name, text, own) {
+    const at = Date.now();
+    const followsOn = this.#last.name === name && at - this.#last.at < 120_000;
+    this.#last = { name, at };
+    this.#log.querySelector('.empty')?.remove();
+    const bottom = this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < 40;
+    const time = new Date(at);
+    this.#log.append(
+      h(
+        'div',
+        { class: own ? 'line own' : 'line' },
+        !followsOn && h('div', { class: 'who' }, h('strong', {}, own ? strings.youLabel(name) : name), h('time', { dateTime: time.toISOString() }, time.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }))),
+        h('div', { class: 'text' }, ...linked(text)),
+      ),
+    );
+    while (this.#log.children.length > LINES_MAX) this.#log.firstElementChild?.remove();
+    if (bottom || own) this.#log.scrollTop = this.#log.scrollHeight;
+    if (this.view !== 'chat' && !own) this.#changed(this.view, ++this.#unread);
+  }
+
+  /** @param {Person[]} people */
+  setPeople(people) {
+    this.#count = people.length;
+    this.#retitle();
+    this.#people.replaceChildren(...people.map(personRow));
+  }
+
+  #count = 0;
+
+  #retitle() {
+    this.#title.textContent = this.view === 'people' ? strings.people.heading(this.#count) : strings.controls.chat;
+    this.element.setAttribute('aria-label', this.#title.textContent);
+  }
+}
+
+/** @param {Person} person */
+function personRow({ name, own, mic, camera, screen, speaking }) {
+  const small = h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(name));
+  small.style.setProperty('--hue', String(hue(name)));
+  const { controls, tile } = strings;
+  const mark = (/** @type {import('./dom.js').Icon} */ which, /** @type {string} */ label) => h('span', { role: 'img', 'aria-label': label, title: label }, icon(which));
+  return h(
+    'li',
+    { class: speaking ? 'speaking' : null },
+    small,
+    h('span', { class: 'name' }, own ? strings.youLabel(name) : name),
+    screen && mark('screen', controls.share),
+    mark(camera ? 'camera' : 'cameraOff', strings.devices.camera),
+    mark(mic ? 'mic' : 'micOff', mic ? strings.devices.microphone : tile.muted),
+  );
+}
+
+/** Text with its web addresses as links. @param {string} text */
+function linked(text) {
+  return text.split(/(https?:\/\/[^\s<>"]+)/).map((part, i) =>
+    i % 2 ? h('a', { href: part, target: '_blank', rel: 'noopener noreferrer' }, part) : part,
+  );
+}

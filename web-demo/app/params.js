@@ -1,0 +1,78 @@
+/** What the address says: the room, and how a test wants the page to behave. */
+
+import { strings } from './strings.js';
+
+/**
+ * @typedef {object} Params
+ * @property {string} room
+ * @property {string | null} name
+ * @property {boolean} autojoin skip the lobby
+ * @property {{audio: boolean, video: boolean}} publish
+ * @property {boolean} subscribe
+ * @property {import('../sdk/local.js').VideoCodec | undefined} codec
+ * @property {boolean | 'auto'} simulcast
+ * @property {number} width of the camera's picture, wanted
+ * @property {number} height
+ * @property {number | null} mock so many invented participants instead of a server
+ */
+
+/** @returns {Params} */
+export function readParams() {
+  const query = new URLSearchParams(location.search);
+  const hash = decode(location.hash.slice(1));
+  const codec = query.get('codec')?.toLowerCase() ?? '';
+  const publish = query.get('publish') ?? 'both';
+  const simulcast = query.get('simulcast');
+  return {
+    room: query.get('room')?.trim() || hash.trim() || newRoom(),
+    name: query.get('name'),
+    autojoin: query.get('autojoin') === '1',
+    publish: {
+      audio: publish === 'both' || publish === 'audio' || publish === '1',
+      video: publish === 'both' || publish === 'video' || publish === '1',
+    },
+    subscribe: query.get('subscribe') !== '0',
+    codec: /** @type {any} */ (['vp8', 'vp9', 'h264', 'av1'].includes(codec) ? codec : undefined),
+    simulcast: simulcast === '1' ? true : simulcast === '0' ? false : 'auto',
+    width: positive(query.get('width')) ?? 1280,
+    height: positive(query.get('height')) ?? 720,
+    mock: query.has('mock') ? Number(query.get('mock')) || 0 : null,
+  };
+}
+
+/** The link to send to others. @param {string} room */
+export function roomLink(room) {
+  const url = new URL(location.pathname, location.origin);
+  url.searchParams.set('room', room);
+  return url.href;
+}
+
+/** Puts the room into the address, so that copying that works too. @param {string} room */
+export function showRoom(room) {
+  const url = new URL(location.href);
+  if (url.searchParams.has('room') || url.hash.length > 1) return;
+  url.searchParams.set('room', room);
+  history.replaceState(null, '', url);
+}
+
+/** A name nobody guesses by chance: two words and four digits. */
+export function newRoom() {
+  const [a, b, c] = crypto.getRandomValues(new Uint16Array(3));
+  const { first, second } = strings.words;
+  return `${first[a % first.length]}-${second[b % second.length]}-${String(c % 10_000).padStart(4, '0')}`;
+}
+
+/** @param {string | null} text */
+function positive(text) {
+  const number = Number(text);
+  return number > 0 ? number : null;
+}
+
+/** @param {string} text */
+function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

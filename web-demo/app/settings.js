@@ -1,0 +1,82 @@
+/** Device and appearance choices, as the lobby and the settings dialog show them. */
+
+import { h } from './dom.js';
+import { remember, remembered } from './media.js';
+import { dialog } from './notices.js';
+import { strings } from './strings.js';
+
+/** @typedef {import('./media.js').Media} Media */
+/** @typedef {import('./media.js').Choice} Choice */
+
+/**
+ * One select per kind of device; they follow what is plugged in.
+ * @param {Media} media
+ * @param {(choice: Choice) => void} chosen called after a choice was remembered
+ */
+export function deviceFields(media, chosen) {
+  const canRoute = 'setSinkId' in HTMLMediaElement.prototype;
+  const choices = /** @type {Choice[]} */ (canRoute ? ['camera', 'microphone', 'speaker'] : ['camera', 'microphone']);
+  const selects = choices.map((choice) => {
+    const onchange = () => {
+      media.choose(choice, select.value);
+      chosen(choice);
+    };
+    const select = h('select', { id: `device-${choice}`, onchange });
+    return { choice, select };
+  });
+  const fill = () => selects.forEach(({ choice, select }) => fillSelect(media, choice, select));
+  fill();
+  const off = media.on('change', fill);
+  const element = h(
+    'div',
+    { class: 'devices' },
+    ...selects.map(({ choice, select }) => h('div', { class: 'field' }, h('label', { for: select.id }, strings.devices[choice]), select)),
+  );
+  return { element, off };
+}
+
+/**
+ * @param {Media} media
+ * @param {Choice} choice
+ * @param {HTMLSelectElement} select
+ */
+function fillSelect(media, choice, select) {
+  const { devices } = strings;
+  const list = media.devices[choice];
+  const inUse = choice === 'speaker' ? '' : (media.tracks[choice]?.getSettings().deviceId ?? '');
+  const wanted = inUse || media.chosen(choice);
+  const empty = choice === 'speaker' ? devices.systemDefault : devices.none;
+  select.disabled = list.length === 0;
+  select.replaceChildren(
+    ...(list.length ? [] : [h('option', { value: '' }, empty)]),
+    ...list.map(({ deviceId, label }, i) => h('option', { value: deviceId }, label || devices.unnamed(devices[choice], i + 1))),
+  );
+  if (list.some(({ deviceId }) => deviceId === wanted)) select.value = wanted;
+}
+
+/**
+ * @param {Media} media
+ * @param {(choice: Choice) => void} chosen
+ */
+export function showSettings(media, chosen) {
+  const fields = deviceFields(media, chosen);
+  void media.refresh();
+  dialog(strings.devices.heading, fields.element, themeField()).addEventListener('close', fields.off);
+}
+
+function themeField() {
+  const { theme, themes } = strings.devices;
+  const select = h(
+    'select',
+    { id: 'theme', onchange: () => applyTheme(select.value) },
+    ...Object.entries(themes).map(([value, label]) => h('option', { value }, label)),
+  );
+  select.value = remembered('theme') || 'auto';
+  return h('div', { class: 'field' }, h('label', { for: 'theme' }, theme), select);
+}
+
+/** @param {string} theme */
+export function applyTheme(theme) {
+  remember('theme', theme);
+  document.documentElement.dataset.theme = theme;
+}

@@ -1,0 +1,141 @@
+/** Every text of the page. What failed and what to try is said by the library (sdk/errors.js). */
+
+export const strings = {
+  brand: 'SFU',
+  title: (/** @type {string} */ room) => `${room} · SFU`,
+  you: 'you',
+  youLabel: (/** @type {string} */ name) => `${name} (you)`,
+  guest: (/** @type {number} */ n) => `Guest ${n}`,
+
+  lobby: {
+    heading: 'Ready to join?',
+    room: 'Room',
+    name: 'Your name',
+    namePlaceholder: 'How others will see you',
+    join: 'Join',
+    joinWithout: 'Join without camera and microphone',
+    joining: 'Joining…',
+    copy: 'Copy link',
+    copied: 'Link copied',
+    copyFailed: 'Could not copy: take the address from the address bar.',
+    newRoom: 'Use another room',
+    cameraOff: 'Camera is off',
+    askingDevices: 'Your browser may ask whether this page may use your camera and microphone.',
+    level: 'Microphone level',
+    retryDevices: 'Try again',
+  },
+
+  devices: {
+    heading: 'Settings',
+    camera: 'Camera',
+    microphone: 'Microphone',
+    speaker: 'Speaker',
+    none: 'None found',
+    unnamed: (/** @type {string} */ kind, /** @type {number} */ n) => `${kind} ${n}`,
+    systemDefault: 'System default',
+    lost: (/** @type {string} */ kind) => `${kind} disconnected`,
+    lostHint: 'Choose another one in the settings.',
+    theme: 'Appearance',
+    themes: { auto: 'As the system', light: 'Light', dark: 'Dark' },
+  },
+
+  controls: {
+    toolbar: 'Call controls',
+    muteMic: 'Mute microphone',
+    unmuteMic: 'Unmute microphone',
+    cameraOff: 'Turn camera off',
+    cameraOn: 'Turn camera on',
+    share: 'Share screen',
+    stopShare: 'Stop sharing',
+    chat: 'Chat',
+    people: 'People',
+    settings: 'Settings',
+    help: 'Keyboard shortcuts',
+    leave: 'Leave',
+    close: 'Close',
+    pin: (/** @type {string} */ name) => `Enlarge ${name}`,
+    unpin: 'Back to the grid',
+  },
+
+  tile: {
+    muted: 'microphone off',
+    speaking: 'speaking',
+    screen: (/** @type {string} */ name) => `${name}’s screen`,
+    ownScreen: 'Your screen',
+    alone: 'Nobody else is here yet.',
+    aloneHint: 'Send them the link.',
+  },
+
+  chat: {
+    empty: 'Messages are seen by everyone in the room and kept nowhere.',
+    placeholder: 'Message everyone',
+    send: 'Send',
+    unread: (/** @type {number} */ n) => `${n} unread`,
+    server: 'Server',
+    gone: 'Somebody who left',
+  },
+
+  people: { heading: (/** @type {number} */ n) => `People (${n})`, viewer: 'viewing only' },
+
+  state: {
+    idle: 'Not connected',
+    connecting: 'Connecting',
+    connected: 'Connected',
+    reconnecting: 'Reconnecting',
+    closed: 'Disconnected',
+    banner: 'Connection lost. Reconnecting…',
+    bannerMending: 'The connection is unstable. Repairing it…',
+    attempt: (/** @type {number} */ n) => `attempt ${n}`,
+    tryNow: 'Try now',
+    back: 'Connected again',
+    draining: 'The server is about to restart. You will be reconnected.',
+  },
+
+  announce: {
+    joined: (/** @type {string} */ name) => `${name} joined`,
+    left: (/** @type {string} */ name) => `${name} left`,
+    mutedByServer: 'You were muted by a moderator',
+    shares: (/** @type {string} */ name) => `${name} shares a screen`,
+  },
+
+  hear: 'Click to hear the others',
+
+  end: {
+    left: 'You left the room',
+    failedJoin: 'Could not join',
+    failed: 'The call ended',
+    rejoin: 'Join again',
+    retry: 'Try again',
+    newRoom: 'New room',
+    report: 'Copy report',
+    reportCopied: 'Report copied',
+    failedStep: (/** @type {string} */ step) => `What failed: ${step}`,
+  },
+
+  steps: {
+    devices: 'camera and microphone',
+    signalling: 'the connection to the server',
+    negotiation: 'agreeing on what to send',
+    ice: 'finding a path for media',
+    dtls: 'setting up encryption',
+    media: 'sound and picture',
+  },
+
+  shortcuts: {
+    heading: 'Keyboard shortcuts',
+    list: [
+      ['m', 'Microphone on or off'],
+      ['v', 'Camera on or off'],
+      ['s', 'Share your screen'],
+      ['c', 'Chat'],
+      ['p', 'People'],
+      ['?', 'This list'],
+    ],
+  },
+
+  /** For the names of new rooms. */
+  words: {
+    first: 'amber autumn bold brave bright calm clear cosy daring early fair gentle golden green happy kind lucky mellow misty noble quick quiet silver sunny swift tidy warm wise'.split(' '),
+    second: 'badger beacon birch brook canyon cedar comet coral crane delta falcon fern forest harbor heron island lake lynx maple meadow moon orchid otter pine raven river robin summit tide willow'.split(' '),
+  },
+};

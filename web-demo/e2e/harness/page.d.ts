@@ -1,0 +1,17 @@
+/** What test code that runs inside a page finds there. */
+
+declare global {
+  /** The conference page's handle for tests. */
+  var __sfu: { room: any; snapshot(): Promise<any> };
+  /** Left there by one evaluation for a later one. */
+  var __callee: RTCPeerConnection;
+  var __http: any;
+  var __heard: any[];
+  var __share: any;
+  var __clock: any;
+  var __calm: () => Promise<void>;
+  var __times: any;
+  var __gaps: any[];
+}
+
+export {};

@@ -1,0 +1,123 @@
+/**
+ * The server under test: the release binary on free ports, one process per scenario.
+ */
+
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { end, own } from './process.js';
+import { until } from './until.js';
+
+const BINARY =
+  process.env.SFU_BINARY ?? fileURLToPath(new URL('../../../target/release/sfu', import.meta.url));
+
+/** Characters of log kept for a failed scenario. */
+const LOG_LENGTH_MAX = 4_000_000;
+
+export class Server {
+  /** @type {import('node:child_process').ChildProcess} */
+  #child;
+  #log = '';
+  /** Where the page is, without a slash at the end. */
+  url = '';
+
+  /** @param {import('node:child_process').ChildProcess} child */
+  constructor(child) {
+    this.#child = child;
+    own(child);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text) => {
+        this.#log = (this.#log + text).slice(-LOG_LENGTH_MAX);
+      });
+    }
+  }
+
+  /**
+   * Starts a server and waits until it is ready.
+   *
+   * @param {{http?: string, flags?: string[], environment?: Record<string, string>}} [options]
+   *   `http`: address and port, by default a free one
+   */
+  static async start({ http = '127.0.0.1:0', flags = [], environment = {} } = {}) {
+    if (!existsSync(BINARY)) {
+      throw new Error(`${BINARY} is missing: run \`cargo build --release\``);
+    }
+    const advertised = hostAddresses().flatMap((address) => ['--advertise', address]);
+    const ports = ['--http-addr', http, '--udp-port', '0'];
+    const child = spawn(BINARY, [...ports, ...advertised, ...flags], {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const server = new Server(child);
+    await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+    try {
+      await server.#ready();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    return server;
+  }
+
+  async #ready() {
+    const describe = () => this.#log;
+    this.url = await until('the address in the log', () => {
+      const { exitCode, signalCode } = this.#child;
+      if (exitCode !== null || signalCode !== null) return 'ended';
+      return /http:\/\/[^\s/"']+:[1-9]\d*/.exec(this.#log)?.[0];
+    }, { every: 20, describe });
+    if (this.url === 'ended') throw new Error(`the server ended at once:\n${this.#log}`);
+    const ready = async () => (await fetch(`${this.url}/readyz`)).ok;
+    await until('/readyz', ready, { every: 20, describe });
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  /** What the server wrote so far. */
+  get log() {
+    return this.#log;
+  }
+
+  /**
+   * The sum over all labels of each metric family.
+   *
+   * @returns {Promise<Map<string, number>>}
+   */
+  async metrics() {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    return sumByName(text);
+  }
+
+  /** Asks the server to end; gives back how it did. @param {NodeJS.Signals} [signal] */
+  async stop(signal = 'SIGTERM') {
+    return end(this.#child, { signal });
+  }
+}
+
+/**
+ * @param {string} text the Prometheus text format
+ * @returns {Map<string, number>}
+ */
+export function sumByName(text) {
+  const sums = new Map();
+  for (const line of text.split('\n')) {
+    const sample = /^([a-zA-Z_:][\w:]*)(?:\{.*\})? +(\S+)/.exec(line);
+    if (!sample) continue;
+    const [, name, value] = sample;
+    sums.set(name, (sums.get(name) ?? 0) + Number(value));
+  }
+  return sums;
+}
+
+/**
+ * Addresses to advertise: one that is not the loopback, since Firefox never pairs with 127.0.0.1
+ * while another interface is up, and the loopback for machines that have nothing else.
+ */
+function hostAddresses() {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const outward = all.find(({ family, internal }) => family === 'IPv4' && !internal);
+  return outward ? [outward.address, '127.0.0.1'] : ['127.0.0.1'];
+}

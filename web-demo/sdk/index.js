@@ -1,0 +1,7 @@
+/** The client library of the SFU. See README.md for its use and docs/protocol.md for what it speaks. */
+
+export { Room } from './room.js';
+export { LocalTrack } from './local.js';
+export { Participant, RemoteTrack } from './remote.js';
+export { SfuError, fromDevices } from './errors.js';
+export { whipPublish, whepPlay } from './whip.js';

@@ -1,0 +1,61 @@
+// What travels over the WebSocket, as docs/protocol.md says. Types only: never loaded by a browser.
+
+export type Kind = 'audio' | 'video';
+export type Source = 'camera' | 'microphone' | 'screen' | 'screen_audio' | 'other';
+
+export interface TrackMessage {
+  track: string;
+  kind: Kind;
+  source: Source;
+  name: string;
+  muted: boolean;
+  encodings: number;
+}
+
+export interface ParticipantMessage {
+  id: string;
+  name: string;
+  metadata?: string | null;
+  tracks: TrackMessage[];
+}
+
+export interface Assignment {
+  mid: string;
+  track: string | null;
+  participant: string | null;
+}
+
+export interface Requests {
+  join: {
+    fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual' };
+    reply: { room: string; participant: string; participants: ParticipantMessage[] };
+  };
+  publish: { fields: { mid: string; source: Source; name?: string; muted?: boolean }; reply: {} };
+  offer: {
+    fields: { sdp: string };
+    reply: { sdp: string; tracks: { mid: string; track: string }[]; assigned: Assignment[] };
+  };
+  mute: { fields: { track: string }; reply: {} };
+  unmute: { fields: { track: string }; reply: {} };
+  unpublish: { fields: { track: string }; reply: {} };
+  subscribe: { fields: { track: string }; reply: {} };
+  unsubscribe: { fields: { track: string }; reply: {} };
+  data: { fields: { payload: string; to?: string[]; reliable?: boolean }; reply: {} };
+  ping: { fields: {}; reply: {} };
+  leave: { fields: {}; reply: {} };
+}
+
+export type EventMessage =
+  | { type: 'hello'; protocol: string; version: string; ping_interval: number }
+  | { type: 'participant_joined'; participant: ParticipantMessage }
+  | { type: 'participant_left'; participant: string; reason: string }
+  | { type: 'track_published'; participant: string; track: TrackMessage }
+  | { type: 'track_unpublished'; participant: string; track: string }
+  | { type: 'track_muted'; participant: string; track: string; muted: boolean }
+  | ({ type: 'assigned' } & Assignment)
+  | { type: 'slots_needed'; audio: number; video: number }
+  | { type: 'unplayable'; track: string }
+  | { type: 'speakers'; speakers: { participant: string; level: number }[] }
+  | { type: 'data'; from: string | null; payload: string; reliable: boolean; binary?: boolean }
+  | { type: 'transport'; state: string; reason?: string | null }
+  | { type: 'draining' };

@@ -1,0 +1,451 @@
+/** A room as an application sees it; it mends its connection by itself and says so. */
+
+import { checkSize, fromEvent } from './data.js';
+import { SfuError, fromClose, isFinalClose } from './errors.js';
+import { Emitter } from './events.js';
+import { LocalTrack } from './local.js';
+import { platform } from './platform.js';
+import { Roster } from './roster.js';
+import { Session, transportError } from './session.js';
+import { History, roomReport, roomStats } from './stats.js';
+
+/** @typedef {import('./remote.js').Participant} Participant */
+/** @typedef {import('./remote.js').RemoteTrack} RemoteTrack */
+/** @typedef {import('./session.js').JoinOptions} JoinOptions */
+/** @typedef {import('./protocol.d.ts').EventMessage} EventMessage */
+/** @typedef {'idle' | 'connecting' | 'connected' | 'reconnecting' | 'closed'} State */
+
+/** Oneself. @typedef {{id: string | null, name: string, metadata: string, tracks: Set<LocalTrack>}} LocalParticipant */
+
+/** The parts that only a room itself raises. @typedef {object} OwnEvents
+ * @property {{state: State, reason?: string, attempt?: number, error?: SfuError}} state
+ *   `attempt`: how often a new connection was tried (0: the old one is being mended);
+ *   `reason` when closed: `left`, or an error's code
+ * @property {{participant: Participant | LocalParticipant, track: RemoteTrack | LocalTrack, muted: boolean}} trackmuted
+ * @property {{speakers: {participant: Participant | LocalParticipant, level: number}[]}} speakers loudest first; level in dBov
+ * @property {{participant: Participant | null, from: string | null, payload: string | Uint8Array, reliable: boolean}} data `from` is `null` for the server
+ * @property {{track: LocalTrack}} localtrackended its device went away, or sharing was stopped in the browser's own bar
+ * @property {{}} draining the server is about to stop
+ * @property {{error: SfuError, track?: RemoteTrack}} error something failed and the room goes on
+ */
+/** @typedef {OwnEvents & import('./roster.js').RosterEvents} RoomEvents */
+
+/** A path that is silent for so long is renewed by an ICE restart… */
+const SILENCE_MS = 3_000;
+/** …and given up for a new connection after this. */
+const RESTART_MS_MAX = 8_000;
+const BACKOFF_MS = { first: 300, base: 500, max: 10_000 };
+const RECONNECT_MS_MAX = 5 * 60_000;
+
+/** @extends {Emitter<RoomEvents>} */
+export class Room extends Emitter {
+  #platform;
+  /** @type {JoinOptions | null} */
+  #options = null;
+  /** @type {Session | null} */
+  #session = null;
+  /** @type {State} */
+  #state = 'idle';
+  #rejoining = false;
+  /** The one timer of recovery: silence, restart or back-off, whichever is under way. @type {any} */
+  #timer = null;
+  #restarting = false;
+  /** @type {() => void} */
+  #wake = () => {};
+  #history;
+  #roster;
+  /** @type {LocalParticipant} */
+  local = { id: null, name: '', metadata: '', tracks: new Set() };
+  /** @type {{participant: Participant | LocalParticipant, level: number}[]} */
+  speakers = [];
+
+  /** @param {Partial<import('./platform.js').Platform>} [surroundings] for tests */
+  constructor(surroundings = {}) {
+    super();
+    this.#platform = platform(surroundings);
+    this.#history = new History(this.#platform.now);
+    this.#roster = new Roster((type, detail) => this.emit(type, /** @type {any} */ (detail)), this.#platform.MediaStream);
+    globalThis.addEventListener?.('online', () => this.reconnect());
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** The others, by id. @type {ReadonlyMap<string, Participant>} */
+  get participants() {
+    return this.#roster.participants;
+  }
+
+  /** The room's name while in it. */
+  get name() {
+    return this.#options?.room ?? '';
+  }
+
+  /** The connection in use, for debugging. */
+  get pc() {
+    return this.#session?.peer.pc ?? null;
+  }
+
+  /**
+   * Enters; settles when media can flow. Tracks published before are in the first offer.
+   * @param {JoinOptions} options
+   */
+  async join(options) {
+    if (this.#state !== 'idle' && this.#state !== 'closed') throw new SfuError('already_joined', { message: 'Already in a room.' });
+    this.#options = options;
+    Object.assign(this.local, { name: options.name ?? '', metadata: options.metadata ?? '' });
+    const stop = () => this.#end('left');
+    options.signal?.throwIfAborted();
+    options.signal?.addEventListener('abort', stop);
+    this.#setState('connecting');
+    try {
+      await this.#connect();
+      this.#setState('connected');
+    } catch (error) {
+      if (options.signal?.aborted) throw options.signal.reason;
+      this.#fail(error);
+      throw error;
+    } finally {
+      options.signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Leaves for good, telling the server. Published tracks stay with the room for the next `join`. */
+  async leave() {
+    const session = this.#session;
+    const told = session?.signalling.open ? session.signalling.request('leave', {}, 1_000).catch(() => {}) : null;
+    this.#session = null;
+    this.#end('left');
+    await told;
+    session?.close();
+  }
+
+  /**
+   * Sends a track, now or as soon as the room is connected. The handle is given at once; its
+   * `ready` settles when the server has the track.
+   * @param {MediaStreamTrack} mediaStreamTrack
+   * @param {import('./local.js').PublishOptions} [options]
+   */
+  publish(mediaStreamTrack, options = {}) {
+    const local = new LocalTrack(
+      {
+        muteChanged: (track) => this.#session?.peer.syncMute(track),
+        replaced: async (track) => {
+          this.#watchEnd(track);
+          await this.#session?.peer.replace(track);
+        },
+        stopped: (track) => {
+          this.local.tracks.delete(track);
+          this.#session?.peer.unpublish(track);
+        },
+      },
+      mediaStreamTrack,
+      options,
+    );
+    this.local.tracks.add(local);
+    this.#watchEnd(local);
+    // Without a live WebSocket it waits for the next connection, as it does before the first.
+    if (this.#session?.signalling.open) this.#session.peer.publish(local);
+    return local;
+  }
+
+  /**
+   * Sends a message to everyone else, or to some.
+   * @param {string | Uint8Array} payload at most 64 KiB
+   * @param {{to?: string[], reliable?: boolean}} [options] `to`: participants' ids; not `reliable`: may be lost or overtaken
+   */
+  async send(payload, { to = [], reliable = true } = {}) {
+    checkSize(payload);
+    const session = this.#session;
+    if (!session) throw new SfuError('not_connected');
+    if (session.peer.channels.send(payload, { to, reliable })) return;
+    if (typeof payload !== 'string') throw new SfuError('not_connected', { detail: 'binary data needs the data channel' });
+    await session.signalling.request('data', { payload, reliable, ...(to.length ? { to } : {}) });
+  }
+
+  /** @param {RemoteTrack} track */
+  async subscribe(track) {
+    await this.#request('subscribe', track);
+  }
+
+  /** @param {RemoteTrack} track */
+  async unsubscribe(track) {
+    await this.#request('unsubscribe', track);
+  }
+
+  /** While reconnecting: tries at once. Else: sees whether the connection is alive. */
+  reconnect() {
+    if (this.#rejoining) this.#wake();
+    else this.#session?.signalling.probe();
+  }
+
+  /** The same names and units in every browser; see stats.js. */
+  stats() {
+    return roomStats(this.#session?.peer ?? null, this.#roster);
+  }
+
+  /** Everything a bug report needs, as one JSON-able object without keys or addresses. */
+  async report() {
+    return roomReport(this, this.#session, await this.stats(), this.#history);
+  }
+
+  /**
+   * One attempt: a new session takes the place of the old one as soon as it has joined.
+   */
+  async #connect() {
+    const options = /** @type {JoinOptions} */ (this.#options);
+    const session = new Session(this.#platform, options, {
+      message: (from, message) => from === this.#session && this.#receive(message),
+      lost: (from, close) => this.#lost(from, close),
+      transport: (from, state) => from === this.#session && this.#transport(state),
+      assigned: (assigned) => this.#roster.assign(assigned),
+      data: (message) => this.#deliver(message),
+      error: (error) => this.#report(error),
+    });
+    this.#opening = session;
+    try {
+      const joined = await session.join();
+      if (this.#opening !== session) throw new SfuError('connection_lost', { detail: 'left meanwhile' });
+      this.#session?.close();
+      this.#session = session;
+      this.local.id = joined.participant;
+      this.#roster.reset(joined.participants, (mid) => session.peer.receiver(mid));
+      await session.start(this.local.tracks);
+    } catch (error) {
+      session.close();
+      throw error;
+    } finally {
+      if (this.#opening === session) this.#opening = null;
+    }
+  }
+
+  /** @type {Session | null} */
+  #opening = null;
+
+  /** @param {EventMessage} message */
+  #receive(message) {
+    const roster = this.#roster;
+    switch (message.type) {
+      case 'participant_joined':
+        return roster.join(message.participant);
+      case 'participant_left':
+        return roster.leave(message.participant, message.reason);
+      case 'track_published':
+        return roster.publish(message.participant, message.track);
+      case 'track_unpublished':
+        return roster.unpublish(message.participant, message.track);
+      case 'track_muted':
+        return this.#muted(message);
+      case 'assigned':
+        this.#session?.peer.noteAssigned(message);
+        return roster.assign([message]);
+      case 'slots_needed':
+        return this.#session?.peer.slotsNeeded(message);
+      case 'unplayable':
+        return this.#report(new SfuError('unplayable'), roster.find(message.track) ?? undefined);
+      case 'speakers':
+        this.speakers = message.speakers.flatMap(({ participant: id, level }) => {
+          const participant = id === this.local.id ? this.local : this.participants.get(id);
+          return participant ? [{ participant, level }] : [];
+        });
+        return this.emit('speakers', { speakers: this.speakers });
+      case 'data':
+        return this.#deliver(fromEvent(message));
+      case 'transport':
+        return this.#serverTransport(message.state, message.reason ?? '');
+      case 'draining':
+        return this.emit('draining', {});
+    }
+  }
+
+  /** @param {Extract<EventMessage, {type: 'track_muted'}>} message */
+  #muted({ participant: id, track: trackId, muted }) {
+    const own = [...this.local.tracks].find((track) => track.id === trackId);
+    if (own) {
+      this.#session?.peer.noteMuted(own, muted);
+      own.setMuted(muted);
+      return this.emit('trackmuted', { participant: this.local, track: own, muted });
+    }
+    const participant = this.participants.get(id);
+    const track = participant?.tracks.get(trackId);
+    if (!participant || !track) return;
+    track.muted = muted;
+    this.emit('trackmuted', { participant, track, muted });
+  }
+
+  /** @param {import('./data.js').Message} message */
+  #deliver({ from, payload, reliable }) {
+    const participant = from === null ? null : (this.participants.get(from) ?? null);
+    this.emit('data', { participant, from, payload, reliable });
+  }
+
+  // Recovery: an ICE restart while the WebSocket lives, else a new session, again and again.
+
+  /** @param {RTCPeerConnectionState} state */
+  #transport(state) {
+    this.#history.note(`pc ${state}`);
+    if (this.#rejoining || this.#state === 'connecting') return; // Session.start is waiting for it
+    if (state === 'connected') {
+      this.#clearTimer();
+      this.#restarting = false;
+      this.#setState('connected');
+    } else if (state === 'disconnected' && !this.#restarting) {
+      this.#startTimer(SILENCE_MS, () => this.#restartIce());
+    } else if (state === 'failed' && !this.#restarting) {
+      this.#restartIce();
+    }
+  }
+
+  /**
+   * @param {string} state
+   * @param {string} reason
+   */
+  #serverTransport(state, reason) {
+    this.#history.note(`server: transport ${state} ${reason}`);
+    const session = this.#session;
+    if (state !== 'failed' || !session) return;
+    if (this.#rejoining || this.#state === 'connecting') session.fail(transportError(session.peer.pc, reason));
+    else if (/ice|consent/.test(reason)) this.#restartIce();
+    else void this.#rejoin(transportError(session.peer.pc, reason));
+  }
+
+  #restartIce() {
+    const session = this.#session;
+    if (!session || this.#restarting) return;
+    this.#restarting = true;
+    this.#setState('reconnecting', { attempt: 0 });
+    const giveUp = () => session === this.#session && void this.#rejoin(transportError(session.peer.pc));
+    this.#startTimer(RESTART_MS_MAX, giveUp);
+    session.peer.restartIce().catch(giveUp);
+  }
+
+  /**
+   * @param {Session} session
+   * @param {{code: number, reason: string}} close
+   */
+  #lost(session, { code, reason }) {
+    this.#history.note(`websocket closed ${code} ${reason}`);
+    const error = fromClose(code, reason);
+    session.fail(error);
+    if (session !== this.#session || this.#state === 'connecting') return;
+    if (isFinalClose(code)) this.#fail(error);
+    else void this.#rejoin(error);
+  }
+
+  /** @param {SfuError} cause */
+  async #rejoin(cause) {
+    if (this.#rejoining || this.#state === 'closed') return;
+    this.#rejoining = true;
+    this.#restarting = false;
+    const since = this.#platform.now();
+    let error = cause;
+    for (let attempt = 1; this.#platform.now() - since < RECONNECT_MS_MAX; attempt++) {
+      this.#setState('reconnecting', { attempt, error });
+      await this.#pause(attempt);
+      if (!this.#rejoining) return;
+      try {
+        await this.#connect();
+        if (!this.#rejoining) return;
+        this.#rejoining = false;
+        return this.#setState('connected');
+      } catch (failure) {
+        if (!this.#rejoining) return;
+        error = failure instanceof SfuError ? failure : new SfuError('connection_lost', { cause: failure });
+        if (FINAL_ERRORS.has(error.code)) break;
+      }
+    }
+    this.#fail(error);
+  }
+
+  /**
+   * Waits before an attempt: spread, so that a restarted server is not met by all at once.
+   * @param {number} attempt
+   * @returns {Promise<void>}
+   */
+  #pause(attempt) {
+    const { first, base, max } = BACKOFF_MS;
+    const ms = attempt === 1 ? first : Math.min(max, base * 2 ** (attempt - 1));
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      this.#startTimer(ms * (0.5 + this.#platform.random() / 2), resolve);
+    });
+  }
+
+  /**
+   * @param {number} ms
+   * @param {() => void} then
+   */
+  #startTimer(ms, then) {
+    this.#clearTimer();
+    this.#timer = this.#platform.setTimeout(then, ms);
+  }
+
+  #clearTimer() {
+    this.#platform.clearTimeout(this.#timer);
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    const known = error instanceof SfuError ? error : new SfuError('negotiation_failed', { cause: error });
+    this.#end(known.code, known);
+  }
+
+  /**
+   * @param {string} reason
+   * @param {SfuError} [error]
+   */
+  #end(reason, error) {
+    if (this.#state === 'closed') return;
+    this.#clearTimer();
+    this.#rejoining = this.#restarting = false;
+    this.#wake();
+    this.#opening?.close();
+    this.#opening = null;
+    this.#session?.close();
+    this.#session = null;
+    this.#roster.reset([], () => null);
+    this.#setState('closed', { reason, ...(error ? { error } : {}) });
+  }
+
+  /**
+   * @param {State} state
+   * @param {{reason?: string, attempt?: number, error?: SfuError}} [more]
+   */
+  #setState(state, more = {}) {
+    if (state === this.#state && state !== 'reconnecting') return;
+    this.#state = state;
+    this.#history.note(`${state} ${more.reason ?? more.attempt ?? ''} ${more.error?.code ?? ''}`.trim());
+    this.emit('state', { state, ...more });
+  }
+
+  /**
+   * @param {SfuError} error
+   * @param {RemoteTrack} [track]
+   */
+  #report(error, track) {
+    if (this.#state === 'closed') return;
+    this.#history.note(`error ${error.code} ${error.detail}`);
+    this.emit('error', track ? { error, track } : { error });
+  }
+
+  /** @param {LocalTrack} local */
+  #watchEnd(local) {
+    const media = local.mediaStreamTrack;
+    media?.addEventListener('ended', () => {
+      if (local.mediaStreamTrack === media && !local.stopped) this.emit('localtrackended', { track: local });
+    });
+  }
+
+  /**
+   * @param {'subscribe' | 'unsubscribe'} type
+   * @param {RemoteTrack} track
+   */
+  async #request(type, { id }) {
+    if (!this.#session) throw new SfuError('not_connected');
+    await this.#session.signalling.request(type, { track: id });
+  }
+}
+
+/** What a new attempt would meet again. */
+const FINAL_ERRORS = new Set(['kicked', 'room_closed', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);

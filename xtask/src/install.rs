@@ -1,0 +1,79 @@
+//! Installs what the tests need and a fresh Debian machine lacks: browsers and npm packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::job::Job;
+
+/// Debian's package names, which are also the names of the programs.
+const BROWSERS: [&str; 2] = ["chromium", "firefox-esr"];
+const NODE_MAJOR_MIN: u32 = 20;
+
+/// Installs those of the two browsers that are not on the path.
+pub(crate) fn browsers() -> Result<()> {
+    let missing: Vec<&str> = BROWSERS.into_iter().filter(|name| on_path(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    ensure!(on_path("apt-get").is_some(), "please install {}: no apt-get here", missing.join(", "));
+    apt(&["update"])?;
+    apt(&[["install", "--yes", "--no-install-recommends"].as_slice(), &missing].concat())
+}
+
+/// Installs a folder's npm packages from its lock file, unless that has been done.
+pub(crate) fn npm_packages(folder: &Path) -> Result<()> {
+    let lock = folder.join("package-lock.json");
+    ensure!(lock.exists(), "{} is missing", lock.display());
+    if is_newer(&folder.join("node_modules/.package-lock.json"), &lock) {
+        return Ok(());
+    }
+    let done = Job::new("npm").args(["ci", "--no-audit", "--no-fund"]).dir(folder).run()?;
+    ensure!(done.success, "npm ci failed in {}", folder.display());
+    Ok(())
+}
+
+/// Says what is missing of the tools that are expected to be there already.
+pub(crate) fn expect_tools() -> Result<()> {
+    for component in ["fmt", "clippy"] {
+        let found = quiet("cargo", &[component, "--version"]).is_some();
+        ensure!(found, "cargo {component} is missing: `rustup component add rustfmt clippy`");
+    }
+    ensure!(on_path("npm").is_some(), "npm is missing: install Node {NODE_MAJOR_MIN} or later");
+    let version = quiet("node", &["--version"]).unwrap_or_default();
+    let major: Option<u32> =
+        version.trim_start_matches('v').split('.').next().and_then(|n| n.parse().ok());
+    match major {
+        Some(major) if major >= NODE_MAJOR_MIN => Ok(()),
+        _ => bail!("Node {NODE_MAJOR_MIN} or later is needed, found {:?}", version.trim()),
+    }
+}
+
+fn apt(args: &[&str]) -> Result<()> {
+    let root = quiet("id", &["-u"]).is_some_and(|id| id.trim() == "0");
+    // `env` carries the variable through sudo, which clears the environment.
+    let apt_get = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"];
+    let command: Vec<&str> = if root { vec![] } else { vec!["sudo", "--non-interactive"] };
+    let command = [command.as_slice(), &apt_get, args].concat();
+    let done = Job::new(command[0]).args(command[1..].iter().copied()).run()?;
+    ensure!(done.success, "apt-get {} failed", args.join(" "));
+    Ok(())
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn is_newer(file: &Path, than: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    matches!((modified(file), modified(than)), (Some(file), Some(than)) if file >= than)
+}
+
+/// What a program prints; `None` when it fails or is not there.
+fn quiet(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
