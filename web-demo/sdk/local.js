@@ -145,8 +145,7 @@ export function codecPreference(codec) {
   return wanted.length ? [...wanted, ...repair] : null;
 }
 
-const RECEIVED =
-  /^(audio\/opus|video\/(vp8|rtx|vp9(?!.*profile-id=[1-9])|av1(?!.*profile=[1-9])|h264(?=.*packetization-mode=1)(?=.*profile-level-id=42e0)))/i;
+const RECEIVED = /^(audio.opus|video.(vp8|rtx|(vp9|av1)(?!.*profile(-id)?=[1-9])|h264(?=.*mode=1).*=(42e|4d|64)))/i;
 
 /**
  * What a receiving m-line offers: one profile of each codec, for an offer with every profile the
@@ -154,6 +153,6 @@ const RECEIVED =
  * @param {'audio' | 'video'} kind
  */
 export function receivedCodecs(kind) {
-  const all = globalThis.RTCRtpReceiver?.getCapabilities?.(kind)?.codecs ?? [];
-  return all.filter(({ mimeType, sdpFmtpLine }) => RECEIVED.test(`${mimeType} ${sdpFmtpLine}`));
+  const all = globalThis.RTCRtpReceiver?.getCapabilities(kind)?.codecs ?? [];
+  return all.filter((c) => RECEIVED.test(c.mimeType + c.sdpFmtpLine));
 }
