@@ -85,8 +85,7 @@ export class Peer {
     const room = SLOTS_MAX - this.#slots.audio.length - this.#slots.video.length;
     for (let i = 0; i < Math.min(count, room); i++) {
       const slot = this.pc.addTransceiver(kind, { direction: 'recvonly' });
-      const codecs = receivedCodecs(kind);
-      if (codecs.length) slot.setCodecPreferences?.(codecs);
+      slot.setCodecPreferences?.(receivedCodecs(kind)); // an empty list means the browser's own
       this.#slots[kind].push(slot);
     }
   }
