@@ -500,6 +500,18 @@ fn a_peer_may_start_at_any_tsn() {
 }
 
 #[test]
+fn streams_are_counted_before_they_are_channels() {
+    let mut hand = ByHand::new(7);
+    for stream in 0..DATA_CHANNELS_MAX as u16 + 8 {
+        let chunk = hand.next(WHOLE, stream + 1, 0, BINARY, b"nobody opened this");
+        hand.chunk(&chunk);
+    }
+    let (opened, refused) = hand.drops.split_at(DATA_CHANNELS_MAX - 1);
+    assert!(opened.iter().all(|&r| r == DropReason::DataMalformed));
+    assert_eq!(refused, [DropReason::SctpError; 9]);
+}
+
+#[test]
 fn messages_without_end_end_the_association() {
     // In order, so that the library has to take them.
     let sent = ByHand::new(7).sends_until_ended(|hand, n| {
