@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 use sfu_core::EngineConfig;
-use sfu_core::transport::Certificate;
+use sfu_core::transport::{Certificate, Security};
 use tokio::sync::mpsc;
 
 use crate::limits;
@@ -42,16 +42,17 @@ impl Media {
         let certificate = Certificate::generate().context("cannot make a DTLS certificate")?;
         let config = EngineConfig {
             certificate: Arc::new(certificate),
-            candidates: candidates.clone(),
+            candidates,
             worker: 0,
             ntp_at_start: 0,
+            security: Security::Full,
         };
 
         let (output_tx, output_rx) = mpsc::channel(limits::OUTPUTS_MAX);
         let (handle, thread) =
             worker::spawn(config, sockets, output_tx).context("cannot start a media worker")?;
         Ok(Self {
-            handle: MediaHandle::new(vec![handle], candidates.into()),
+            handle: MediaHandle::new(vec![handle]),
             outputs: vec![output_rx],
             addrs,
             threads: vec![thread],
