@@ -115,6 +115,8 @@ pub(crate) async fn assert_problem(
 /// A WebSocket client.
 pub(crate) struct Client {
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// How long it waits for the next message.
+    pub(crate) patience: Duration,
     last_id: u64,
     /// Events that came while a reply was awaited.
     pub(crate) events: Vec<Value>,
@@ -123,7 +125,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn open(url: &str) -> Self {
         let (socket, _) = connect_async(url).await.unwrap();
-        Self { socket, last_id: 0, events: Vec::new() }
+        Self { socket, patience: PATIENCE, last_id: 0, events: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, text: impl Into<String>) {
@@ -188,7 +190,7 @@ impl Client {
 
     async fn receive(&mut self) -> Option<tungstenite::Result<Message>> {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+            let message = tokio::time::timeout(self.patience, self.socket.next()).await;
             match message.expect("the server says nothing") {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => return other,

@@ -379,3 +379,19 @@ async fn names_in_the_query_are_checked() {
     assert!(problem["detail"].as_str().unwrap().contains("256"), "{problem}");
     server.server.stop().await;
 }
+
+#[tokio::test]
+async fn c36_a_session_whose_ice_never_completes_is_reaped() {
+    let server = TestServer::start().await;
+    let (path, _) = session(&server, "/whip/r", publisher()).await;
+    let (viewer_path, _) = session(&server, "/whep/r", viewer()).await;
+    let (mut client, _) = server.join("r", "a").await;
+    client.patience = sfu_core::limits::ICE_DEADLINE + crate::harness::PATIENCE;
+    assert_eq!(client.event("participant_left").await["reason"], "lost");
+    server.until_metric("sfu_participants{door=\"whep\"}", 0.0).await;
+    for path in [path, viewer_path] {
+        assert_problem(server.get(&path).await, 404, "no_such_session", &path).await;
+    }
+    assert_eq!(server.metric("sfu_transports_total{result=\"failed\"}").await, 2.0);
+    server.server.stop().await;
+}
