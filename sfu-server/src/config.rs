@@ -7,6 +7,9 @@ use clap::Parser;
 
 use crate::limits;
 
+/// Logged unless configured: what the server does, not how actix starts its threads.
+const DEFAULT_LOG: &str = "info,actix_server=warn";
+
 /// A WebRTC SFU: one UDP port for media; WebSocket, WHIP, WHEP and REST for everything else.
 ///
 /// Without arguments it is a development server: the page at http://127.0.0.1:7880/, media on UDP
@@ -30,7 +33,7 @@ pub struct Config {
     pub advertise: Vec<IpAddr>,
 
     /// What is logged, as a tracing filter: a level, or target=level pairs.
-    #[arg(long, env = "SFU_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(long, env = "SFU_LOG", value_name = "FILTER", default_value = DEFAULT_LOG)]
     pub log: String,
 
     /// Rooms at a time.
@@ -67,7 +70,7 @@ impl Default for Config {
             http_addr: SocketAddr::from(([127, 0, 0, 1], 7880)),
             udp_port: 7882,
             advertise: Vec::new(),
-            log: "info".to_owned(),
+            log: DEFAULT_LOG.to_owned(),
             max_rooms: limits::ROOMS_MAX,
             max_participants_per_room: limits::PARTICIPANTS_PER_ROOM_MAX,
             join_rate_per_address: limits::JOINS_PER_SECOND,
@@ -83,5 +86,71 @@ fn positive(text: &str) -> Result<usize, String> {
         Ok(0) => Err("must be at least 1".to_owned()),
         Ok(n) => Ok(n),
         Err(e) => Err(format!("{e}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(arguments: &[&str]) -> Result<Config, clap::Error> {
+        Config::try_parse_from(std::iter::once("sfu").chain(arguments.iter().copied()))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Config::command().debug_assert();
+    }
+
+    #[test]
+    fn without_arguments_it_is_the_documented_default() {
+        let config = parse(&[]).unwrap();
+        assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+        assert_eq!(config.http_addr.to_string(), "127.0.0.1:7880");
+        assert_eq!(config.udp_port, 7882);
+    }
+
+    #[test]
+    fn addresses_and_origins_repeat_or_are_separated_by_commas() {
+        let config = parse(&[
+            "--advertise",
+            "192.0.2.1",
+            "--advertise",
+            "2001:db8::1,192.0.2.2",
+            "--allow-origin",
+            "https://a.test,https://b.test",
+        ])
+        .unwrap();
+        let ips: Vec<String> = config.advertise.iter().map(ToString::to_string).collect();
+        assert_eq!(ips, ["192.0.2.1", "2001:db8::1", "192.0.2.2"]);
+        assert_eq!(config.allow_origin, ["https://a.test", "https://b.test"]);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for arguments in [
+            ["--http-addr", "localhost"],
+            ["--udp-port", "65536"],
+            ["--advertise", "example.org"],
+            ["--max-rooms", "0"],
+            ["--max-participants-per-room", "-1"],
+            ["--message-rate", "0"],
+            ["--no-such-option", "1"],
+        ] {
+            assert!(parse(&arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn every_option_has_an_environment_variable_of_its_name() {
+        let command = Config::command();
+        for argument in command.get_arguments() {
+            let long = argument.get_long().unwrap();
+            if !["help", "version"].contains(&long) {
+                let variable = format!("SFU_{}", long.replace('-', "_").to_uppercase());
+                assert_eq!(argument.get_env().unwrap().to_str(), Some(&*variable));
+            }
+        }
     }
 }

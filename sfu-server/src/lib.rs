@@ -64,6 +64,11 @@ pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
 }
 
 impl RunningServer {
+    /// Refuses joins from now on, without ending anything: the first half of a stop.
+    pub fn refuse_joins(&self) {
+        self.sessions.refuse_joins();
+    }
+
     /// Stops: new joins are refused, clients are told, rooms are closed, and everything ends
     /// within a few seconds.
     pub async fn stop(self) {

@@ -12,6 +12,9 @@ pub const PARTICIPANTS_PER_ROOM_MAX: usize = sfu_core::limits::PEERS_PER_ROOM_MA
 pub const NAME_BYTES_MAX: usize = 256;
 /// Longest metadata of a participant. It is repeated to everybody who joins.
 pub const METADATA_BYTES_MAX: usize = 64 * 1024;
+/// Names and metadata of all participants of a room together: everybody who joins is sent them in
+/// one message.
+pub const ROOM_METADATA_BYTES_MAX: usize = 1024 * 1024;
 /// `publish` requests that wait for their offer: as many as a peer may have tracks, twice.
 pub const PUBLISH_REQUESTS_MAX: usize = 2 * sfu_core::limits::TRACKS_PER_PEER_MAX;
 
@@ -36,7 +39,7 @@ pub const JOIN_DEADLINE: Duration = Duration::from_secs(10);
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Interval of WebSocket pings, and of the `ping` requests clients are asked for.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// Bytes waiting for one WebSocket; a slower reader is closed.
+/// Bytes waiting for one WebSocket; a reader to whom more is to be sent then is closed.
 pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 /// Messages waiting for one WebSocket. Two of each kind of event for a full room fit.
 pub const OUTBOX_FRAMES_MAX: usize = 8 * 1024;

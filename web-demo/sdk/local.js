@@ -60,9 +60,8 @@ export class LocalTrack {
   /** @param {boolean} muted */
   setMuted(muted) {
     if (this.mediaStreamTrack) this.mediaStreamTrack.enabled = !muted;
-    if (this.muted === muted || this.stopped) return;
     this.muted = muted;
-    this.#owner.muteChanged(this);
+    if (!this.stopped) this.#owner.muteChanged(this);
   }
 
   /**

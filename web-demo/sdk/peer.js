@@ -269,13 +269,14 @@ export class Peer {
   /**
    * @param {Sender} sender
    * @param {unknown} error
+   * @param {boolean} [tell] whether the owner has yet to hear of it
    */
-  #refuse(sender, error) {
+  #refuse(sender, error, tell = true) {
     const { local } = sender;
     if (!local) return;
     local.refused(error);
     local.stop();
-    this.#owner.error(fromNegotiation(error));
+    if (tell) this.#owner.error(fromNegotiation(error));
   }
 
   /**
@@ -293,7 +294,7 @@ export class Peer {
         this.#senders.splice(this.#senders.indexOf(sender), 1);
         sender.transceiver.stop();
       }
-      this.#refuse(sender, error);
+      this.#refuse(sender, error, false);
     }
     for (const kind of KINDS) {
       this.#slots[kind] = this.#slots[kind].filter((slot) => slot.currentDirection !== null || slot.stop());

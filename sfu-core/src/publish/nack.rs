@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 
-/// Shortest time between two NACKs to one source, and between two requests for one packet.
+/// Shortest time between two NACKs to one source, and so between two requests for one packet.
 const INTERVAL_MIN: Duration = Duration::from_millis(20);
 /// How long a gap may be nothing but reordering.
 const REORDER_WAIT: Duration = Duration::from_millis(5);
@@ -85,11 +85,18 @@ impl NackGenerator {
         if self.due.is_some_and(|due| due <= now) {
             self.give_up(now);
             if self.asked.is_none_or(|asked| asked + INTERVAL_MIN <= now) {
-                self.ask(now, rtt.max(INTERVAL_MIN), out);
+                self.ask(now, rtt, out);
             }
             self.schedule();
         }
         std::mem::take(&mut self.given_up)
+    }
+
+    /// Asks no more for what came before `index`, where a keyframe begins: nobody needs it now, and
+    /// to give it up later would only cost another keyframe.
+    pub fn forget_before(&mut self, index: u64) {
+        let forgotten = self.missing.partition_point(|missing| missing.index < index);
+        self.missing.drain(..forgotten);
     }
 
     /// When [`NackGenerator::poll`] wants to be called next.

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 use sfu_core::EngineConfig;
-use sfu_core::transport::Certificate;
+use sfu_core::transport::{Certificate, Security};
 use tokio::sync::mpsc;
 
 use crate::limits;
@@ -45,6 +45,7 @@ impl Media {
             candidates: candidates.clone(),
             worker: 0,
             ntp_at_start: 0,
+            security: Security::Full,
         };
 
         let (output_tx, output_rx) = mpsc::channel(limits::OUTPUTS_MAX);

@@ -48,7 +48,9 @@ impl From<CommandError> for SessionError {
         let code = match error {
             CommandError::NoSuchRoom | CommandError::NoSuchPeer => ErrorCode::NotJoined,
             CommandError::NoSuchTrack => ErrorCode::NoSuchTrack,
-            CommandError::NoTransport | CommandError::Negotiation(_) => ErrorCode::SdpUnsupported,
+            CommandError::NoTransport
+            | CommandError::FingerprintChanged
+            | CommandError::Negotiation(_) => ErrorCode::SdpUnsupported,
             CommandError::Limit(_) => ErrorCode::Limit,
         };
         Self::new(code, error.to_string())

@@ -107,6 +107,11 @@ impl Sessions {
         if room.participants.len() >= self.limits.participants_per_room_max {
             return Err(SessionError::new(ErrorCode::RoomFull, "the room is full"));
         }
+        let metadata_bytes = request.name.len() + request.metadata.len();
+        if room.metadata_bytes() + metadata_bytes > limits::ROOM_METADATA_BYTES_MAX {
+            let detail = "the participants' metadata is over 1 MiB together";
+            return Err(SessionError::new(ErrorCode::Limit, detail));
+        }
         let mut participant = Participant::new(id, request.name, request.metadata, request.door);
         participant.outbox = request.outbox;
         participant.join_request = request.request;

@@ -20,7 +20,7 @@ mod requests;
 mod room;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -52,8 +52,10 @@ pub(crate) struct Sessions {
     pub(crate) counters: Counters,
     /// Where tasks run that must outlive the request that caused them.
     runtime: Handle,
-    /// Whether the server is about to stop.
-    draining: watch::Sender<bool>,
+    /// Whether joins are refused.
+    is_draining: AtomicBool,
+    /// Whether everybody is being sent away.
+    stopping: watch::Sender<bool>,
 }
 
 /// The configured bounds.
@@ -86,7 +88,8 @@ impl Sessions {
             },
             counters: Counters::default(),
             runtime,
-            draining: watch::Sender::new(false),
+            is_draining: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
         })
     }
 
@@ -97,7 +100,18 @@ impl Sessions {
 
     /// Whether joins are refused because the server is about to stop.
     pub(crate) fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on refuses joins; who is in may stay.
+    pub(crate) fn refuse_joins(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Completes once everybody is being sent away.
+    pub(crate) async fn stopped(&self) {
+        // Cannot fail: the sender is in `self`.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
     /// Where work goes that must outlive its request.

@@ -238,7 +238,8 @@ impl Sessions {
     /// Refuses further joins, tells everybody, and removes all rooms. Returns once the engine has
     /// let go of every peer, or after `patience`.
     pub(crate) async fn drain(&self, patience: Duration) {
-        self.draining.send_replace(true);
+        self.refuse_joins();
+        self.stopping.send_replace(true);
         let message = Json::of(&ServerEvent::Draining {});
         let mut cleanup = super::registry::Cleanup::default();
         {

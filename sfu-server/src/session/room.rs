@@ -69,6 +69,11 @@ impl Room {
         }
     }
 
+    /// Names and metadata of everybody, in bytes.
+    pub(crate) fn metadata_bytes(&self) -> usize {
+        self.participants.values().map(|p| p.name.len() + p.metadata.len()).sum()
+    }
+
     pub(crate) fn view(&self) -> RoomView {
         let participants = self.visible().count();
         RoomView {

@@ -132,6 +132,31 @@ fn too_much_to_ask_for_is_given_up_at_once() {
 }
 
 #[test]
+fn giving_up_does_not_hurry_the_next_nack() {
+    let start = origin();
+    let mut nack = received(start, &[1_000, 1_010]);
+    assert_eq!(poll(&mut nack, start, RTT).0.len(), 7);
+    for index in [1_400, 1_402, 1_403, 1_404, 1_405] {
+        nack.on_packet(start + ms(1), index);
+    }
+    assert_eq!(poll(&mut nack, start + ms(1), RTT), (vec![], true));
+    assert_eq!(nack.next_timeout(), Some(start + ms(20)));
+    assert_eq!(poll(&mut nack, start + ms(20), RTT), (vec![1_401], false));
+}
+
+#[test]
+fn what_came_before_a_keyframe_is_neither_asked_for_nor_given_up() {
+    let start = origin();
+    let mut nack = received(start, &[10, 12, 14]);
+    nack.forget_before(13);
+    assert_eq!(nack.outstanding(), 1);
+    assert_eq!(poll(&mut nack, start + ms(5), RTT), (vec![13], false));
+    nack.forget_before(14);
+    assert_eq!(poll(&mut nack, start + limits::NACK_AGE_MAX, RTT), (vec![], false));
+    assert_eq!(nack.next_timeout(), None);
+}
+
+#[test]
 fn a_publisher_that_jumps_to_and_fro_causes_no_nacks() {
     let start = origin();
     let mut nack = NackGenerator::default();

@@ -65,7 +65,7 @@ pub(super) async fn run(
             let rest = async { while let Some(Ok(_)) = stream.recv().await {} };
             let _ = tokio::time::timeout(CLOSE_PATIENCE, rest).await;
         }
-        () = connection.read(&mut stream) => {
+        () = connection.read_until_stopped(&mut stream) => {
             drop(connection);
             let _ = tokio::time::timeout(CLOSE_PATIENCE, writer).await;
         }
@@ -128,6 +128,20 @@ struct Connection {
 }
 
 impl Connection {
+    /// Reads until one side closes or the server stops.
+    async fn read_until_stopped(&mut self, stream: &mut AggregatedMessageStream) {
+        let context = self.context.clone();
+        let outbox = self.outbox.clone();
+        tokio::select! {
+            () = self.read(stream) => {}
+            // Whoever is in a room is told by the session layer; this is for the others.
+            () = context.sessions.stopped() => {
+                outbox.push(&Json::of(&ServerEvent::Draining {}));
+                outbox.close(CloseCode::Draining, "the server is shutting down");
+            }
+        }
+    }
+
     /// Reads until one side closes.
     async fn read(&mut self, stream: &mut AggregatedMessageStream) {
         loop {

@@ -1,0 +1,194 @@
+//! A server per test, and clients that fail loudly.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use sfu_server::config::Config;
+use sfu_server::{RunningServer, run};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// Longer than anything takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct TestServer {
+    pub server: RunningServer,
+    http: reqwest::Client,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::start_with(Config::default()).await
+    }
+
+    /// Starts with `config`, on free ports of loopback.
+    pub async fn start_with(config: Config) -> Self {
+        let http_addr = "127.0.0.1:0".parse().unwrap();
+        let server = run(Config { http_addr, udp_port: 0, ..config }).await.unwrap();
+        Self { server, http: reqwest::Client::new() }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.http_addr)
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        self.http.request(Method::from_bytes(method.as_bytes()).unwrap(), self.url(path))
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.request("GET", path).send().await.unwrap()
+    }
+
+    pub async fn get_json(&self, path: &str) -> Value {
+        body(self.get(path).await).await
+    }
+
+    pub async fn post_json(&self, path: &str, value: &Value) -> Response {
+        let request = self.request("POST", path).header("content-type", "application/json");
+        request.body(value.to_string()).send().await.unwrap()
+    }
+
+    /// The value of a metric, given as in the text format.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await.text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
+    }
+
+    /// Waits until a metric has a value.
+    pub async fn until_metric(&self, name: &str, value: f64) {
+        let wait = async {
+            while self.metric(name).await != value {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        assert!(waited.is_ok(), "{name} is {} and not {value}", self.metric(name).await);
+    }
+
+    /// A WebSocket that has received `hello`.
+    pub async fn connect(&self) -> Client {
+        let mut client = Client::open(&format!("ws://{}/ws", self.server.http_addr)).await;
+        assert_eq!(client.next().await["type"], "hello");
+        client
+    }
+
+    /// A participant of a room, and its `joined`.
+    pub async fn join(&self, room: &str, name: &str) -> (Client, Value) {
+        let mut client = self.connect().await;
+        let joined = client.request(json!({"type": "join", "room": room, "name": name})).await;
+        assert_eq!(joined["type"], "joined", "{joined}");
+        (client, joined)
+    }
+}
+
+pub async fn body(response: Response) -> Value {
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
+}
+
+/// Checks that a response is a problem with this status and code, and returns its body.
+pub async fn assert_problem(response: Response, status: u16, code: &str, what: &str) -> Value {
+    let got = response.status().as_u16();
+    let headers = response.headers().clone();
+    let text = response.text().await.unwrap();
+    assert_eq!(got, status, "{what}: {text}");
+    let content_type = headers.get("content-type").map(|value| value.to_str().unwrap());
+    assert_eq!(content_type, Some("application/problem+json"), "{what}");
+    let problem: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(problem["code"], code, "{what}: {text}");
+    assert_eq!(problem["status"], status, "{what}");
+    for field in ["type", "title", "detail"] {
+        assert!(problem[field].as_str().is_some_and(|s| !s.is_empty()), "{what}: {field}");
+    }
+    problem
+}
+
+/// A WebSocket client.
+pub struct Client {
+    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    last_id: u64,
+    /// Events that came while a reply was awaited.
+    pub events: Vec<Value>,
+}
+
+impl Client {
+    pub async fn open(url: &str) -> Self {
+        let (socket, _) = connect_async(url).await.unwrap();
+        Self { socket, last_id: 0, events: Vec::new() }
+    }
+
+    pub async fn send(&mut self, text: impl Into<String>) {
+        self.socket.send(Message::text(text.into())).await.unwrap();
+    }
+
+    /// Sends a request and returns its reply.
+    pub async fn request(&mut self, mut request: Value) -> Value {
+        self.last_id += 1;
+        request["id"] = self.last_id.into();
+        self.send(request.to_string()).await;
+        loop {
+            let message = self.next().await;
+            if message["re"] == self.last_id {
+                return message;
+            }
+            self.events.push(message);
+        }
+    }
+
+    /// Sends a request that is refused with this code.
+    pub async fn refused(&mut self, request: Value, code: &str) {
+        let reply = self.request(request.clone()).await;
+        assert_eq!(reply["type"], "error", "{request} got {reply}");
+        assert_eq!(reply["code"], code, "{request} got {reply}");
+        for field in ["title", "detail"] {
+            assert!(reply[field].as_str().is_some_and(|s| !s.is_empty()), "{field} of {reply}");
+        }
+    }
+
+    /// The next message; panics at a close.
+    pub async fn next(&mut self) -> Value {
+        match self.receive().await {
+            Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
+            other => panic!("no message but {other:?}"),
+        }
+    }
+
+    /// The next event of this type; others are passed over.
+    pub async fn event(&mut self, name: &str) -> Value {
+        if let Some(at) = self.events.iter().position(|event| event["type"] == name) {
+            return self.events.remove(at);
+        }
+        loop {
+            let message = self.next().await;
+            if message["type"] == name {
+                return message;
+            }
+        }
+    }
+
+    /// The code the server closes with; messages before it are passed over.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            match self.receive().await {
+                Some(Ok(Message::Text(_))) => {}
+                Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
+                other => panic!("no close frame but {other:?}"),
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Option<tungstenite::Result<Message>> {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+            match message.expect("the server says nothing") {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => return other,
+            }
+        }
+    }
+}
+

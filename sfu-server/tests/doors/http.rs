@@ -1,0 +1,188 @@
+//! Statuses, problem bodies, headers, probes and metrics.
+
+use reqwest::header::HeaderMap;
+
+use crate::harness::{TestServer, assert_problem};
+
+/// Method, path, content type, body; status and code.
+type Row = (&'static str, &'static str, &'static str, &'static str, u16, &'static str);
+
+#[tokio::test]
+async fn every_refusal_is_a_problem() {
+    let server = TestServer::start().await;
+    let json = "application/json";
+    let sdp = "application/sdp";
+    let fragment = "application/trickle-ice-sdpfrag";
+    let nobody = "/api/v1/rooms/no/participants/0123456789abcdef";
+    let mute = "/api/v1/rooms/no/participants/0123456789abcdef/mute";
+    let a_mute = r#"{"track":"0123456789abcdef","muted":true}"#;
+    let rows: &[Row] = &[
+        ("GET", "/nothing/here", "", "", 404, "not_found"),
+        ("POST", "/nothing/here", "", "", 404, "not_found"),
+        ("GET", "/index.htm", "", "", 404, "not_found"),
+        ("GET", "/../Cargo.toml", "", "", 404, "not_found"),
+        ("GET", "/%2e%2e/Cargo.toml", "", "", 404, "not_found"),
+        ("POST", "/livez", "", "", 405, "method_not_allowed"),
+        ("DELETE", "/metrics", "", "", 405, "method_not_allowed"),
+        ("PUT", "/api/v1/rooms", json, "{}", 405, "method_not_allowed"),
+        ("POST", "/ws", "", "", 405, "method_not_allowed"),
+        ("GET", "/ws", "", "", 400, "malformed"),
+        ("POST", "/api/v1/rooms", "text/plain", "{}", 415, "unsupported_media_type"),
+        ("POST", "/api/v1/rooms", "", "{}", 415, "unsupported_media_type"),
+        ("POST", "/api/v1/rooms", json, "", 400, "malformed"),
+        ("POST", "/api/v1/rooms", json, "{", 400, "malformed"),
+        ("POST", "/api/v1/rooms", json, "[]", 400, "malformed"),
+        ("POST", "/api/v1/rooms", json, "{}", 400, "malformed"),
+        ("POST", "/api/v1/rooms", json, r#"{"name":1}"#, 400, "malformed"),
+        ("POST", "/api/v1/rooms", json, r#"{"name":"r","x":1}"#, 400, "malformed"),
+        ("POST", "/api/v1/rooms", json, r#"{"name":""}"#, 400, "invalid_name"),
+        ("POST", "/api/v1/rooms", json, r#"{"name":"a\nb"}"#, 400, "invalid_name"),
+        ("POST", "/api/v1/rooms", json, r#"{"name":"r","empty_timeout":-1}"#, 400, "malformed"),
+        ("POST", "/api/v1/rooms", json, r#"{"name":"r","empty_timeout":86401}"#, 422, "limit"),
+        ("GET", "/api/v1/rooms/no", "", "", 404, "no_such_room"),
+        ("DELETE", "/api/v1/rooms/no", "", "", 404, "no_such_room"),
+        ("GET", "/api/v1/rooms/no/participants", "", "", 404, "no_such_room"),
+        ("GET", nobody, "", "", 404, "no_such_room"),
+        ("DELETE", nobody, "", "", 404, "no_such_room"),
+        ("GET", "/api/v1/rooms/no/participants/x", "", "", 404, "no_such_participant"),
+        ("POST", mute, json, a_mute, 404, "no_such_room"),
+        ("POST", mute, json, r#"{"track":"t","muted":true}"#, 404, "no_such_track"),
+        ("POST", mute, json, r#"{"track":"0123456789abcdef"}"#, 400, "malformed"),
+        ("POST", "/whip/r", "", "v=0", 415, "unsupported_media_type"),
+        ("POST", "/whip/r", "text/plain", "v=0", 415, "unsupported_media_type"),
+        ("POST", "/whip/r", sdp, "", 400, "malformed"),
+        ("POST", "/whip/r", sdp, " \r\n", 400, "malformed"),
+        ("PUT", "/whip/r", sdp, "v=0", 405, "method_not_allowed"),
+        ("POST", "/whep/r", "text/plain", "v=0", 415, "unsupported_media_type"),
+        ("POST", "/whep/r", sdp, "", 400, "malformed"),
+        ("POST", "/whep/r/nobody", sdp, "v=0", 404, "no_such_participant"),
+        ("POST", "/whep/r/0123456789abcdef", sdp, "v=0", 404, "no_such_room"),
+        ("PATCH", "/whip/r/0", fragment, "a=x:y", 404, "no_such_session"),
+        ("DELETE", "/whip/r/0", "", "", 404, "no_such_session"),
+        ("GET", "/whip/r/0", "", "", 404, "no_such_session"),
+        ("PATCH", "/whep/r/0", fragment, "a=x:y", 404, "no_such_session"),
+        ("DELETE", "/whep/r/0", "", "", 404, "no_such_session"),
+    ];
+    for (method, path, content_type, body, status, code) in rows {
+        let mut request = server.request(method, path).body(*body);
+        if !content_type.is_empty() {
+            request = request.header("content-type", *content_type);
+        }
+        let response = request.send().await.unwrap();
+        let what = format!("{method} {path} {body}");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{what}");
+        if *status == 405 {
+            assert!(response.headers().contains_key("allow"), "{what}");
+        }
+        assert_problem(response, *status, code, &what).await;
+    }
+    assert_eq!(server.metric("sfu_rooms").await, 0.0, "none of this made a room");
+    assert_eq!(server.metric("sfu_index_entries").await, 0.0);
+    server.server.stop().await;
+}
+
+#[tokio::test]
+async fn bodies_over_their_bound_are_refused() {
+    let server = TestServer::start().await;
+    for (path, content_type, bytes_max, code) in [
+        ("/api/v1/rooms", "application/json", 256 * 1024, "malformed"),
+        ("/whip/r", "application/sdp", 64 * 1024, "sdp_malformed"),
+        ("/whep/r", "application/sdp", 64 * 1024, "sdp_malformed"),
+    ] {
+        let post = |body: reqwest::Body| {
+            server.request("POST", path).header("content-type", content_type).body(body).send()
+        };
+        let at_bound = post("x".repeat(bytes_max).into()).await.unwrap();
+        assert_problem(at_bound, 400, code, path).await;
+        for bytes in [bytes_max + 1, 100 * bytes_max] {
+            // The server may hang up while the rest is still being sent.
+            if let Ok(response) = post("x".repeat(bytes).into()).await {
+                assert_problem(response, 413, "body_too_large", path).await;
+            }
+        }
+    }
+    assert_eq!(server.metric("sfu_rooms").await, 0.0);
+    server.server.stop().await;
+}
+
+#[tokio::test]
+async fn options_and_get_of_whip_and_whep_say_what_they_speak() {
+    let server = TestServer::start().await;
+    for path in ["/whip/r", "/whep/r", "/whep/r/0123456789abcdef"] {
+        let preflight = server
+            .request("OPTIONS", path)
+            .header("origin", "https://elsewhere.test")
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,content-type,if-match")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(preflight.status(), 200, "{path}");
+        let headers = preflight.headers();
+        assert_eq!(headers["access-control-allow-origin"], "*");
+        assert_eq!(headers["accept-post"], "application/sdp");
+        assert_lists(headers, "access-control-allow-methods", &["POST", "OPTIONS"]);
+        let allowed = ["Authorization", "Content-Type", "If-Match"];
+        assert_lists(headers, "access-control-allow-headers", &allowed);
+        let exposed = ["Location", "ETag", "Link", "Accept-Post", "Accept-Patch", "Retry-After"];
+        assert_lists(headers, "access-control-expose-headers", &exposed);
+
+        let get = server.get(path).await;
+        assert!(get.status().is_success(), "{path}");
+        let head = server.request("HEAD", path).send().await.unwrap();
+        assert_eq!(head.status(), get.status(), "{path}");
+        if path.starts_with("/whep") {
+            assert_eq!(head.headers()["content-type"], "application/sdp");
+        }
+        assert_eq!(get.text().await.unwrap(), "");
+    }
+    let session = server.request("OPTIONS", "/whip/r/some-session").send().await.unwrap();
+    assert_lists(session.headers(), "access-control-allow-methods", &["PATCH", "DELETE"]);
+    assert_eq!(session.headers()["accept-patch"], "application/trickle-ice-sdpfrag");
+
+    // A page of another origin can read why it was refused.
+    let refused = server.request("DELETE", "/whip/r/0").send().await.unwrap();
+    assert_eq!(refused.headers()["access-control-allow-origin"], "*");
+    let closed = server.request("DELETE", "/api/v1/rooms/no").send().await.unwrap();
+    assert!(!closed.headers().contains_key("access-control-allow-origin"));
+    server.server.stop().await;
+}
+
+fn assert_lists(headers: &HeaderMap, name: &str, wanted: &[&str]) {
+    let value = headers[name].to_str().unwrap();
+    let listed: Vec<&str> = value.split(',').map(str::trim).collect();
+    for wanted in wanted {
+        assert!(listed.contains(wanted), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn probes_and_metrics_answer() {
+    let server = TestServer::start().await;
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(server.get(path).await.status(), 200, "{path}");
+    }
+    let metrics = server.get("/metrics").await;
+    assert_eq!(metrics.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let text = metrics.text().await.unwrap();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(name.starts_with("sfu_"), "{line}");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+    let reasons = sfu_core::drops::DropReason::ALL.len();
+    assert_eq!(text.matches("\nsfu_dropped_packets_total{").count(), reasons);
+    assert_eq!(server.metric("sfu_draining").await, 0.0);
+    server.server.stop().await;
+}
+
+#[tokio::test]
+async fn datagrams_reach_the_media_worker() {
+    let server = TestServer::start().await;
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = server.server.udp_addrs[0].port();
+    socket.send_to(&[0xff; 20], ("127.0.0.1", port)).await.unwrap();
+    server.until_metric("sfu_datagrams_total{dir=\"in\"}", 1.0).await;
+    server.until_metric("sfu_dropped_packets_total{reason=\"unclassified\"}", 1.0).await;
+    server.server.stop().await;
+}

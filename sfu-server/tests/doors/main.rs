@@ -1,0 +1,11 @@
+//! The doors from outside: a server in this process on free ports, real HTTP and WebSocket
+//! clients, no media.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod harness;
+mod http;
+mod rooms;
+mod shutdown;
+mod websocket;
+mod websocket_limits;
+mod whip;

@@ -1,0 +1,50 @@
+//! What clients see when the server stops.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::TestServer;
+
+#[tokio::test]
+async fn clients_are_told_and_everything_ends_in_a_few_seconds() {
+    let server = TestServer::start().await;
+    let (mut a, _) = server.join("r", "a").await;
+    let (mut b, _) = server.join("s", "b").await;
+    let mut waiting = server.connect().await;
+    let addr = server.server.http_addr;
+    let start = Instant::now();
+    let stopping = tokio::spawn(server.server.stop());
+    for client in [&mut a, &mut b] {
+        assert_eq!(client.event("draining").await, json!({"type": "draining"}));
+        assert_eq!(client.closed().await, 1001);
+    }
+    assert_eq!(waiting.closed().await, 1001, "one that has not joined is told as well");
+    stopping.await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    let refused = tokio::net::TcpStream::connect(addr).await;
+    assert!(refused.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn while_draining_nothing_new_is_accepted() {
+    let server = TestServer::start().await;
+    let mut client = server.connect().await;
+    server.server.refuse_joins();
+    let ready = server.get("/readyz").await;
+    assert_eq!(ready.headers()["retry-after"], "1");
+    crate::harness::assert_problem(ready, 503, "draining", "readyz").await;
+    assert_eq!(server.get("/livez").await.status(), 200);
+    assert_eq!(server.metric("sfu_draining").await, 1.0);
+    let post = server.post_json("/api/v1/rooms", &json!({"name": "r"})).await;
+    crate::harness::assert_problem(post, 503, "draining", "a room").await;
+    for path in ["/whip/r", "/whep/r"] {
+        let request = server.request("POST", path).header("content-type", "application/sdp");
+        let response = request.body("v=0").send().await.unwrap();
+        assert_eq!(response.headers()["retry-after"], "1");
+        crate::harness::assert_problem(response, 503, "draining", path).await;
+    }
+    client.refused(json!({"type": "join", "room": "r", "name": "n"}), "draining").await;
+    assert_eq!(client.closed().await, 1001);
+    server.server.stop().await;
+}

@@ -1,0 +1,1 @@
+//! WHIP and WHEP without media: sessions are made, patched and deleted.
