@@ -50,7 +50,9 @@ impl Step {
             Self::Test => tests(cargo("test --release --workspace --no-fail-fast")),
             Self::Doc => {
                 let doc = cargo("doc --release --workspace --no-deps --document-private-items");
-                check(doc.env("RUSTDOCFLAGS", "-D warnings"))
+                // Private items are documented here, so links to them lead somewhere.
+                let flags = "-D warnings -A rustdoc::private-intra-doc-links";
+                check(doc.env("RUSTDOCFLAGS", flags))
             }
             Self::Web => web(),
             Self::Sizes => sizes(),
