@@ -306,8 +306,7 @@ mod tests {
         let mut link =
             Link::seeded(Conditions { rate: Some(rate), ..Conditions::clean(DELAY) }.into(), 1, 1);
         // 972 bytes and headers are 1 ms at 8 Mbit/s.
-        let burst: Vec<_> =
-            (0..20).filter_map(|_| link.send(Duration::ZERO, 972)[0]).collect();
+        let burst: Vec<_> = (0..20).filter_map(|_| link.send(Duration::ZERO, 972)[0]).collect();
         let expected: Vec<_> = (1..=11).map(|i| DELAY + Duration::from_millis(1) * i).collect();
         assert_eq!(burst, expected);
         assert_eq!(link.counts.overflowed, 9);

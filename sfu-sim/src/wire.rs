@@ -143,13 +143,8 @@ mod tests {
 
     #[test]
     fn the_engine_reads_what_clients_write() {
-        let header = RtpHeader {
-            payload_type: 96,
-            marker: true,
-            sequence: 7,
-            timestamp: 8,
-            ssrc: 9,
-        };
+        let header =
+            RtpHeader { payload_type: 96, marker: true, sequence: 7, timestamp: 8, ssrc: 9 };
         let bytes = rtp(&header, &[(1, b"m0"), (5, &[1, 2])], b"payload", 3);
         let packet = RtpPacket::parse(&bytes).expect("well-formed");
         assert_eq!(packet.payload(), b"payload");

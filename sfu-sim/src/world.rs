@@ -311,7 +311,8 @@ impl World {
         else {
             return false;
         };
-        self.steps_at_this_instant = if next > self.now { 0 } else { self.steps_at_this_instant + 1 };
+        self.steps_at_this_instant =
+            if next > self.now { 0 } else { self.steps_at_this_instant + 1 };
         assert!(self.steps_at_this_instant < STEPS_PER_INSTANT_MAX, "time stands still");
         self.now = self.now.max(next);
         while let Some(Reverse(Due(at, ..))) = self.heap.peek()
@@ -434,12 +435,12 @@ impl World {
         match &event {
             Event::Assigned { peer, mid, track } => {
                 if let Some(at) = self.node_of(*peer) {
-                    self.nodes[at].client.assign(mid, *track);
+                    self.nodes[at].client.assign(self.now, mid, *track);
                 }
             }
             Event::TrackMuted { track, .. } => {
                 for node in &mut self.nodes {
-                    node.client.interrupt(*track);
+                    node.client.interrupt(self.now, *track);
                 }
             }
             Event::SlotsNeeded { peer, audio, video } => {

@@ -128,7 +128,8 @@ impl Client {
             next_source: u32::try_from(index).expect("a few thousand clients") << 16,
             feedback_ssrc: word(&mut rng),
             // Clocks of different machines are hours apart as far as the engine knows.
-            clock: Duration::from_secs(3_900_000_000) + Duration::from_millis(word(&mut rng).into()),
+            clock: Duration::from_secs(3_900_000_000)
+                + Duration::from_millis(word(&mut rng).into()),
             transport_sequence: (word(&mut rng) & 0xffff) as u16,
             media: false,
             next_report: now,
@@ -399,10 +400,7 @@ impl Client {
         }
     }
 
-    fn works_and_outlet(
-        &mut self,
-        now: Duration,
-    ) -> (impl Iterator<Item = &mut Work>, Outlet<'_>) {
+    fn works_and_outlet(&mut self, now: Duration) -> (impl Iterator<Item = &mut Work>, Outlet<'_>) {
         let outlet = Outlet {
             now,
             ntp: rtcp::ntp(self.clock + now),
@@ -533,18 +531,23 @@ impl Client {
         quality
     }
 
-    pub(crate) fn assign(&mut self, mid: &Mid, carries: Option<(ParticipantId, TrackId)>) {
+    pub(crate) fn assign(
+        &mut self,
+        now: Duration,
+        mid: &Mid,
+        carries: Option<(ParticipantId, TrackId)>,
+    ) {
         if let Some(receiver) = self.receivers_mut().find(|receiver| receiver.mid() == mid) {
-            receiver.assign(carries);
+            receiver.assign(now, carries);
         }
     }
 
-    pub(crate) fn interrupt(&mut self, track: TrackId) {
+    pub(crate) fn interrupt(&mut self, now: Duration, track: TrackId) {
         let carriers = self
             .receivers_mut()
             .filter(|receiver| receiver.carries().is_some_and(|(_, carried)| carried == track));
         for receiver in carriers {
-            receiver.interrupt();
+            receiver.interrupt(now);
         }
     }
 }

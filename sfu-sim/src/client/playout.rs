@@ -46,8 +46,9 @@ pub(crate) struct Playout {
     /// Nothing was lost since the last frame.
     contiguous: bool,
     last: Option<Played>,
-    /// Frames are to be counted from the next on: a pause that is not the path's fault.
-    interrupted: bool,
+    /// Frames are to be counted from those sent after this on: a pause that is not the path's
+    /// fault.
+    interrupted: Option<Duration>,
     shown: Option<Duration>,
     quickest: Option<Duration>,
 }
@@ -72,8 +73,8 @@ impl Playout {
     }
 
     /// The source pauses or is another from now on: a gap in time or frame numbers is no loss.
-    pub(crate) fn interrupt(&mut self) {
-        self.interrupted = true;
+    pub(crate) fn interrupt(&mut self, now: Duration) {
+        self.interrupted = Some(now);
         self.shown = None;
     }
 
@@ -187,20 +188,26 @@ impl Playout {
         if let Some(last) = self.last {
             self.compare(now, last, first, quality);
         }
+        // What was under way when the pause began does not end it.
+        let resumed = self.interrupted.is_none_or(|since| stamp.sent >= since);
         self.broken &= !stamp.keyframe;
         if self.broken || (!self.playing && !stamp.keyframe) {
             self.broken = true;
             quality.frames_undecodable += 1;
         } else {
-            if let Some(shown) = self.shown.replace(now) {
+            let before = self.shown.take();
+            if let Some(shown) = before {
                 note_gap(now - shown, quality);
             }
+            self.shown = resumed.then_some(now);
             self.playing = true;
         }
         self.time(now - stamp.sent, quality);
         self.last = Some(Played { stamp, timestamp: first.timestamp, at: now });
         self.contiguous = true;
-        self.interrupted = false;
+        if resumed {
+            self.interrupted = None;
+        }
     }
 
     fn compare(&self, now: Duration, last: Played, first: &Packet, quality: &mut Quality) {
@@ -212,7 +219,8 @@ impl Playout {
         if ticks <= 0 {
             quality.violation(Violation::TimestampBack { index, ticks });
         }
-        let elapsed = if same_source { stamp.sent.saturating_sub(last.stamp.sent) } else { now - last.at };
+        let elapsed =
+            if same_source { stamp.sent.saturating_sub(last.stamp.sent) } else { now - last.at };
         let elapsed_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
         let off = (i64::from(ticks) / VIDEO_TICKS_PER_MS - elapsed_ms).unsigned_abs();
         if ticks > 0 && u128::from(off) > TIMESTAMP_TOLERANCE.as_millis() {
@@ -221,7 +229,9 @@ impl Playout {
         if !(same_source && same_encoding) && self.contiguous && !stamp.keyframe {
             quality.violation(Violation::Switch { index });
         }
-        if same_source && !self.interrupted {
+        // A change of encoding may show one frame twice.
+        let again = !same_encoding && stamp.frame == last.stamp.frame;
+        if same_source && !again && self.interrupted.is_none() {
             match stamp.frame.checked_sub(last.stamp.frame + 1) {
                 Some(missed) => quality.frames_missed += u64::from(missed),
                 None => quality.violation(Violation::FrameOrder { index }),

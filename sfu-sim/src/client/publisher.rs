@@ -340,11 +340,7 @@ impl VideoPublisher {
 }
 
 /// The extensions that name an unsignalled source; none for a signalled one.
-fn names<'a>(
-    mid: &'a str,
-    rid: Option<&'a str>,
-    as_what: Extension,
-) -> Vec<(Extension, &'a [u8])> {
+fn names<'a>(mid: &'a str, rid: Option<&'a str>, as_what: Extension) -> Vec<(Extension, &'a [u8])> {
     let Some(rid) = rid else { return Vec::new() };
     vec![(Extension::Mid, mid.as_bytes()), (as_what, rid.as_bytes())]
 }

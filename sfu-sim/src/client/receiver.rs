@@ -134,15 +134,15 @@ impl Receiver {
     }
 
     /// A gap that comes now is meant: the source is paused, resumed or another one.
-    pub(crate) fn interrupt(&mut self) {
-        self.playout.interrupt();
+    pub(crate) fn interrupt(&mut self, now: Duration) {
+        self.playout.interrupt(now);
         self.audio = AudioState::default();
     }
 
-    pub(crate) fn assign(&mut self, carries: Option<(ParticipantId, TrackId)>) {
+    pub(crate) fn assign(&mut self, now: Duration, carries: Option<(ParticipantId, TrackId)>) {
         if self.carries != carries {
             self.carries = carries;
-            self.interrupt();
+            self.interrupt(now);
         }
     }
 
@@ -244,12 +244,20 @@ impl Receiver {
         if self.kind == MediaKind::Audio || self.silent {
             return None;
         }
-        let pli = self.playout.is_broken().then(|| self.asked.map_or(Duration::ZERO, |a| a + PLI_INTERVAL));
+        let pli = self
+            .playout
+            .is_broken()
+            .then(|| self.asked.map_or(Duration::ZERO, |a| a + PLI_INTERVAL));
         self.arrivals.wake().into_iter().chain(pli).min()
     }
 
     /// Asks for what is missing.
-    pub(crate) fn poll(&mut self, now: Duration, rtt: Option<Duration>, sender: u32) -> Vec<Vec<u8>> {
+    pub(crate) fn poll(
+        &mut self,
+        now: Duration,
+        rtt: Option<Duration>,
+        sender: u32,
+    ) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
         if self.silent {
             return messages;
@@ -279,9 +287,9 @@ impl Receiver {
     /// A report block, once something has come.
     pub(crate) fn report(&mut self, now: Duration) -> Option<ReceptionReport> {
         let (highest, lost, fraction_lost) = self.arrivals.report()?;
-        let (last_sender_report, delay) = self.last_report.map_or((0, 0), |(ntp, at)| {
-            (ntp, (feedback::ntp(now - at) >> 16) as u32)
-        });
+        let (last_sender_report, delay) = self
+            .last_report
+            .map_or((0, 0), |(ntp, at)| (ntp, (feedback::ntp(now - at) >> 16) as u32));
         let lost = lost.clamp(-0x80_0000, 0x7f_ffff);
         Some(ReceptionReport {
             ssrc: self.ssrc,

@@ -24,8 +24,7 @@ fn nothing_is_lost_among_ten_on_clean_links() {
         assert_eq!((video.plis, video.nacked), (0, 0));
         assert!(world.client(client).told_transport_wide > 19 * 150);
     }
-    let dropped: Vec<_> =
-        world.stats().drops.iter().filter(|&(_, count)| count > 0).collect();
+    let dropped: Vec<_> = world.stats().drops.iter().filter(|&(_, count)| count > 0).collect();
     assert_eq!(dropped, Vec::<(DropReason, u64)>::new());
     assert_eq!(world.misdirected, 0);
     let speed = world.now().as_secs_f64() / started.elapsed().as_secs_f64();
