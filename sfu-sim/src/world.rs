@@ -337,8 +337,9 @@ impl World {
                     return;
                 }
                 self.note((to as u64) << 1 | 1, &datagram);
-                self.nodes[to].client.handle_datagram(self.now, &datagram);
-                self.flush(to);
+                let wake = self.nodes[to].client.handle_datagram(self.now, &datagram);
+                self.carry_up(to);
+                self.wake_at(to, wake);
             }
             Happening::Wake(at) => {
                 if self.nodes[at].wake == Some(self.now) {
@@ -370,6 +371,11 @@ impl World {
 
     /// Puts what a client has to send on its uplink, and sees to its next wake-up.
     fn flush(&mut self, at: usize) {
+        self.carry_up(at);
+        self.wake_at(at, self.nodes[at].client.wake());
+    }
+
+    fn carry_up(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         while let Some(datagram) = node.client.poll_transmit() {
             let [first, second] = node.up.send(self.now, datagram.len());
@@ -380,8 +386,12 @@ impl World {
                 self.heap.push(Reverse(Due(arrival, self.made, happening)));
             }
         }
-        let wake = node.client.wake().map(|wake| wake.max(self.now));
-        if let Some(wake) = wake
+    }
+
+    /// Wakes a client then, unless something wakes it before.
+    fn wake_at(&mut self, at: usize, wake: Option<Duration>) {
+        let node = &mut self.nodes[at];
+        if let Some(wake) = wake.map(|wake| wake.max(self.now))
             && node.wake.is_none_or(|before| wake < before)
         {
             node.wake = Some(wake);

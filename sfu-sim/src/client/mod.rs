@@ -282,35 +282,41 @@ impl Client {
         }
     }
 
-    pub(crate) fn handle_datagram(&mut self, now: Duration, datagram: &[u8]) {
+    /// Takes a datagram. Gives when there is something to do because of it, if there is; asking
+    /// every m-line that for every datagram would cost more than all else.
+    pub(crate) fn handle_datagram(&mut self, now: Duration, datagram: &[u8]) -> Option<Duration> {
         match datagram {
             [0..=3, ..] => {
                 if self.ice.handle(now, datagram) && !self.media {
                     self.media = true;
                     self.next_report = now + REPORT_INTERVAL;
                 }
+                return self.wake();
             }
             [128..=191, 192..=223, ..] => self.handle_rtcp(now, datagram),
-            [128..=191, ..] => self.handle_rtp(now, datagram),
+            [128..=191, ..] => return self.handle_rtp(now, datagram),
             _ => self.unreadable += 1,
         }
+        None
     }
 
-    fn handle_rtp(&mut self, now: Duration, datagram: &[u8]) {
+    fn handle_rtp(&mut self, now: Duration, datagram: &[u8]) -> Option<Duration> {
         let Ok(packet) = RtpPacket::parse(datagram) else {
             self.unreadable += 1;
-            return;
+            return None;
         };
         let ssrc = packet.ssrc().0;
         let (rtt, sender) = (self.ice.rtt(), self.feedback_ssrc);
-        let messages = self.receivers_mut().find(|receiver| receiver.owns(ssrc)).map(|receiver| {
+        let handled = self.receivers_mut().find(|receiver| receiver.owns(ssrc)).map(|receiver| {
             receiver.handle_rtp(now, &packet);
-            receiver.poll(now, rtt, sender)
+            (receiver.poll(now, rtt, sender), receiver.wake())
         });
-        match messages {
-            Some(messages) => self.transmit.extend(messages),
-            None => self.strays.violation(Violation::UnknownSsrc(ssrc)),
-        }
+        let Some((messages, wake)) = handled else {
+            self.strays.violation(Violation::UnknownSsrc(ssrc));
+            return None;
+        };
+        self.transmit.extend(messages);
+        wake
     }
 
     fn handle_rtcp(&mut self, now: Duration, datagram: &[u8]) {

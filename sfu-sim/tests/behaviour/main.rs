@@ -10,6 +10,7 @@ mod determinism;
 mod duplicates;
 mod fan_out;
 mod first_publisher;
+mod ice_restart;
 mod late_joiner;
 mod malformed;
 mod mute;
