@@ -29,7 +29,8 @@ pub const SSRCS_PER_PEER_MAX: usize = 96;
 /// reordering a pacer or RTX can produce.
 pub const REPLAY_WINDOW_PACKETS: usize = 1024;
 
-/// Longest SDP read: a browser's 128-m-line offer is under 64 KiB.
+/// Longest SDP read. Measured: 11 camera and 11 microphone m-lines of Chromium 156 with all its
+/// codecs, 26 and 26 of Firefox 153, 32 and 32 of either restricted to Opus and VP8.
 pub const SDP_BYTES_MAX: usize = 64 * 1024;
 /// Lines of one SDP; browsers' lines have 35 bytes on average, so the bytes run out first.
 pub const SDP_LINES_MAX: usize = 8192;
@@ -102,8 +103,10 @@ pub const NACK_AGE_MAX: Duration = Duration::from_secs(3);
 /// A sequence jump larger than this restarts the receive state instead of filling the NACK list.
 pub const SEQUENCE_JUMP_MAX: u64 = 500;
 
-/// Share of a subscriber's media bytes that may be spent on retransmissions, in per cent.
-pub const RTX_BUDGET_PERCENT: u64 = 20;
+/// Share of a subscriber's media bytes that may be spent on retransmissions, in per cent. A loss of
+/// p costs p / (1 - p): this is enough for every third packet. With less than a loss needs, packets
+/// are given up, keyframes are asked for instead, and those cost more than they mend.
+pub const RTX_BUDGET_PERCENT: u64 = 50;
 /// Retransmission bytes always allowed, so that a quiet stream can recover at all.
 pub const RTX_BUDGET_FLOOR_BYTES: u64 = 64 * 1024;
 /// Times one packet is retransmitted to one subscriber.

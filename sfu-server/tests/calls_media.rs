@@ -8,14 +8,14 @@ mod calls_common;
 use bench::client::{HttpSession, Join, Participant, until};
 use bench::media::VideoPlan;
 use calls_common::{
-    AUDIO, Site, VIDEO, small, source_until, stream_until, undecryptable, watching,
+    AUDIO, Site, VIDEO, all_decrypted, small, source_until, stream_until, watching,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whep_viewer_receives_what_a_whip_publisher_sends() {
     let site = Site::start().await;
     let plan = VideoPlan::camera(1_000_000, 30);
-    let publisher = HttpSession::publish(&site.url, "r", Some(plan), true).await.unwrap();
+    let mut publisher = HttpSession::publish(&site.url, "r", Some(plan), true).await.unwrap();
     let viewer = watching(&site, "r", None).await;
     stream_until(&viewer.peer, "60 frames", true, |s| (s.frames.decodable >= 60).then_some(()))
         .await;
@@ -46,7 +46,8 @@ async fn a_whep_viewer_receives_what_a_whip_publisher_sends() {
         assert!(video.first.unwrap().keyframe_start, "video begins with a key frame");
         assert_eq!(video.frames.decodable, video.frames.complete);
     }
-    assert_eq!(undecryptable(&viewer.peer), 0);
+    publisher.stop();
+    all_decrypted(&viewer.peer).await;
     viewer.close().await.unwrap();
     publisher.close().await.unwrap();
     site.stop().await;
@@ -121,7 +122,7 @@ async fn websocket_participants_whip_and_whep_share_a_room() {
 async fn one_who_joins_after_70_000_packets_sees_video() {
     let site = Site::start().await;
     let plan = VideoPlan::raw(10_000);
-    let publisher = HttpSession::publish(&site.url, "r", Some(plan), false).await.unwrap();
+    let mut publisher = HttpSession::publish(&site.url, "r", Some(plan), false).await.unwrap();
     let early = watching(&site, "r", None).await;
     let camera = publisher.camera.as_ref().unwrap();
     until("70,000 packets", || (camera.sent() >= 70_000).then_some(())).await.unwrap();
@@ -136,7 +137,8 @@ async fn one_who_joins_after_70_000_packets_sees_video() {
     let first = stream_until(&late.peer, "the first packet", true, |stream| stream.first).await;
     assert!(first.keyframe_start, "it begins with a key frame");
     assert!(first.stamp.unwrap().sequence >= 70_000);
-    assert_eq!(undecryptable(&late.peer), 0);
+    publisher.stop();
+    all_decrypted(&late.peer).await;
     site.stop().await;
 }
 

@@ -7,8 +7,8 @@
 
 /** @type {Record<string, [Step, string, string]>} code → step, message, hint */
 const KNOWN = {
-  permission_denied: ['devices', 'The browser was not allowed to use it.', 'Allow camera and microphone for this page in the address bar (and in the system settings), then try again.'],
-  device_missing: ['devices', 'No such device was found.', 'Plug one in or choose another; you can also join without.'],
+  permission_denied: ['devices', 'Camera and microphone are not allowed for this page.', 'Allow them in the address bar (and in the system settings), then try again.'],
+  device_missing: ['devices', 'No such device (camera, microphone) was found.', 'Plug one in or choose another; you can also join without.'],
   device_busy: ['devices', 'The device could not be started.', 'Another program may be using it: close that, or choose another device.'],
   device_unsuitable: ['devices', 'The device cannot do what was asked of it.', 'Choose another device or a smaller picture.'],
   insecure_page: ['devices', 'Browsers give camera and microphone to secure pages only.', 'Open this page by https:// or on localhost.'],

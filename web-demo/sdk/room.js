@@ -35,6 +35,7 @@ const SILENCE_MS = 3_000;
 /** …and given up for a new connection after this. */
 const RESTART_MS_MAX = 8_000;
 const BACKOFF_MS = { first: 300, base: 500, max: 10_000 };
+const MEDIA_MS_MAX = 6_000;
 const RECONNECT_MS_MAX = 5 * 60_000;
 
 /** @extends {Emitter<RoomEvents>} */
@@ -46,7 +47,10 @@ export class Room extends Emitter {
   #session = null;
   /** @type {State} */
   #state = 'idle';
-  #rejoining = false;
+  /** The attempts under way, by which an abandoned one knows that it is. @type {object | null} */
+  #joining = null;
+  /** @type {object | null} */
+  #rejoining = null;
   /** The one timer of recovery: silence, restart or back-off, whichever is under way. @type {any} */
   #timer = null;
   #restarting = false;
@@ -65,6 +69,7 @@ export class Room extends Emitter {
     this.#platform = platform(surroundings);
     this.#history = new History(this.#platform.now);
     this.#roster = new Roster((type, detail) => this.emit(type, /** @type {any} */ (detail)), this.#platform.MediaStream);
+    this.on('track', ({ track }) => this.#watchBegin(track));
     globalThis.addEventListener?.('online', () => this.reconnect());
   }
 
@@ -93,6 +98,7 @@ export class Room extends Emitter {
    */
   async join(options) {
     if (this.#state !== 'idle' && this.#state !== 'closed') throw new SfuError('already_joined', { message: 'Already in a room.' });
+    const mine = (this.#joining = {});
     this.#options = options;
     Object.assign(this.local, { name: options.name ?? '', metadata: options.metadata ?? '' });
     const stop = () => this.#end('left');
@@ -103,9 +109,8 @@ export class Room extends Emitter {
       await this.#connect();
       this.#setState('connected');
     } catch (error) {
-      if (options.signal?.aborted) throw options.signal.reason;
-      this.#fail(error);
-      throw error;
+      if (this.#joining === mine) this.#fail(error);
+      throw options.signal?.aborted ? options.signal.reason : error;
     } finally {
       options.signal?.removeEventListener('abort', stop);
     }
@@ -304,6 +309,8 @@ export class Room extends Emitter {
   #serverTransport(state, reason) {
     this.#history.note(`server: transport ${state} ${reason}`);
     const session = this.#session;
+    // A restart that the server asked for may leave the browser's own state as it was.
+    if (state === 'connected' && this.#restarting) return this.#transport('connected');
     if (state !== 'failed' || !session) return;
     if (this.#rejoining || this.#state === 'connecting') session.fail(transportError(session.peer.pc, reason));
     else if (/ice|consent/.test(reason)) this.#restartIce();
@@ -336,21 +343,21 @@ export class Room extends Emitter {
   /** @param {SfuError} cause */
   async #rejoin(cause) {
     if (this.#rejoining || this.#state === 'closed') return;
-    this.#rejoining = true;
+    const mine = (this.#rejoining = {});
     this.#restarting = false;
     const since = this.#platform.now();
     let error = cause;
     for (let attempt = 1; this.#platform.now() - since < RECONNECT_MS_MAX; attempt++) {
       this.#setState('reconnecting', { attempt, error });
       await this.#pause(attempt);
-      if (!this.#rejoining) return;
+      if (this.#rejoining !== mine) return;
       try {
         await this.#connect();
-        if (!this.#rejoining) return;
-        this.#rejoining = false;
+        if (this.#rejoining !== mine) return;
+        this.#rejoining = null;
         return this.#setState('connected');
       } catch (failure) {
-        if (!this.#rejoining) return;
+        if (this.#rejoining !== mine) return;
         error = failure instanceof SfuError ? failure : new SfuError('connection_lost', { cause: failure });
         if (FINAL_ERRORS.has(error.code)) break;
       }
@@ -398,7 +405,8 @@ export class Room extends Emitter {
   #end(reason, error) {
     if (this.#state === 'closed') return;
     this.#clearTimer();
-    this.#rejoining = this.#restarting = false;
+    this.#joining = this.#rejoining = null;
+    this.#restarting = false;
     this.#wake();
     this.#opening?.close();
     this.#opening = null;
@@ -427,6 +435,15 @@ export class Room extends Emitter {
     if (this.#state === 'closed') return;
     this.#history.note(`error ${error.code} ${error.detail}`);
     this.emit('error', track ? { error, track } : { error });
+  }
+
+  /** Tells when nothing arrives of a track. A receiver stays muted until its first packet. @param {RemoteTrack} track */
+  #watchBegin(track) {
+    const media = track.mediaStreamTrack;
+    this.#platform.setTimeout(() => {
+      const expected = this.#state === 'connected' && track.mediaStreamTrack === media && !track.muted;
+      if (expected && media?.muted) this.#report(new SfuError('no_media', { detail: `${track.kind} ${track.id}` }), track);
+    }, MEDIA_MS_MAX);
   }
 
   /** @param {LocalTrack} local */

@@ -110,6 +110,7 @@ export class Session {
   close() {
     if (this.#closed) return;
     this.#closed = true;
+    this.fail(new SfuError('not_connected', { detail: 'closed meanwhile' }));
     this.signalling.close();
     this.peer.close();
   }

@@ -50,7 +50,7 @@ test('join: closed with a code that says why', async () => {
   await settle();
   server.socket.drop(1013);
   await joining;
-  assert.equal(states.at(-1), 'closed server_full');
+  assert.deepEqual(states, ['connecting', 'closed server_full'], 'a first attempt is not repeated by itself');
 });
 
 test('join: no media path is a failure of ICE, no keys one of DTLS', async () => {
@@ -73,6 +73,31 @@ test('join: abandoned by its signal', async () => {
   await joining;
   assert.equal(room.state, 'closed');
   assert.ok(pc().closed);
+});
+
+test('left while joining and joined again at once: the first attempt ends, the second stays', async () => {
+  FakePeerConnection.connects = false;
+  const first = assert.rejects(join(), { code: 'not_connected' });
+  await settle();
+  const leaving = room.leave();
+  FakePeerConnection.connects = true;
+  await join();
+  await Promise.all([first, leaving]);
+  await clock.advance(60_000);
+  assert.equal(room.state, 'connected');
+  assert.deepEqual(states, ['connecting', 'closed left', 'connecting', 'connected']);
+});
+
+test('nothing arrives of a track: told once, unless it is muted', async () => {
+  server.participants = [ADA];
+  server.assigned = [{ mid: '4', track: 'ada-cam', participant: ADA.id }, { mid: '0', track: 'ada-mic', participant: ADA.id }];
+  const errors = [];
+  room.on('error', ({ error, track }) => errors.push(`${error.code} ${track.id}`));
+  await join();
+  for (const track of room.participants.get(ADA.id).tracks.values()) track.mediaStreamTrack.muted = true;
+  server.socket.event({ type: 'track_muted', participant: ADA.id, track: 'ada-mic', muted: true });
+  await clock.advance(20_000);
+  assert.deepEqual(errors, ['no_media ada-cam']);
 });
 
 test('join again after a failure works', async () => {
@@ -103,6 +128,18 @@ test('silence that ends by itself: nothing is done', async () => {
   await clock.advance(30_000);
   assert.equal(pc().restarts, 0);
   assert.deepEqual(states, ['connecting', 'connected']);
+});
+
+test('an ICE restart that only the server saw the need of', async () => {
+  await join();
+  FakePeerConnection.connects = false;
+  server.socket.event({ type: 'transport', state: 'failed', reason: 'ice_timeout' });
+  await settle();
+  assert.equal(room.state, 'reconnecting');
+  server.socket.event({ type: 'transport', state: 'connected' });
+  await clock.advance(30_000);
+  assert.equal(room.state, 'connected');
+  assert.equal(server.sockets.length, 1);
 });
 
 test('an ICE restart in vain: a new connection', async () => {
@@ -260,11 +297,25 @@ test('published while reconnecting: in the next first offer', async () => {
   server.socket.drop(1006);
   await clock.advance(2_000);
   const local = room.publish(new FakeTrack('audio'));
+  assert.ok(FakePeerConnection.all[0].transceivers.every(({ direction }) => direction === 'recvonly'), 'not on the old one');
   server.refuse = false;
   await clock.advance(5_000);
   await local.ready;
   assert.equal(sections(offers().at(-1).sdp).filter(({ direction }) => direction === 'sendonly').length, 1);
   assert.equal(offers().length, 2);
+});
+
+test('the WebSocket breaks while a track is being published: the track is not lost', async () => {
+  await join();
+  server.silent = true;
+  const local = room.publish(new FakeTrack('audio'));
+  await settle();
+  assert.equal(server.requested('publish').length, 1);
+  server.socket.drop(1006);
+  server.silent = false;
+  await clock.advance(1_000);
+  await local.ready;
+  assert.ok(room.local.tracks.has(local));
 });
 
 test('the server says that the path failed: ICE is restarted, anything else joins anew', async () => {

@@ -126,6 +126,16 @@ impl HttpSession {
         section.media_ssrcs.first().copied()
     }
 
+    /// Stops sending; the session stays.
+    pub fn stop(&mut self) {
+        if let Some(camera) = &mut self.camera {
+            camera.stop();
+        }
+        if let Some(microphone) = &mut self.microphone {
+            microphone.stop();
+        }
+    }
+
     /// Ends the session by DELETE, then the connection.
     pub async fn close(mut self) -> anyhow::Result<()> {
         self.camera = None;

@@ -73,7 +73,7 @@ pub async fn run(args: &LoadArgs) -> anyhow::Result<LoadOutcome> {
     ensure!(args.publishers > 0 && args.viewers > 0, "no publishers or no viewers");
     ensure!(args.fps > 0 && args.join_at_once > 0, "--fps and --join-at-once must not be 0");
     let server = Server::start(&args.server).await?;
-    let publishers = publish(args, &server.url).await?;
+    let mut publishers = publish(args, &server.url).await?;
     let viewers = join_viewers(args, &server.url, &publishers).await?;
     for viewer in &viewers {
         viewer.session.peer.tap().drop_one_in(args.lose_one_in);
@@ -85,6 +85,10 @@ pub async fn run(args: &LoadArgs) -> anyhow::Result<LoadOutcome> {
     tokio::time::sleep(args.duration).await;
     let ended = sent(&publishers);
     let (server_ended, client_ended) = (server.used()?, ProcessUse::of("self")?);
+    // Silence first: what is still on its way must not read as lost or undecryptable.
+    for publisher in &mut publishers {
+        publisher.stop();
+    }
     settle(&viewers, &publishers, &begun, &ended).await;
 
     let outcomes: Vec<_> = viewers
@@ -189,7 +193,7 @@ async fn settle(viewers: &[Viewer], publishers: &[HttpSession], begun: &Sent, en
     let whole = |viewer: &Viewer| {
         let range = viewer.range(begun, ended);
         let outcome = viewer_outcome(viewer, &publishers[viewer.publisher], range);
-        outcome.video.lost() + outcome.audio.lost() == 0
+        outcome.video.lost() + outcome.audio.lost() + outcome.undecryptable == 0
     };
     while Instant::now() < deadline && !viewers.iter().all(whole) {
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -6,14 +6,14 @@ use crate::id::Ssrc;
 use crate::rtp::rtcp::ReportBlock;
 use crate::rtp::sequence::SEQUENCE_BASE;
 
-/// Counts what arrives from one SSRC. Packets recovered by RTX belong to another SSRC and are not
-/// to be counted here (RFC 4588 §6.3).
+/// Counts what arrives from one SSRC. Packets recovered by RTX came on another SSRC (RFC 4588
+/// §4) and are not to be counted here.
 #[derive(Clone, Debug, Default)]
 pub struct ReceiveStatistics {
     line: Option<Line>,
     /// Packets received, duplicates included.
     received: u64,
-    /// Payload bytes received are the caller's to count; these are what the last report said.
+    /// What the last report was made of.
     expected_before: u64,
     received_before: u64,
     jitter: Jitter,

@@ -19,7 +19,7 @@ use sctp::{
 use shared::TransportProtocol;
 use shared::marshal::{Marshal, Unmarshal};
 
-use super::sctp_guard::{RECEIVE_WINDOW_BYTES, SctpGuard, Verdict};
+use super::sctp_guard::{AssociationGuard, RECEIVE_WINDOW_BYTES, SctpGuard, Verdict};
 use crate::command::Reliability;
 use crate::drops::DropReason;
 use crate::limits::{DATA_BUFFERED_BYTES_MAX, DATA_CHANNELS_MAX, DATA_MESSAGE_BYTES_MAX};
@@ -43,6 +43,7 @@ pub(super) enum DataEvent {
 struct Peering {
     handle: AssociationHandle,
     association: Association,
+    guard: AssociationGuard,
     /// When it is given up; `None` once established.
     deadline: Option<Instant>,
 }
@@ -98,16 +99,23 @@ impl Data {
                 return Err(DropReason::SctpError);
             }
         }
+        let packet = packet.freeze();
         let (handle, event) =
-            self.endpoint.handle(now, PEER, None, packet.freeze()).ok_or(DropReason::SctpError)?;
+            self.endpoint.handle(now, PEER, None, packet.clone()).ok_or(DropReason::SctpError)?;
         match event {
             DatagramEvent::NewAssociation(association) => {
+                let guard = AssociationGuard::new(&packet).ok_or(DropReason::SctpError)?;
                 let deadline = Some(now + HANDSHAKE_DEADLINE);
-                self.peerings.push(Peering { handle, association, deadline });
+                self.peerings.push(Peering { handle, association, guard, deadline });
             }
             DatagramEvent::AssociationEvent(event) => {
                 let peering = self.peerings.iter_mut().find(|p| p.handle == handle);
-                peering.ok_or(DropReason::SctpError)?.association.handle_event(event);
+                let peering = peering.ok_or(DropReason::SctpError)?;
+                if !peering.guard.allows(&packet) {
+                    self.abort(now);
+                    return Err(DropReason::SctpError);
+                }
+                peering.association.handle_event(event);
             }
             _ => return Err(DropReason::SctpError),
         }
@@ -316,6 +324,7 @@ impl Data {
                 let Payload::RawEncode(packets) = transmit.message else { continue };
                 for packet in packets {
                     self.guard.note_sent(&packet);
+                    peering.guard.note_sent(&packet);
                     self.transmits.push_back(packet);
                 }
             }

@@ -136,9 +136,8 @@ impl Ice {
             Ok(request) => request,
             Err(reason) => return Checked { answer: None, outcome: Err(reason) },
         };
-        let (session, is_current) = match self.session_of(request.username()) {
-            Some(found) => found,
-            None => return Checked { answer: None, outcome: Err(DropReason::StunUnknownUfrag) },
+        let Some((session, is_current)) = self.session_of(request.username()) else {
+            return Checked { answer: None, outcome: Err(DropReason::StunUnknownUfrag) };
         };
         let transaction = request.transaction();
         let unauthenticated = |ice: &mut Self, code| Checked {
@@ -259,11 +258,6 @@ impl Ice {
         let path = others.map(|p| p.heard + CONSENT_EXPIRY).min();
         let former = self.former.as_ref().map(|(_, expires)| *expires);
         path.into_iter().chain(former).min()
-    }
-
-    #[cfg(test)]
-    pub(super) fn paths(&self) -> usize {
-        self.paths.len()
     }
 }
 

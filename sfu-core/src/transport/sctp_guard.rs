@@ -1,5 +1,6 @@
-//! Rations for SCTP: what one peer may make rtc-sctp hold. The library opens a stream for any id,
-//! and once its receive window is shut it goes on taking chunks that fill gaps.
+//! Rations for SCTP: what one peer may make rtc-sctp hold and do. The library opens a stream for
+//! any id, goes on taking chunks that fill gaps once its receive window is shut, counts up to any
+//! TSN it is told to forward to, and remembers every reset it cannot carry out yet.
 
 use crate::limits::DATA_CHANNELS_MAX;
 
@@ -8,6 +9,11 @@ const CHUNK_HEADER_BYTES: usize = 4;
 const DATA: u8 = 0;
 const INIT: u8 = 1;
 const SACK: u8 = 3;
+const RECONFIG: u8 = 130;
+const FORWARD_TSN: u8 = 192;
+/// Parameters of RECONFIG (RFC 6525 §4.1, §4.4).
+const RESET_REQUEST: u16 = 13;
+const RECONFIG_RESPONSE: u16 = 16;
 const DATA_HEADER_BYTES: usize = 16;
 
 /// The receive window announced. Several times the longest message, so that one lost packet does
@@ -20,6 +26,11 @@ const HELD_CHUNKS_MAX: usize = 8192;
 /// Associations a peer may begin: browsers repeat an INIT 8 times (RFC 9260 §16), and the library
 /// makes an association of each.
 const INITS_MAX: u32 = 32;
+
+/// How far a FORWARD TSN may reach beyond what we acknowledged: more than a sender has under way.
+const FORWARD_TSN_AHEAD_MAX: u32 = 16 * 1024;
+/// Stream resets that may wait for data of before, or our own for an answer.
+const RESETS_OPEN_MAX: u32 = 4 * DATA_CHANNELS_MAX as u32;
 
 /// What a packet from the peer is allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +123,88 @@ impl SctpGuard {
         }
         admits
     }
+}
+
+/// The part of the guard that follows one association.
+#[derive(Debug)]
+pub(super) struct AssociationGuard {
+    /// Up to here we acknowledged.
+    acknowledged: u32,
+    /// Resets that came before the data they follow, and where that data ends.
+    resets_ahead: u32,
+    ahead_until: u32,
+    /// Resets of ours the peer has not answered: each of its own brings one about.
+    resets_unanswered: u32,
+}
+
+impl AssociationGuard {
+    /// From the INIT that began it. `None` if that is too short.
+    pub(super) fn new(init: &[u8]) -> Option<Self> {
+        let initial_tsn = word(init, COMMON_HEADER_BYTES + 16)?;
+        Some(Self {
+            acknowledged: initial_tsn.wrapping_sub(1),
+            resets_ahead: 0,
+            ahead_until: 0,
+            resets_unanswered: 0,
+        })
+    }
+
+    /// Judges a packet from the peer.
+    pub(super) fn allows(&mut self, packet: &[u8]) -> bool {
+        chunks(packet).all(|chunk| match chunk[0] {
+            FORWARD_TSN => word(chunk, 4).is_none_or(|tsn| {
+                !is_after(tsn, self.acknowledged.wrapping_add(FORWARD_TSN_AHEAD_MAX))
+            }),
+            RECONFIG => self.allows_reconfig(chunk),
+            _ => true,
+        })
+    }
+
+    fn allows_reconfig(&mut self, chunk: &[u8]) -> bool {
+        let mut rest = &chunk[CHUNK_HEADER_BYTES..];
+        while let Some(header) = rest.get(..4) {
+            let bytes = usize::from(u16::from_be_bytes([header[2], header[3]])).max(4);
+            match u16::from_be_bytes([header[0], header[1]]) {
+                RESET_REQUEST => self.count_reset(word(rest, 12).unwrap_or(0)),
+                RECONFIG_RESPONSE => {
+                    self.resets_unanswered = self.resets_unanswered.saturating_sub(1);
+                }
+                _ => {}
+            }
+            rest = rest.get(bytes.next_multiple_of(4)..).unwrap_or_default();
+        }
+        self.resets_ahead <= RESETS_OPEN_MAX && self.resets_unanswered <= RESETS_OPEN_MAX
+    }
+
+    fn count_reset(&mut self, last_tsn: u32) {
+        self.resets_unanswered += 1;
+        if is_after(last_tsn, self.acknowledged) {
+            let first = self.resets_ahead == 0;
+            self.resets_ahead += 1;
+            if first || is_after(last_tsn, self.ahead_until) {
+                self.ahead_until = last_tsn;
+            }
+        }
+    }
+
+    /// Learns what we acknowledge.
+    pub(super) fn note_sent(&mut self, packet: &[u8]) {
+        for sack in chunks(packet).filter(|c| c[0] == SACK) {
+            self.acknowledged = word(sack, 4).unwrap_or(self.acknowledged);
+            if !is_after(self.ahead_until, self.acknowledged) {
+                self.resets_ahead = 0;
+            }
+        }
+    }
+}
+
+/// Serial number arithmetic (RFC 1982).
+fn is_after(a: u32, b: u32) -> bool {
+    a != b && a.wrapping_sub(b) < 1 << 31
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes)
 }
 
 /// The chunks of a packet (RFC 9260 §3.2), each without its padding; ends at the first that does

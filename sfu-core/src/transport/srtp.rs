@@ -223,11 +223,6 @@ impl Srtp {
         arena.extend_from_slice(&sealed);
         Ok(())
     }
-
-    #[cfg(test)]
-    pub(super) fn ssrcs(&self) -> usize {
-        self.rtp_ssrcs.len() + self.rtcp_ssrcs.len()
-    }
 }
 
 fn plain_context(
@@ -260,5 +255,34 @@ fn reason_of(error: &Error) -> DropReason {
         | Error::SrtpTooSmall(..)
         | Error::SrtcpTooSmall(..) => DropReason::SrtpShort,
         _ => DropReason::SrtpAuthentication,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forged_ssrcs_leave_no_state() {
+        for profile in [Profile::AesGcm, Profile::AesCm] {
+            let provider = rtc_crypto::default_provider().unwrap();
+            let master = || MasterKey {
+                key: vec![1; profile.key_bytes()],
+                salt: vec![2; profile.salt_bytes()],
+            };
+            let mut srtp = Srtp::new(profile, &master(), master(), provider).unwrap();
+            for ssrc in 0..10_000u32 {
+                let mut forged = vec![0x80, 96, 0, 1, 0, 0, 0, 0];
+                forged.extend_from_slice(&ssrc.to_be_bytes());
+                forged.resize(60, 7);
+                assert_eq!(srtp.open_rtp(&forged), Err(DropReason::SrtpAuthentication));
+                forged[4..8].copy_from_slice(&ssrc.to_be_bytes());
+                let flag_at = forged.len() - profile.rtcp_index_from_end();
+                forged[flag_at] = 0x80;
+                assert_eq!(srtp.open_rtcp(&forged), Err(DropReason::SrtpAuthentication));
+                assert!(srtp.probes <= PROBES_MAX);
+            }
+            assert_eq!((srtp.rtp_ssrcs.len(), srtp.rtcp_ssrcs.len()), (0, 0));
+        }
     }
 }

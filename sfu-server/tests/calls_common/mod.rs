@@ -10,18 +10,18 @@ use bench::client::{HttpSession, Peer, RtpCodecKind, ServerUrl, until};
 use bench::media::VideoPlan;
 
 /// A camera that costs little: 300 kbit/s, 30 frames a second.
-pub fn small() -> Option<VideoPlan> {
+pub(crate) fn small() -> Option<VideoPlan> {
     Some(VideoPlan::camera(300_000, 30))
 }
 
 /// A server in this process.
-pub struct Site {
-    pub url: ServerUrl,
+pub(crate) struct Site {
+    pub(crate) url: ServerUrl,
     server: sfu_server::RunningServer,
 }
 
 impl Site {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let config = sfu_server::config::Config {
             http_addr: (Ipv4Addr::LOCALHOST, 0).into(),
             udp_port: 0,
@@ -33,13 +33,13 @@ impl Site {
         Self { url, server }
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.server.stop().await;
     }
 }
 
 /// Waits until `condition` holds of the one stream of a kind that a peer receives.
-pub async fn stream_until<T>(
+pub(crate) async fn stream_until<T>(
     peer: &Peer,
     what: &str,
     video: bool,
@@ -57,7 +57,7 @@ pub async fn stream_until<T>(
 }
 
 /// Waits until `condition` holds of what a peer received of a source, whatever carried it.
-pub async fn source_until<T>(
+pub(crate) async fn source_until<T>(
     peer: &Peer,
     what: &str,
     source: u32,
@@ -71,7 +71,7 @@ pub async fn source_until<T>(
 }
 
 /// A viewer that sees a picture.
-pub async fn watching(site: &Site, room: &str, participant: Option<&str>) -> HttpSession {
+pub(crate) async fn watching(site: &Site, room: &str, participant: Option<&str>) -> HttpSession {
     let viewer = HttpSession::watch(&site.url, room, participant).await.unwrap();
     stream_until(&viewer.peer, "a picture", true, |stream| {
         (stream.frames.decodable > 0).then_some(())
@@ -80,13 +80,16 @@ pub async fn watching(site: &Site, room: &str, participant: Option<&str>) -> Htt
     viewer
 }
 
-/// SRTP and SRTCP datagrams that came and did not decrypt.
-pub fn undecryptable(peer: &Peer) -> u64 {
+/// Waits until every SRTP and SRTCP datagram that came has decrypted; nothing may be on its way.
+pub(crate) async fn all_decrypted(peer: &Peer) {
     use std::sync::atomic::Ordering::Relaxed;
     let counters = &peer.tap().counters;
-    let decrypted = counters.rtp.load(Relaxed) + counters.rtcp.load(Relaxed);
-    peer.sockets().srtp.load(Relaxed).saturating_sub(decrypted)
+    let found = until("every datagram decrypted", || {
+        let came = peer.sockets().srtp.load(Relaxed);
+        (came == counters.rtp.load(Relaxed) + counters.rtcp.load(Relaxed)).then_some(())
+    });
+    assert!(found.await.is_ok(), "{:?}, {counters:?}", peer.sockets());
 }
 
-pub const VIDEO: RtpCodecKind = RtpCodecKind::Video;
-pub const AUDIO: RtpCodecKind = RtpCodecKind::Audio;
+pub(crate) const VIDEO: RtpCodecKind = RtpCodecKind::Video;
+pub(crate) const AUDIO: RtpCodecKind = RtpCodecKind::Audio;

@@ -79,6 +79,21 @@ fn verdicts_follow_the_line() {
 }
 
 #[test]
+fn a_source_that_goes_on_far_behind_is_believed_at_its_second_packet() {
+    let now = origin();
+    let mut nack = received(now, &[50_000, 50_001]);
+    let steps = [
+        (24_000, NackVerdict::Duplicate),
+        (50_002, NackVerdict::InOrder),
+        (24_002, NackVerdict::Duplicate),
+        (24_003, NackVerdict::Restart),
+    ];
+    for (index, verdict) in steps {
+        assert_eq!(nack.on_packet(now, index), verdict, "{index}");
+    }
+}
+
+#[test]
 fn a_given_up_packet_is_still_not_a_duplicate() {
     let start = origin();
     let mut nack = received(start, &[10, 12]);
@@ -128,6 +143,31 @@ fn too_much_to_ask_for_is_given_up_at_once() {
     assert_eq!(nack.next_timeout(), Some(start + ms(6)));
     assert_eq!(poll(&mut nack, start + ms(6), RTT), (vec![], true));
     assert_eq!(poll(&mut nack, start + ms(6), RTT), (vec![], false), "told once");
+    assert_eq!(nack.next_timeout(), None);
+}
+
+#[test]
+fn giving_up_does_not_hurry_the_next_nack() {
+    let start = origin();
+    let mut nack = received(start, &[1_000, 1_010]);
+    assert_eq!(poll(&mut nack, start, RTT).0.len(), 7);
+    for index in [1_400, 1_402, 1_403, 1_404, 1_405] {
+        nack.on_packet(start + ms(1), index);
+    }
+    assert_eq!(poll(&mut nack, start + ms(1), RTT), (vec![], true));
+    assert_eq!(nack.next_timeout(), Some(start + ms(20)));
+    assert_eq!(poll(&mut nack, start + ms(20), RTT), (vec![1_401], false));
+}
+
+#[test]
+fn what_came_before_a_keyframe_is_neither_asked_for_nor_given_up() {
+    let start = origin();
+    let mut nack = received(start, &[10, 12, 14]);
+    nack.forget_before(13);
+    assert_eq!(nack.outstanding(), 1);
+    assert_eq!(poll(&mut nack, start + ms(5), RTT), (vec![13], false));
+    nack.forget_before(14);
+    assert_eq!(poll(&mut nack, start + limits::NACK_AGE_MAX, RTT), (vec![], false));
     assert_eq!(nack.next_timeout(), None);
 }
 
