@@ -15,9 +15,15 @@ impl Trace {
         self.0 = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
     }
 
-    pub(crate) fn text(&mut self, text: &str) {
-        self.word(text.len() as u64);
-        for chunk in text.as_bytes().chunks(8) {
+    /// The length and the first bytes, up to eight words.
+    pub(crate) fn datagram(&mut self, bytes: &[u8]) {
+        self.bytes(&bytes[..bytes.len().min(64)]);
+        self.word(bytes.len() as u64);
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.word(bytes.len() as u64);
+        for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             self.word(u64::from_le_bytes(word));

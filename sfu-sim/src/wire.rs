@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use sfu_core::id::ParticipantId;
+
 /// The fields of an RTP header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RtpHeader {
@@ -74,6 +76,21 @@ pub struct Stamp {
 impl Stamp {
     /// Length in bytes.
     pub const BYTES: usize = 21;
+
+    /// The first of a participant's source numbers: its own number is in the low 16 bits of its
+    /// name.
+    #[must_use]
+    pub fn first_source(participant: ParticipantId) -> u32 {
+        #[allow(clippy::cast_possible_truncation, reason = "the low bits are what is asked for")]
+        let number = participant.0 as u16;
+        u32::from(number) << 16
+    }
+
+    /// Whether a source of this participant made it.
+    #[must_use]
+    pub fn is_of(&self, participant: ParticipantId) -> bool {
+        self.source & !0xffff == Self::first_source(participant)
+    }
 
     /// Appends it.
     pub fn write(&self, out: &mut Vec<u8>) {

@@ -329,14 +329,14 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::AtEngine { path, from, mut datagram } => {
-                self.note(from << 1, datagram.len());
+                self.note(from << 1, &datagram);
                 self.engine.handle_datagram(self.origin + self.now, path, &mut datagram);
             }
             Happening::AtClient { to, datagram } => {
                 if self.nodes[to].gone {
                     return;
                 }
-                self.note((to as u64) << 1 | 1, datagram.len());
+                self.note((to as u64) << 1 | 1, &datagram);
                 self.nodes[to].client.handle_datagram(self.now, &datagram);
                 self.flush(to);
             }
@@ -361,10 +361,11 @@ impl World {
         }
     }
 
-    fn note(&mut self, direction: u64, bytes: usize) {
+    fn note(&mut self, direction: u64, datagram: &[u8]) {
         self.delivered += 1;
         self.trace.word(u64::try_from(self.now.as_nanos()).expect("worlds do not last 500 years"));
-        self.trace.word(direction << 16 | bytes as u64);
+        self.trace.word(direction);
+        self.trace.datagram(datagram);
     }
 
     /// Puts what a client has to send on its uplink, and sees to its next wake-up.
@@ -431,7 +432,7 @@ impl World {
 
     /// Notes an event and lets the clients it concerns know.
     fn take(&mut self, event: Event) {
-        self.trace.text(&format!("{event:?}"));
+        self.trace.bytes(format!("{event:?}").as_bytes());
         match &event {
             Event::Assigned { peer, mid, track } => {
                 if let Some(at) = self.node_of(*peer) {

@@ -29,7 +29,7 @@ use stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
 use super::{BATCH, PAYLOAD_BYTES};
 
 const SSRC: u32 = 0x1234_5678;
-const PASSWORD: &str = "a-password-of-enough-length";
+const PASSWORD: &str = "passwordOfEnoughLength00";
 /// Virtual time between two batches: 30 frames a second.
 const FRAME: Duration = Duration::from_millis(33);
 

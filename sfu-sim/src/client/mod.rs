@@ -25,6 +25,7 @@ pub use receiver::Receiver;
 
 use crate::plan::{Plan, Slots, VideoPlan};
 use crate::random::{Pcg64Mcg, generator, word};
+use crate::wire::Stamp;
 use ice::Ice;
 use publisher::{AudioPublisher, Outlet, VideoPublisher};
 use quality::{Quality, Violation};
@@ -80,7 +81,7 @@ pub struct Client {
     lines: Vec<MediaLine>,
     published: Vec<(Mid, TrackId)>,
     version: u64,
-    /// Number of the next source, for stamps: the client's index in the high half.
+    /// Number of its last source, for stamps.
     next_source: u32,
     /// SSRC in its feedback.
     feedback_ssrc: u32,
@@ -115,9 +116,11 @@ impl Client {
         for chunk in fingerprint.chunks_exact_mut(4) {
             chunk.copy_from_slice(&word(&mut rng).to_be_bytes());
         }
-        let participant = u64::from(word(&mut rng)) << 32 | u64::from(word(&mut rng)) | 1;
+        // The low bits are the client's number, so that stamps tell whose media it is.
+        let number = u64::from(u16::try_from(index + 1).expect("fewer than 65,535 clients"));
+        let participant = ParticipantId(u64::from(word(&mut rng)) << 32 | number);
         let mut client = Self {
-            participant: ParticipantId(participant),
+            participant,
             peer: PeerId::default(),
             numbering: Numbering::variant(index),
             fingerprint,
@@ -125,7 +128,7 @@ impl Client {
             lines: Vec::new(),
             published: Vec::new(),
             version: 0,
-            next_source: u32::try_from(index).expect("a few thousand clients") << 16,
+            next_source: Stamp::first_source(participant),
             feedback_ssrc: word(&mut rng),
             // Clocks of different machines are hours apart as far as the engine knows.
             clock: Duration::from_secs(3_900_000_000)

@@ -226,13 +226,16 @@ impl Playout {
         if ticks > 0 && u128::from(off) > TIMESTAMP_TOLERANCE.as_millis() {
             quality.violation(Violation::TimestampJump { index, ticks });
         }
-        if !(same_source && same_encoding) && self.contiguous && !stamp.keyframe {
-            quality.violation(Violation::Switch { index });
-        }
         // A change of encoding may show one frame twice.
         let again = !same_encoding && stamp.frame == last.stamp.frame;
+        let missed = stamp.frame.checked_sub(last.stamp.frame + 1);
+        // Without a gap in the numbers a frame builds on the one before it.
+        let follows = same_source && same_encoding && missed == Some(0);
+        if !follows && self.contiguous && !stamp.keyframe {
+            quality.violation(Violation::Switch { index });
+        }
         if same_source && !again && self.interrupted.is_none() {
-            match stamp.frame.checked_sub(last.stamp.frame + 1) {
+            match missed {
                 Some(missed) => quality.frames_missed += u64::from(missed),
                 None => quality.violation(Violation::FrameOrder { index }),
             }

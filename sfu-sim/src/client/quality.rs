@@ -66,8 +66,10 @@ pub enum Violation {
     FrameEnd { index: u64 },
     /// A frame from before the last one.
     FrameOrder { index: u64 },
-    /// Another source or encoding, without a keyframe.
+    /// A frame that does not build on the one before it, without a gap or a keyframe.
     Switch { index: u64 },
+    /// Media of another participant than the m-line was said to carry.
+    Foreign { source: u32 },
     /// A timestamp that does not advance.
     TimestampBack { index: u64, ticks: i32 },
     /// A timestamp that advances by more than time did.

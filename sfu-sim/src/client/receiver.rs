@@ -32,6 +32,8 @@ pub struct Receiver {
     payload_types: Vec<u8>,
     rtx_payload_types: Vec<u8>,
     carries: Option<(ParticipantId, TrackId)>,
+    /// When that was last told.
+    told: Duration,
     first_sequence: Option<u16>,
     arrivals: Arrivals,
     playout: Playout,
@@ -61,6 +63,7 @@ impl Receiver {
             payload_types: media.codecs.iter().map(|codec| codec.payload_type.0).collect(),
             rtx_payload_types: media.codecs.iter().filter_map(|c| Some(c.rtx?.0)).collect(),
             carries: None,
+            told: Duration::ZERO,
             first_sequence: None,
             arrivals: Arrivals::default(),
             playout: Playout::default(),
@@ -142,6 +145,7 @@ impl Receiver {
     pub(crate) fn assign(&mut self, now: Duration, carries: Option<(ParticipantId, TrackId)>) {
         if self.carries != carries {
             self.carries = carries;
+            self.told = now;
             self.interrupt(now);
         }
     }
@@ -191,6 +195,11 @@ impl Receiver {
         let Some(stamp) = Stamp::read(payload) else {
             return self.quality.violation(Violation::Content { index });
         };
+        let owner = self.carries.map(|(participant, _)| participant);
+        // What was sent before the m-line changed hands may still be under way.
+        if stamp.sent > self.told && owner.is_none_or(|owner| !stamp.is_of(owner)) {
+            self.quality.violation(Violation::Foreign { source: stamp.source });
+        }
         match self.kind {
             MediaKind::Audio => self.hear(now, index, packet.timestamp(), stamp),
             MediaKind::Video => {
