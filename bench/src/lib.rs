@@ -6,5 +6,6 @@
 
 pub mod account;
 pub mod client;
+pub mod engine;
 pub mod media;
 pub mod run;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bench::engine;
 use bench::run::{churn, load, print_report, publish};
 use clap::{Parser, Subcommand};
 
@@ -25,6 +26,8 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Participants that join and leave: what stays behind.
     Churn(churn::ChurnArgs),
+    /// The engine alone: CPU time per forwarded packet, without a socket.
+    Engine(engine::EngineArgs),
 }
 
 #[tokio::main]
@@ -45,5 +48,13 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Load(args) => print_report(&load::run(&args).await?, json),
         Command::Publish(args) => print_report(&publish::run(&args).await?, json),
         Command::Churn(args) => print_report(&churn::run(&args).await?, json),
+        Command::Engine(args) => {
+            let costs = engine::run(&args)?;
+            engine::print(&costs);
+            if let Some(path) = json {
+                std::fs::write(path, serde_json::to_vec_pretty(&costs)?)?;
+            }
+            Ok(true)
+        }
     }
 }

@@ -103,8 +103,10 @@ pub const NACK_AGE_MAX: Duration = Duration::from_secs(3);
 /// A sequence jump larger than this restarts the receive state instead of filling the NACK list.
 pub const SEQUENCE_JUMP_MAX: u64 = 500;
 
-/// Share of a subscriber's media bytes that may be spent on retransmissions, in per cent.
-pub const RTX_BUDGET_PERCENT: u64 = 20;
+/// Share of a subscriber's media bytes that may be spent on retransmissions, in per cent. A loss of
+/// p costs p / (1 - p): this is enough for every third packet. With less than a loss needs, packets
+/// are given up, keyframes are asked for instead, and those cost more than they mend.
+pub const RTX_BUDGET_PERCENT: u64 = 50;
 /// Retransmission bytes always allowed, so that a quiet stream can recover at all.
 pub const RTX_BUDGET_FLOOR_BYTES: u64 = 64 * 1024;
 /// Times one packet is retransmitted to one subscriber.

@@ -1,8 +1,9 @@
 //! The page at `/`, compiled in. Whatever else is asked for that has no route is looked up here
 //! and otherwise not found.
 
-use actix_web::http::{Method, StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use rust_embed::Embed;
 
 use crate::api::Problem;
@@ -29,6 +30,9 @@ use crate::session::ErrorCode;
 #[exclude = "*.config.mjs"]
 struct Page;
 
+/// The client library, which pages of other origins may import.
+const LIBRARY: &str = "sdk/";
+
 /// What the page may load and reach: itself and WebSockets, media of its own making.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
     media-src 'self' blob: mediastream:; img-src 'self' data: blob:; \
@@ -43,7 +47,10 @@ pub(crate) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem>
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let (status, detail) = (StatusCode::METHOD_NOT_ALLOWED, "files can only be read");
-        return Err(Problem::new(status, ErrorCode::MethodNotAllowed, detail));
+        let problem = Problem::new(status, ErrorCode::MethodNotAllowed, detail);
+        let mut response = problem.error_response();
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Ok(response);
     }
     let hash = file.metadata.sha256_hash();
     let etag = format!("\"{}\"", hash[..16].iter().map(|b| format!("{b:02x}")).collect::<String>());
@@ -58,6 +65,9 @@ pub(crate) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem>
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((header::REFERRER_POLICY, "no-referrer"));
+    if path.starts_with(LIBRARY) {
+        response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    }
     if is_known {
         return Ok(response.finish());
     }

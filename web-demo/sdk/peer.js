@@ -2,7 +2,7 @@
 
 import { Channels } from './data.js';
 import { SfuError, fromNegotiation } from './errors.js';
-import { codecPreference } from './local.js';
+import { codecPreference, receivedCodecs } from './local.js';
 
 /** @typedef {import('./local.js').LocalTrack} LocalTrack */
 /** @typedef {import('./protocol.d.ts').Requests} Requests */
@@ -21,8 +21,8 @@ import { codecPreference } from './local.js';
  * @property {(error: SfuError) => void} error a negotiation failed; the connection goes on as it was
  */
 
-/** m-lines the server takes are limited to 128; these are ours for receiving. */
-const SLOTS_MAX = 100;
+/** Receiving m-lines: what fits an offer of 64 KiB beside our own tracks. */
+const SLOTS_MAX = 64;
 const OFFER_TRIES_MAX = 3;
 /** Failures of the WebSocket, which are mended and told of elsewhere. */
 const LOST = new Set(['connection_lost', 'not_connected', 'timeout', 'draining']);
@@ -84,7 +84,9 @@ export class Peer {
   addSlots(kind, count) {
     const room = SLOTS_MAX - this.#slots.audio.length - this.#slots.video.length;
     for (let i = 0; i < Math.min(count, room); i++) {
-      this.#slots[kind].push(this.pc.addTransceiver(kind, { direction: 'recvonly' }));
+      const slot = this.pc.addTransceiver(kind, { direction: 'recvonly' });
+      slot.setCodecPreferences?.(receivedCodecs(kind)); // an empty list means the browser's own
+      this.#slots[kind].push(slot);
     }
   }
 

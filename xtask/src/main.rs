@@ -12,7 +12,6 @@ use clap::{Parser, Subcommand};
 mod install;
 mod job;
 mod leftovers;
-mod sizes;
 mod steps;
 mod tally;
 
@@ -65,7 +64,7 @@ fn main() -> Result<ExitCode> {
             install::browsers()?;
             install::npm_packages(Path::new("web-demo/e2e"))?;
         }
-        Command::Sizes => sizes::check()?,
+        Command::Sizes => return Ok(steps::run(&[Step::Sizes])),
         Command::Sim { args } => pass_through("sfu-sim", &args)?,
         Command::Bench { args } => pass_through("bench", &args)?,
     }

@@ -175,8 +175,10 @@ mod tests {
     fn the_budget_is_a_share_of_what_is_sent() {
         let mut budget = RtxBudget::default();
         while budget.spend(1000) {}
+        budget.spend(usize::try_from(budget.bytes).unwrap());
         budget.earn(10_000);
-        assert!(budget.spend(1000) && budget.spend(1000));
-        assert!(!budget.spend(1000));
+        let share = usize::try_from(100 * RTX_BUDGET_PERCENT).unwrap();
+        assert!(budget.spend(share));
+        assert!(!budget.spend(1));
     }
 }

@@ -20,6 +20,8 @@ pub struct Slot {
     pub kind: MediaKind,
     /// What was agreed for it.
     pub media: MediaSection,
+    /// The header extensions that may be written, with the subscriber's ids.
+    pub extensions: ExtensionMap,
     /// Its SSRCs.
     pub send: SendParameters,
     /// False while the client has the m-line inactive.
@@ -59,6 +61,8 @@ pub struct Choice {
     pub rtx: Option<PayloadType>,
     /// RTP clock rate in Hz.
     pub clock_rate: u32,
+    /// Whether RED is to be unwrapped, for a subscriber that knows only what is inside.
+    pub unwrap_red: bool,
 }
 
 impl Slot {
@@ -76,6 +80,7 @@ impl Slot {
             section,
             mid,
             kind: media.kind,
+            extensions: media.extensions_to_send(),
             media,
             send,
             open: true,
@@ -92,15 +97,10 @@ impl Slot {
 
     /// Takes over what a new offer agreed for the m-line.
     pub fn renegotiate(&mut self, media: MediaSection) {
+        self.extensions = media.extensions_to_send();
         self.media = media;
         self.chosen = None;
         self.open = true;
-    }
-
-    /// The agreed header extensions with the subscriber's ids.
-    #[must_use]
-    pub fn extensions(&self) -> &ExtensionMap {
-        &self.media.extensions
     }
 
     /// The subscriber's numbers for a codec of the publisher; `None` if it has no such codec.
@@ -110,10 +110,16 @@ impl Slot {
                 chosen.ours
             }
             _ => {
-                let ours = self.media.compatible(theirs).map(|codec| Choice {
+                let same = self.media.compatible(theirs).map(|codec| (codec, false));
+                let inside = || {
+                    let opus = self.media.codecs.iter().find(|codec| codec.codec == Codec::Opus);
+                    opus.filter(|_| theirs.codec == Codec::Red).map(|codec| (codec, true))
+                };
+                let ours = same.or_else(inside).map(|(codec, unwrap_red)| Choice {
                     payload_type: codec.payload_type,
                     rtx: codec.rtx,
                     clock_rate: codec.clock_rate,
+                    unwrap_red,
                 });
                 self.chosen = Some(Chosen { track, theirs: theirs.payload_type, ours });
                 ours

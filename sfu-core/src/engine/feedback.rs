@@ -123,6 +123,7 @@ impl Engine {
             slot: u16::try_from(at).expect("slots are capped far below 65536"),
             packet,
             payload_type,
+            unwrap_red: false,
             rtx_index: Some(rtx_index),
         });
         peer.stats.rtx_out += 1;

@@ -31,6 +31,10 @@ struct Arrived<'a> {
     repeated: bool,
 }
 
+/// Packets before the first one of a keyframe that may belong to it: H.264 parameter sets come in
+/// packets of their own, which may be the ones that are missing.
+const PARAMETER_SETS_MAX: u64 = 8;
+
 impl Engine {
     pub(super) fn ingest(
         &mut self,
@@ -283,6 +287,7 @@ impl Engine {
         let layer = &mut self.tracks[route.track].layers[usize::from(route.layer)];
         if info.keyframe_start {
             layer.keyframes.on_keyframe();
+            layer.nack.forget_before(index.saturating_sub(PARAMETER_SETS_MAX));
         }
         let stored = Stored {
             timestamp: arrived.timestamp,
@@ -349,6 +354,7 @@ impl Engine {
                 slot: at,
                 packet,
                 payload_type: choice.payload_type,
+                unwrap_red: choice.unwrap_red,
                 rtx_index: None,
             });
             peer.stats.rtp_out += 1;

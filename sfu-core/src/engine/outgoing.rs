@@ -14,6 +14,7 @@ use crate::publish::history::StoredExtensions;
 use crate::publish::track::Track;
 use crate::rtp::extension::{Extension, ExtensionMap};
 use crate::rtp::header::{OutgoingHeader, write_header};
+use crate::rtp::red;
 use crate::transport::{Path, Transport};
 
 /// Room kept for a peer's feedback: the bound of its queue, and trailers.
@@ -116,7 +117,7 @@ fn deliver_media(
                 Some(_) => slot.send.rtx_ssrc,
                 None => Some(slot.send.ssrc),
             },
-            extensions: slot.extensions(),
+            extensions: &slot.extensions,
             transport_sequence: sequence,
             send_time,
         };
@@ -152,6 +153,7 @@ fn write_packet(
     let layer = tracks.get(packet.track)?.layers.get(usize::from(packet.layer))?;
     let (stored, payload) =
         layer.history.get(packet.source_index).filter(|_| layer.epoch == packet.epoch)?;
+    let payload = if outgoing.unwrap_red { red::primary(payload)? } else { payload };
     let index = outgoing.rtx_index.unwrap_or(packet.index);
     let header = OutgoingHeader {
         marker: stored.marker,

@@ -133,6 +133,7 @@ pub(crate) struct Outgoing {
     pub(crate) slot: u16,
     pub(crate) packet: SentPacket,
     pub(crate) payload_type: PayloadType,
+    pub(crate) unwrap_red: bool,
     /// Set for a retransmission: its index on the line of the retransmission SSRC.
     pub(crate) rtx_index: Option<u64>,
 }

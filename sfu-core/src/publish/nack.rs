@@ -24,6 +24,8 @@ pub struct NackGenerator {
     /// When the last NACK went out.
     asked: Option<Instant>,
     given_up: bool,
+    /// The index behind the last packet that was too far behind to place.
+    stray: Option<u64>,
 }
 
 /// A packet that has not come.
@@ -51,7 +53,8 @@ pub enum NackVerdict {
     Recovered,
     /// It was here before, or is too far behind to tell.
     Duplicate,
-    /// It is more than [`limits::SEQUENCE_JUMP_MAX`] ahead: nothing before it will be asked for.
+    /// It is more than [`limits::SEQUENCE_JUMP_MAX`] ahead, or the second in a row far behind:
+    /// nothing before it will be asked for.
     /// The caller begins anew and asks for a keyframe.
     Restart,
 }
@@ -117,7 +120,13 @@ impl NackGenerator {
     }
 
     fn on_late(&mut self, highest: u64, index: u64) -> NackVerdict {
-        if highest - index >= ReceivedWindow::PACKETS || !self.received.set(index) {
+        if highest - index >= ReceivedWindow::PACKETS {
+            // Two in a row are a source that goes on elsewhere (RFC 3550 A.1), such as after a
+            // jump ahead of more than half a turn, which looks like one back.
+            let follows = self.stray.replace(index + 1) == Some(index);
+            return if follows { NackVerdict::Restart } else { NackVerdict::Duplicate };
+        }
+        if !self.received.set(index) {
             return NackVerdict::Duplicate;
         }
         if let Ok(at) = self.missing.binary_search_by_key(&index, |missing| missing.index) {

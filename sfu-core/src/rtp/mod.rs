@@ -8,6 +8,7 @@ pub mod extension;
 pub mod h264;
 pub mod header;
 pub mod packet;
+pub mod red;
 pub mod rtcp;
 pub mod sequence;
 pub mod vp8;

@@ -140,6 +140,8 @@ mod tests {
             "sha-256 GG:11",
             " AA",
             "sha-1 AA:BB:+C",
+            &format!("x-new {}", ["+1"; 3].join(":")),
+            &format!("x-new {}", ["1"; 3].join(":")),
         ] {
             assert_eq!(Fingerprint::parse(text), None, "{text:?}");
         }

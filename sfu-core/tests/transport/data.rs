@@ -327,14 +327,16 @@ fn an_oversize_message_closes_its_channel_only() {
 fn a_channel_the_peer_closed_is_gone_and_its_stream_can_be_used_again() {
     let mut channels = Channels::new(DtlsRole::Server);
     channels.open_both();
-    for _ in 0..3 * DATA_CHANNELS_MAX {
+    for n in 0..2 * DATA_CHANNELS_MAX as u16 {
+        // In turn the same stream and another one.
+        let (old, new) = (2 + n.div_ceil(2) * 2, 2 + (n + 1).div_ceil(2) * 2);
         let now = channels.world.now;
-        channels.association.stream(2).unwrap().close(now).unwrap();
+        channels.association.stream(old).unwrap().close(now).unwrap();
         channels.run(ms(100));
         assert!(!channels.world.transport.has_data_channel(Reliability::Lossy));
-        channels.open(2, "lossy", ChannelType::PartialReliableRexmitUnordered, 0);
+        channels.open(new, "lossy", ChannelType::PartialReliableRexmitUnordered, 0);
         channels.run(ms(100));
-        assert!(channels.world.transport.has_data_channel(Reliability::Lossy));
+        assert!(channels.world.transport.has_data_channel(Reliability::Lossy), "{n}");
     }
     assert_eq!(channels.drops, []);
 }
@@ -497,6 +499,18 @@ fn a_peer_may_start_at_any_tsn() {
         };
         assert_eq!(hand.world.events.last(), Some(&message), "{tsn}");
     }
+}
+
+#[test]
+fn streams_are_counted_before_they_are_channels() {
+    let mut hand = ByHand::new(7);
+    for stream in 0..DATA_CHANNELS_MAX as u16 + 8 {
+        let chunk = hand.next(WHOLE, stream + 1, 0, BINARY, b"nobody opened this");
+        hand.chunk(&chunk);
+    }
+    let (opened, refused) = hand.drops.split_at(DATA_CHANNELS_MAX - 1);
+    assert!(opened.iter().all(|&r| r == DropReason::DataMalformed));
+    assert_eq!(refused, [DropReason::SctpError; 9]);
 }
 
 #[test]

@@ -320,6 +320,7 @@ fn a_restart_keeps_the_old_path_until_the_new_one_is_nominated() {
     // The old credentials keep the old path alive and move nothing.
     let now = restarted + ms(10);
     world.transport.handle_stun(now, path(5), &check().nominating().encode()).unwrap();
+    assert_eq!(world.transport.path(), Some(old));
     world.transport.handle_stun(now, old, &check().nominating().encode()).unwrap();
     assert_eq!(world.transport.path(), Some(old));
     let fresh = Check { priority: 7, ..Check::new(&local, &remote) };

@@ -4,7 +4,6 @@
 mod body;
 mod client;
 mod cors;
-mod fragment;
 mod health;
 mod negotiated;
 mod origin;

@@ -6,7 +6,7 @@ use actix_web::http::header;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{Context, Problem, body, client, cors, fragment};
+use super::{Context, Problem, body, client, cors};
 use crate::session::{Door, HttpSession, IfMatch, PatchOutcome, SessionError};
 
 const SDP: &str = "application/sdp";
@@ -55,16 +55,12 @@ pub(super) async fn patch(
     let text = body::text(request, payload, FRAGMENT).await?;
     let if_match = request.headers().get(header::IF_MATCH).and_then(|value| value.to_str().ok());
     let if_match = IfMatch::parse(if_match);
-    let remote = fragment::parse(&text)?;
-    match context.sessions.patch_http(door, room, token, &if_match, remote).await? {
+    match context.sessions.patch_http(door, room, token, &if_match, &text).await? {
         PatchOutcome::Trickled => Ok(cors::expose(&mut HttpResponse::NoContent()).finish()),
-        PatchOutcome::Restarted { ice, etag } => {
-            let fragment = fragment::render(&ice, context.sessions.media().candidates());
-            Ok(cors::expose(&mut HttpResponse::Ok())
-                .insert_header((header::CONTENT_TYPE, FRAGMENT))
-                .insert_header((header::ETAG, etag.quoted()))
-                .body(fragment))
-        }
+        PatchOutcome::Restarted { fragment, etag } => Ok(cors::expose(&mut HttpResponse::Ok())
+            .insert_header((header::CONTENT_TYPE, FRAGMENT))
+            .insert_header((header::ETAG, etag.quoted()))
+            .body(fragment)),
     }
 }
 

@@ -48,13 +48,13 @@ mod tests {
         let given = [ip("203.0.113.9"), ip("127.0.0.1"), ip("203.0.113.9"), ip("2001:db8::1")];
         let got = candidates(&given, 7882, true).unwrap();
         let want = ["203.0.113.9:7882", "127.0.0.1:7882", "[2001:db8::1]:7882"];
-        assert_eq!(got, want.map(|a| a.parse().unwrap()));
+        assert_eq!(got, want.map(|a| a.parse::<SocketAddr>().unwrap()));
     }
 
     #[test]
     fn loopback_is_offered_last_and_link_local_never() {
         let got = candidates(&[], 1, true).unwrap();
-        assert_eq!(got.last(), Some(&"127.0.0.1:1".parse().unwrap()));
+        assert_eq!(got.last(), Some(&SocketAddr::from(([127, 0, 0, 1], 1))));
         assert!(!is_offered(ip("169.254.3.4"), true));
         assert!(!is_offered(ip("fe80::1"), true));
         assert!(!is_offered(ip("2001:db8::1"), false));

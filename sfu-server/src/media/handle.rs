@@ -1,7 +1,6 @@
 //! How the control plane reaches the media workers: commands go in through a bounded queue,
 //! replies and events come back through another, in the order in which the engine made them.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,7 +23,6 @@ pub(crate) struct WorkerId(pub(crate) u8);
 #[derive(Clone)]
 pub(crate) struct MediaHandle {
     workers: Arc<[WorkerHandle]>,
-    candidates: Arc<[SocketAddr]>,
 }
 
 /// Why a command was not carried out.
@@ -99,8 +97,8 @@ pub(crate) struct WorkerSnapshot {
 }
 
 impl MediaHandle {
-    pub(super) fn new(workers: Vec<WorkerHandle>, candidates: Arc<[SocketAddr]>) -> Self {
-        Self { workers: workers.into(), candidates }
+    pub(super) fn new(workers: Vec<WorkerHandle>) -> Self {
+        Self { workers: workers.into() }
     }
 
     /// The worker a new room belongs to: the one with the fewest peers.
@@ -108,11 +106,6 @@ impl MediaHandle {
         let peers = |index: &usize| self.workers[*index].shared.snapshot.lock().engine.peers;
         let index = (0..self.workers.len()).min_by_key(peers).unwrap_or(0);
         WorkerId(u8::try_from(index).expect("at most 255 workers are started"))
-    }
-
-    /// The addresses clients are told.
-    pub(crate) fn candidates(&self) -> &[SocketAddr] {
-        &self.candidates
     }
 
     /// Carries out `command`. Refused as overload if the worker's queue stays full.

@@ -42,7 +42,7 @@ impl Media {
         let certificate = Certificate::generate().context("cannot make a DTLS certificate")?;
         let config = EngineConfig {
             certificate: Arc::new(certificate),
-            candidates: candidates.clone(),
+            candidates,
             worker: 0,
             ntp_at_start: 0,
             security: Security::Full,
@@ -52,7 +52,7 @@ impl Media {
         let (handle, thread) =
             worker::spawn(config, sockets, output_tx).context("cannot start a media worker")?;
         Ok(Self {
-            handle: MediaHandle::new(vec![handle], candidates.into()),
+            handle: MediaHandle::new(vec![handle]),
             outputs: vec![output_rx],
             addrs,
             threads: vec![thread],

@@ -4,7 +4,7 @@
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -19,6 +19,10 @@ const SEGMENTED_BYTES_MAX: usize = 65_000;
 /// Asked of the kernel, which grants what its sysctls allow: a burst of keyframes for 50
 /// subscribers, or 50 ms of a busy ingress.
 const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// How long runs are sent datagram by datagram after the kernel refused to segment one. quinn-udp
+/// gives up for good at any EINVAL, and one run from an address that has just left this machine
+/// is enough for that.
+const SEGMENTATION_REST: Duration = Duration::from_secs(10);
 /// Longest wait for room in the kernel's send buffer, per batch; then datagrams are dropped.
 const SEND_WAIT: Duration = Duration::from_millis(5);
 
@@ -54,6 +58,8 @@ struct Bound {
     readable: bool,
     /// Waits for room in the send buffer only.
     writable: Poll,
+    /// When segmentation is tried again, once the kernel has refused it.
+    segmentation_rests_until: Option<Instant>,
 }
 
 impl Sockets {
@@ -136,7 +142,7 @@ impl Sockets {
     }
 
     /// Sends a run of datagrams, all `segment_bytes` long but the last.
-    pub(super) fn send(&mut self, path: &Path, run: &[u8], segment_bytes: usize) {
+    pub(super) fn send(&mut self, at: Instant, path: &Path, run: &[u8], segment_bytes: usize) {
         let is_ipv6 = path.remote.is_ipv6();
         let Some(socket) = self.sockets.iter_mut().find(|s| s.addr.is_ipv6() == is_ipv6) else {
             self.stats.send_errors += 1;
@@ -145,6 +151,7 @@ impl Sockets {
         if segment_bytes == 0 || run.is_empty() {
             return;
         }
+        socket.try_segmentation_again(at);
         let mut rest = run;
         while !rest.is_empty() {
             let segments = socket.segments_per_call(segment_bytes);
@@ -156,6 +163,7 @@ impl Sockets {
                 Err(_) if datagrams > 1 && socket.state.max_gso_segments() <= 1 => {
                     // This very call made quinn-udp give up segmentation: nothing was sent.
                     self.stats.segmentation_refused += 1;
+                    socket.segmentation_rests_until.get_or_insert(at + SEGMENTATION_REST);
                     for datagram in now.chunks(segment_bytes) {
                         if let Err(e) = socket.send(path, datagram, segment_bytes, &mut self.stats)
                         {
@@ -195,7 +203,19 @@ impl Bound {
         let writable = Poll::new()?;
         let fd = io.as_raw_fd();
         writable.registry().register(&mut SourceFd(&fd), Token(0), Interest::WRITABLE)?;
-        Ok(Self { io, state, addr, readable: true, writable })
+        Ok(Self { io, state, addr, readable: true, writable, segmentation_rests_until: None })
+    }
+
+    fn try_segmentation_again(&mut self, now: Instant) {
+        if self.segmentation_rests_until.is_none_or(|until| now < until) {
+            return;
+        }
+        self.segmentation_rests_until = None;
+        // Only a new state forgets the refusal.
+        match UdpSocketState::new((&self.io).into()) {
+            Ok(state) => self.state = state,
+            Err(e) => tracing::warn!("runs go on being sent datagram by datagram: {e}"),
+        }
     }
 
     /// How many datagrams of this size one call may take.
@@ -258,7 +278,7 @@ mod tests {
     fn a_run_arrives_as_single_datagrams_the_last_one_shorter() {
         let (mut sockets, client, path) = loopback_pair();
         let run: Vec<u8> = (0..250_u8).collect();
-        sockets.send(&path, &run, 100);
+        sockets.send(Instant::now(), &path, &run, 100);
         let mut buffer = [0; 2048];
         let mut lengths = Vec::new();
         for _ in 0..3 {
@@ -273,7 +293,7 @@ mod tests {
     fn a_run_longer_than_one_call_takes_is_split() {
         let (mut sockets, client, path) = loopback_pair();
         let run = vec![7; 100 * 1200];
-        sockets.send(&path, &run, 1200);
+        sockets.send(Instant::now(), &path, &run, 1200);
         let mut buffer = [0; 2048];
         for _ in 0..100 {
             assert_eq!(client.recv(&mut buffer).unwrap(), 1200);
@@ -297,7 +317,31 @@ mod tests {
     fn what_cannot_be_sent_is_counted() {
         let (mut sockets, _client, path) = loopback_pair();
         let nowhere = Path { remote: path.remote, local: Some("192.0.2.1".parse().unwrap()) };
-        sockets.send(&nowhere, b"x", 1);
+        sockets.send(Instant::now(), &nowhere, b"x", 1);
         assert_eq!(sockets.stats.send_errors, 1);
+    }
+
+    /// The kernel refuses a run from an address this machine does not have just as it refuses to
+    /// segment: with EINVAL.
+    #[test]
+    fn after_a_refusal_runs_go_out_singly_and_later_in_one_call_again() {
+        let (mut sockets, client, path) = loopback_pair();
+        let nowhere = Path { remote: path.remote, local: Some("192.0.2.1".parse().unwrap()) };
+        let start = Instant::now();
+        let run = [7; 300];
+        sockets.send(start, &nowhere, &run, 100);
+        assert_eq!((sockets.stats.segmentation_refused, sockets.stats.send_errors), (1, 3));
+
+        let mut calls_for_a_run = |at| {
+            let before = sockets.stats.send_calls;
+            sockets.send(at, &path, &run, 100);
+            let mut buffer = [0; 2048];
+            for _ in 0..3 {
+                assert_eq!(client.recv(&mut buffer).unwrap(), 100);
+            }
+            sockets.stats.send_calls - before
+        };
+        assert_eq!(calls_for_a_run(start), 3);
+        assert_eq!(calls_for_a_run(start + SEGMENTATION_REST), 1);
     }
 }

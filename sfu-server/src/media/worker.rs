@@ -189,7 +189,7 @@ impl Worker {
         for _ in 0..DRAINS_PER_TURN {
             let drained = guarded(|| engine.drain(now, egress));
             for (transmit, run) in egress.iter() {
-                sockets.send(&transmit.path, run, transmit.segment_bytes);
+                sockets.send(now, &transmit.path, run, transmit.segment_bytes);
             }
             egress.clear();
             match drained {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use sfu_core::command::{Command, Reply, SubscribePolicy};
 use sfu_core::id::ParticipantId;
-use sfu_core::negotiation::{Answer, SectionContent};
+use sfu_core::negotiation::{Answer, SdpFragment, SectionContent};
 use sfu_core::transport::IceCredentials;
 
 use super::offer::{Negotiated, parse_offer, render_answer};
 use super::participant::{Door, LeaveReason};
-use super::{ErrorCode, JoinRequest, Outbox, SessionError, Sessions};
+use super::{ErrorCode, JoinRequest, Membership, Outbox, SessionError, Sessions};
 use crate::media::MediaError;
 
 /// What the registry keeps of such a session.
@@ -19,6 +19,8 @@ pub(crate) struct HttpState {
     etag: ETag,
     /// The client's ICE credentials in use.
     remote: IceCredentials,
+    /// What was answered; an ICE restart repeats its ICE part. `None` until there is an answer.
+    answer: Option<Box<Answer>>,
 }
 
 /// The entity tag of one ICE session, without its quotes (RFC 9725 §4.3.1).
@@ -45,15 +47,15 @@ pub(crate) enum IfMatch {
 pub(crate) enum PatchOutcome {
     /// Candidates were taken note of: an ICE-lite agent needs none.
     Trickled,
-    /// ICE starts anew with these credentials of the server.
-    Restarted { ice: IceCredentials, etag: ETag },
+    /// ICE starts anew; the fragment has the server's new credentials and its candidates.
+    Restarted { fragment: String, etag: ETag },
 }
 
 impl HttpState {
     fn new(door: Door, remote: IceCredentials) -> Self {
         // 128 random bits: who knows the URL may end the session (RFC 9725 §5).
         let token = format!("{:032x}", rand::random::<u128>()).into();
-        Self { token, door, etag: ETag::random(), remote }
+        Self { token, door, etag: ETag::random(), remote, answer: None }
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -132,7 +134,11 @@ impl Sessions {
         subscribe: SubscribePolicy,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
-        let offer = parse_offer(sdp).await?;
+        let mut offer = parse_offer(sdp).await?;
+        match door {
+            Door::Whep => offer.play_only()?,
+            Door::Whip | Door::WebSocket => offer.publish_only()?,
+        }
         let http = HttpState::new(door, offer.ice.clone());
         let (token, etag) = (http.token.to_string(), http.etag.clone());
         let request = JoinRequest {
@@ -150,21 +156,37 @@ impl Sessions {
         let Negotiated { answer, .. } =
             self.negotiate(&membership.room, membership.participant, offer).await?;
         check_nothing_rejected(&answer)?;
-        let sdp = render_answer(answer).await;
+        let sdp = render_answer(answer.clone()).await;
+        self.keep_answer(&membership, answer)?;
         membership.detach();
         Ok(HttpSession { token, etag, sdp })
     }
 
-    /// Candidates, or new ICE credentials (RFC 9725 §4.3). `remote`: the credentials in the
-    /// fragment, if any.
+    fn keep_answer(
+        &self,
+        membership: &Membership,
+        answer: Box<Answer>,
+    ) -> Result<(), SessionError> {
+        let mut registry = self.registry.lock();
+        let (_, participant) = registry
+            .participant(&membership.room, membership.participant)
+            .ok_or_else(SessionError::gone)?;
+        if let Some(http) = &mut participant.http {
+            http.answer = Some(answer);
+        }
+        Ok(())
+    }
+
+    /// Candidates, or new ICE credentials (RFC 9725 §4.3).
     pub(crate) async fn patch_http(
         &self,
         door: Door,
         room: &str,
         token: &str,
         if_match: &IfMatch,
-        remote: Option<IceCredentials>,
+        fragment: &str,
     ) -> Result<PatchOutcome, SessionError> {
+        let remote = SdpFragment::parse(fragment)?.ice;
         let (worker, peer, remote, old, new) = {
             let mut registry = self.registry.lock();
             let (room_name, id) = registry.find_token(door, room, token)?;
@@ -185,21 +207,26 @@ impl Sessions {
         let restarted = match self.media.call(worker, command).await {
             Ok(Reply::Ice(ice)) => Ok(ice),
             Ok(_) => Err(MediaError::Panicked.into()),
-            Err(e) => Err(e.into()),
+            Err(e) => Err(SessionError::from(e)),
         };
         let mut registry = self.registry.lock();
         let (room_name, id) = registry.find_token(door, room, token)?;
-        if let Some((_, participant)) = registry.participant(&room_name, id)
-            && let Some(http) = &mut participant.http
-            && http.etag == new
-        {
-            match restarted {
-                Ok(_) => http.remote = remote,
-                // The old ICE session goes on.
-                Err(_) => http.etag = old,
+        let (_, participant) = registry.participant(&room_name, id).ok_or_else(no_such_session)?;
+        let http = participant.http.as_mut().ok_or_else(no_such_session)?;
+        let ice = match restarted {
+            Ok(ice) => ice,
+            Err(error) => {
+                // The old ICE session goes on, unless another restart has come in between.
+                if http.etag == new {
+                    http.etag = old;
+                }
+                return Err(error);
             }
-        }
-        restarted.map(|ice| PatchOutcome::Restarted { ice, etag: new })
+        };
+        http.remote = remote;
+        let answer = http.answer.as_mut().ok_or_else(no_such_session)?;
+        answer.ice = ice;
+        Ok(PatchOutcome::Restarted { fragment: answer.to_fragment(), etag: new })
     }
 
     /// Ends a session.

@@ -12,55 +12,55 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// Longer than anything takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct TestServer {
-    pub server: RunningServer,
+pub(crate) struct TestServer {
+    pub(crate) server: RunningServer,
     http: reqwest::Client,
 }
 
 impl TestServer {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(Config::default()).await
     }
 
     /// Starts with `config`, on free ports of loopback.
-    pub async fn start_with(config: Config) -> Self {
+    pub(crate) async fn start_with(config: Config) -> Self {
         let http_addr = "127.0.0.1:0".parse().unwrap();
         let server = run(Config { http_addr, udp_port: 0, ..config }).await.unwrap();
         Self { server, http: reqwest::Client::new() }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.server.http_addr)
     }
 
-    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
         self.http.request(Method::from_bytes(method.as_bytes()).unwrap(), self.url(path))
     }
 
-    pub async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.request("GET", path).send().await.unwrap()
     }
 
-    pub async fn get_json(&self, path: &str) -> Value {
+    pub(crate) async fn get_json(&self, path: &str) -> Value {
         body(self.get(path).await).await
     }
 
-    pub async fn post_json(&self, path: &str, value: &Value) -> Response {
+    pub(crate) async fn post_json(&self, path: &str, value: &Value) -> Response {
         let request = self.request("POST", path).header("content-type", "application/json");
         request.body(value.to_string()).send().await.unwrap()
     }
 
     /// The value of a metric, given as in the text format.
-    pub async fn metric(&self, name: &str) -> f64 {
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").await.text().await.unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
     }
 
     /// Waits until a metric has a value.
-    pub async fn until_metric(&self, name: &str, value: f64) {
+    pub(crate) async fn until_metric(&self, name: &str, value: f64) {
         let wait = async {
             while self.metric(name).await != value {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -71,14 +71,14 @@ impl TestServer {
     }
 
     /// A WebSocket that has received `hello`.
-    pub async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         let mut client = Client::open(&format!("ws://{}/ws", self.server.http_addr)).await;
         assert_eq!(client.next().await["type"], "hello");
         client
     }
 
     /// A participant of a room, and its `joined`.
-    pub async fn join(&self, room: &str, name: &str) -> (Client, Value) {
+    pub(crate) async fn join(&self, room: &str, name: &str) -> (Client, Value) {
         let mut client = self.connect().await;
         let joined = client.request(json!({"type": "join", "room": room, "name": name})).await;
         assert_eq!(joined["type"], "joined", "{joined}");
@@ -86,12 +86,17 @@ impl TestServer {
     }
 }
 
-pub async fn body(response: Response) -> Value {
+pub(crate) async fn body(response: Response) -> Value {
     serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 
 /// Checks that a response is a problem with this status and code, and returns its body.
-pub async fn assert_problem(response: Response, status: u16, code: &str, what: &str) -> Value {
+pub(crate) async fn assert_problem(
+    response: Response,
+    status: u16,
+    code: &str,
+    what: &str,
+) -> Value {
     let got = response.status().as_u16();
     let headers = response.headers().clone();
     let text = response.text().await.unwrap();
@@ -108,25 +113,27 @@ pub async fn assert_problem(response: Response, status: u16, code: &str, what: &
 }
 
 /// A WebSocket client.
-pub struct Client {
-    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// How long it waits for the next message.
+    pub(crate) patience: Duration,
     last_id: u64,
     /// Events that came while a reply was awaited.
-    pub events: Vec<Value>,
+    pub(crate) events: Vec<Value>,
 }
 
 impl Client {
-    pub async fn open(url: &str) -> Self {
+    pub(crate) async fn open(url: &str) -> Self {
         let (socket, _) = connect_async(url).await.unwrap();
-        Self { socket, last_id: 0, events: Vec::new() }
+        Self { socket, patience: PATIENCE, last_id: 0, events: Vec::new() }
     }
 
-    pub async fn send(&mut self, text: impl Into<String>) {
+    pub(crate) async fn send(&mut self, text: impl Into<String>) {
         self.socket.send(Message::text(text.into())).await.unwrap();
     }
 
     /// Sends a request and returns its reply.
-    pub async fn request(&mut self, mut request: Value) -> Value {
+    pub(crate) async fn request(&mut self, mut request: Value) -> Value {
         self.last_id += 1;
         request["id"] = self.last_id.into();
         self.send(request.to_string()).await;
@@ -140,7 +147,7 @@ impl Client {
     }
 
     /// Sends a request that is refused with this code.
-    pub async fn refused(&mut self, request: Value, code: &str) {
+    pub(crate) async fn refused(&mut self, request: Value, code: &str) {
         let reply = self.request(request.clone()).await;
         assert_eq!(reply["type"], "error", "{request} got {reply}");
         assert_eq!(reply["code"], code, "{request} got {reply}");
@@ -150,7 +157,7 @@ impl Client {
     }
 
     /// The next message; panics at a close.
-    pub async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         match self.receive().await {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
             other => panic!("no message but {other:?}"),
@@ -158,7 +165,7 @@ impl Client {
     }
 
     /// The next event of this type; others are passed over.
-    pub async fn event(&mut self, name: &str) -> Value {
+    pub(crate) async fn event(&mut self, name: &str) -> Value {
         if let Some(at) = self.events.iter().position(|event| event["type"] == name) {
             return self.events.remove(at);
         }
@@ -171,7 +178,7 @@ impl Client {
     }
 
     /// The code the server closes with; messages before it are passed over.
-    pub async fn closed(&mut self) -> u16 {
+    pub(crate) async fn closed(&mut self) -> u16 {
         loop {
             match self.receive().await {
                 Some(Ok(Message::Text(_))) => {}
@@ -183,7 +190,7 @@ impl Client {
 
     async fn receive(&mut self) -> Option<tungstenite::Result<Message>> {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
+            let message = tokio::time::timeout(self.patience, self.socket.next()).await;
             match message.expect("the server says nothing") {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => return other,
@@ -191,4 +198,3 @@ impl Client {
         }
     }
 }
-

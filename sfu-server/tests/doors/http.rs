@@ -157,6 +157,42 @@ fn assert_lists(headers: &HeaderMap, name: &str, wanted: &[&str]) {
 }
 
 #[tokio::test]
+async fn the_page_is_served_and_what_belongs_to_its_development_is_not() {
+    let server = TestServer::start().await;
+    for (path, content_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/index.html", "text/html; charset=utf-8"),
+        ("/style.css", "text/css; charset=utf-8"),
+        ("/sdk/index.js", "text/javascript; charset=utf-8"),
+        ("/favicon.svg", "image/svg+xml"),
+    ] {
+        let response = server.get(path).await;
+        assert_eq!(response.status(), 200, "{path}");
+        let headers = response.headers().clone();
+        assert_eq!(headers["content-type"], content_type, "{path}");
+        assert_eq!(headers["cache-control"], "no-cache", "{path}");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'self'; connect-src 'self' ws: wss:;"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(!response.text().await.unwrap().is_empty());
+
+        let again = server.request("GET", path).header("if-none-match", &headers["etag"]);
+        let again = again.send().await.unwrap();
+        assert_eq!(again.status(), 304, "{path}");
+        assert_eq!(again.text().await.unwrap(), "");
+        let head = server.request("HEAD", path).send().await.unwrap();
+        assert_eq!((head.status().as_u16(), &head.headers()["etag"]), (200, &headers["etag"]));
+    }
+    for path in ["/package.json", "/package-lock.json", "/tsconfig.json", "/e2e/README.md"] {
+        assert_problem(server.get(path).await, 404, "not_found", path).await;
+    }
+    let post = server.request("POST", "/").send().await.unwrap();
+    assert_eq!(post.headers()["allow"], "GET, HEAD");
+    assert_problem(post, 405, "method_not_allowed", "POST /").await;
+    server.server.stop().await;
+}
+
+#[tokio::test]
 async fn probes_and_metrics_answer() {
     let server = TestServer::start().await;
     for path in ["/livez", "/readyz"] {

@@ -116,7 +116,8 @@ async fn every_error_has_its_code() {
     client.refused(json!({"type": "offer", "sdp": "x".repeat(65_537)}), "sdp_too_large").await;
     client.refused(json!({"type": "offer", "sdp": "hello"}), "sdp_malformed").await;
 
-    let publish = |mid: usize| json!({"type": "publish", "mid": mid.to_string(), "source": "other"});
+    let publish =
+        |mid: usize| json!({"type": "publish", "mid": mid.to_string(), "source": "other"});
     for mid in 0..32 {
         assert_eq!(client.request(publish(mid)).await["type"], "ok");
     }
@@ -197,11 +198,9 @@ async fn only_own_local_and_allowed_pages_may_connect() {
 #[tokio::test]
 async fn the_subprotocol_is_ours_or_none() {
     let server = TestServer::start().await;
-    for (named, answered) in [
-        ("sfu.v1", Some("sfu.v1")),
-        ("sfu.v2, sfu.v1", Some("sfu.v1")),
-        ("sfu.v2", None),
-    ] {
+    for (named, answered) in
+        [("sfu.v1", Some("sfu.v1")), ("sfu.v2, sfu.v1", Some("sfu.v1")), ("sfu.v2", None)]
+    {
         let url = format!("ws://{}/ws", server.server.http_addr);
         let mut request = url.into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(named));

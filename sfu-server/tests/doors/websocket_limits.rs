@@ -183,9 +183,7 @@ async fn a_thousand_connections_leave_nothing_behind() {
             }
         }
     }
-    for metric in
-        ["sfu_rooms", "sfu_engine_rooms", "sfu_index_entries", "sfu_websockets"]
-    {
+    for metric in ["sfu_rooms", "sfu_engine_rooms", "sfu_index_entries", "sfu_websockets"] {
         server.until_metric(metric, 0.0).await;
     }
     server.until_metric("sfu_peers{state=\"other\"}", 0.0).await;

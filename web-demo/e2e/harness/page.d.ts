@@ -11,7 +11,7 @@ declare global {
   var __clock: any;
   var __calm: () => Promise<void>;
   var __times: any;
-  var __gaps: any[];
+  var __watch: any;
 }
 
 export {};

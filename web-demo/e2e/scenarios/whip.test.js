@@ -73,8 +73,8 @@ async function play(page, path) {
   await page.evaluate(async (url, library) => {
     const { whepPlay } = await import(library);
     globalThis.__http = await whepPlay(url);
-    // Firefox decodes only what is shown.
-    const video = Object.assign(document.createElement('video'), { muted: true });
+    // Browsers decode only what is played, sound included.
+    const video = document.createElement('video');
     video.srcObject = globalThis.__http.stream;
     document.body.append(video);
     await video.play();
@@ -83,13 +83,16 @@ async function play(page, path) {
 
 /** Waits for pictures and sound. @param {Page} page */
 async function flows(page) {
-  await until('pictures and sound over WHEP', () => page.evaluate(async () => {
+  const inbound = () => page.evaluate(async () => {
     const stats = [...(await globalThis.__http.pc.getStats()).values()];
-    const inbound = stats.filter(({ type }) => type === 'inbound-rtp');
-    const sees = inbound.some(({ framesDecoded }) => framesDecoded > 10);
-    const hears = inbound.some(({ totalSamplesReceived, concealedSamples, totalAudioEnergy }) => {
+    return stats.filter(({ type }) => type === 'inbound-rtp');
+  });
+  await until('pictures and sound over WHEP', async () => {
+    const received = await inbound();
+    const sees = received.some(({ framesDecoded }) => framesDecoded > 10);
+    const hears = received.some(({ totalSamplesReceived, concealedSamples, totalAudioEnergy }) => {
       return totalSamplesReceived - concealedSamples > 24_000 && totalAudioEnergy > 0;
     });
     return sees && hears;
-  }));
+  }, { describe: inbound });
 }

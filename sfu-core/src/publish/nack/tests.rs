@@ -79,6 +79,21 @@ fn verdicts_follow_the_line() {
 }
 
 #[test]
+fn a_source_that_goes_on_far_behind_is_believed_at_its_second_packet() {
+    let now = origin();
+    let mut nack = received(now, &[50_000, 50_001]);
+    let steps = [
+        (24_000, NackVerdict::Duplicate),
+        (50_002, NackVerdict::InOrder),
+        (24_002, NackVerdict::Duplicate),
+        (24_003, NackVerdict::Restart),
+    ];
+    for (index, verdict) in steps {
+        assert_eq!(nack.on_packet(now, index), verdict, "{index}");
+    }
+}
+
+#[test]
 fn a_given_up_packet_is_still_not_a_duplicate() {
     let start = origin();
     let mut nack = received(start, &[10, 12]);

@@ -29,10 +29,8 @@ async fn open(
         return Err(SessionError::draining().into());
     }
     let (response, session, stream) =
-        actix_ws::handle_with_protocols(&request, payload, &[SUBPROTOCOL]).map_err(|e| {
-            let status = e.as_response_error().status_code();
-            Problem::new(status, ErrorCode::Malformed, format!("no WebSocket handshake: {e}"))
-        })?;
+        actix_ws::handle_with_protocols(&request, payload, &[SUBPROTOCOL])
+            .map_err(|e| Problem::malformed(format!("no WebSocket handshake: {e}")))?;
     let stream = stream
         .max_frame_size(limits::FRAME_BYTES_MAX)
         .aggregate_continuations()

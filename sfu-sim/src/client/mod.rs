@@ -1,0 +1,553 @@
+//! A client: one peer connection as a browser would hold it, without its encryption.
+
+mod arrivals;
+mod ice;
+mod numbering;
+mod offer;
+mod playout;
+pub mod publisher;
+pub mod quality;
+mod receiver;
+pub mod rtcp;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rtc_crypto::RTCCryptoProvider;
+use sfu_core::command::{PublishRequest, Source};
+use sfu_core::id::{Mid, ParticipantId, PeerId, TrackId};
+use sfu_core::negotiation::{Answer, MediaKind, Offer, SectionContent};
+use sfu_core::rtp::packet::RtpPacket;
+
+pub use numbering::Numbering;
+pub use receiver::Receiver;
+
+use crate::plan::{Plan, Slots, VideoPlan};
+use crate::random::{Pcg64Mcg, generator, word};
+use ice::Ice;
+use publisher::{AudioPublisher, Outlet, VideoPublisher};
+use quality::{Quality, Violation};
+use rtcp::Told;
+
+/// Between receiver reports.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Report blocks of one receiver report (RFC 3550 §6.4.1: five bits count them).
+const REPORT_BLOCKS_MAX: usize = 31;
+
+/// One m-line of the client.
+#[derive(Debug)]
+pub(crate) struct MediaLine {
+    mid: Mid,
+    kind: MediaKind,
+    work: Work,
+}
+
+/// What an m-line is used for.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Video(Box<VideoPublisher>),
+    Audio(Box<AudioPublisher>),
+    /// There from the answer on.
+    Receive(Option<Box<Receiver>>),
+    Idle,
+}
+
+impl Work {
+    fn direction(&self) -> &'static str {
+        match self {
+            Self::Video(_) | Self::Audio(_) => "a=sendonly",
+            Self::Receive(_) => "a=recvonly",
+            Self::Idle => "a=inactive",
+        }
+    }
+
+    fn sends(&self) -> bool {
+        matches!(self, Self::Video(_) | Self::Audio(_))
+    }
+}
+
+/// A client.
+pub struct Client {
+    /// Its name in the room.
+    pub participant: ParticipantId,
+    /// Its name in the engine.
+    pub peer: PeerId,
+    plan: Plan,
+    numbering: Numbering,
+    fingerprint: [u8; 32],
+    ice: Ice,
+    lines: Vec<MediaLine>,
+    published: Vec<(Mid, TrackId)>,
+    version: u64,
+    /// Number of the next source, for stamps: the client's index in the high half.
+    next_source: u32,
+    /// SSRC in its feedback.
+    feedback_ssrc: u32,
+    /// What its wall clock shows at the start of the world.
+    clock: Duration,
+    transport_sequence: u16,
+    /// Media flows: the first check was answered.
+    media: bool,
+    next_report: Duration,
+    transmit: VecDeque<Vec<u8>>,
+    rng: Pcg64Mcg,
+    /// Packets that transport-wide feedback has told of.
+    pub told_transport_wide: u64,
+    /// The latest report blocks about its own sources.
+    pub reported: Vec<(u32, u8)>,
+    /// Datagrams it could not make sense of.
+    pub unreadable: u64,
+    strays: Quality,
+}
+
+impl Client {
+    pub(crate) fn new(
+        plan: Plan,
+        index: usize,
+        seed: u64,
+        crypto: Arc<dyn RTCCryptoProvider>,
+        now: Duration,
+    ) -> Self {
+        let lane = (index as u64) << 8;
+        let mut rng = generator(seed, lane | 1);
+        let mut fingerprint = [0; 32];
+        for chunk in fingerprint.chunks_exact_mut(4) {
+            chunk.copy_from_slice(&word(&mut rng).to_be_bytes());
+        }
+        let participant = u64::from(word(&mut rng)) << 32 | u64::from(word(&mut rng)) | 1;
+        let mut client = Self {
+            participant: ParticipantId(participant),
+            peer: PeerId::default(),
+            numbering: Numbering::variant(index),
+            fingerprint,
+            ice: Ice::new(crypto, generator(seed, lane | 2)),
+            lines: Vec::new(),
+            published: Vec::new(),
+            version: 0,
+            next_source: u32::try_from(index).expect("a few thousand clients") << 16,
+            feedback_ssrc: word(&mut rng),
+            // Clocks of different machines are hours apart as far as the engine knows.
+            clock: Duration::from_secs(3_900_000_000)
+                + Duration::from_millis(word(&mut rng).into()),
+            transport_sequence: (word(&mut rng) & 0xffff) as u16,
+            media: false,
+            next_report: now,
+            transmit: VecDeque::new(),
+            rng,
+            told_transport_wide: 0,
+            reported: Vec::new(),
+            unreadable: 0,
+            strays: Quality::default(),
+            plan,
+        };
+        client.open_lines(now);
+        client
+    }
+
+    /// The m-lines of the first offer.
+    fn open_lines(&mut self, now: Duration) {
+        if !self.plan.levels.is_empty() {
+            self.publish_audio(now, self.plan.levels.clone());
+        }
+        if let Some(video) = self.plan.video.clone() {
+            self.publish_video(now, video);
+        }
+        match self.plan.slots {
+            Slots::Fixed { audio, video } => self.add_slots(audio, video),
+            // An offer without any m-line is none.
+            Slots::OnDemand if self.lines.is_empty() => self.add_slots(1, 1),
+            Slots::OnDemand => {}
+        }
+    }
+
+    fn add_line(&mut self, kind: MediaKind, work: Work) -> Mid {
+        let mid = Mid::from(&*self.lines.len().to_string());
+        self.lines.push(MediaLine { mid: mid.clone(), kind, work });
+        mid
+    }
+
+    /// Adds receiving m-lines; the next offer carries them.
+    pub fn add_slots(&mut self, audio: usize, video: usize) {
+        for _ in 0..audio {
+            self.add_line(MediaKind::Audio, Work::Receive(None));
+        }
+        for _ in 0..video {
+            self.add_line(MediaKind::Video, Work::Receive(None));
+        }
+    }
+
+    /// Whether it adds the m-lines it is told to.
+    pub(crate) fn grows(&self) -> bool {
+        self.plan.slots == Slots::OnDemand
+    }
+
+    /// Starts a camera, on an idle m-line if there is one; the next offer carries it.
+    pub fn publish_video(&mut self, now: Duration, plan: VideoPlan) -> Mid {
+        let idle = self.idle_line(MediaKind::Video);
+        let mid = match idle {
+            Some(at) => self.lines[at].mid.clone(),
+            None => self.add_line(MediaKind::Video, Work::Idle),
+        };
+        let source = self.new_source();
+        let camera = VideoPublisher::new(&mid.0, plan, source, now, &mut self.rng);
+        let line = self.lines.iter_mut().find(|line| line.mid == mid).expect("found or made above");
+        line.work = Work::Video(Box::new(camera));
+        mid
+    }
+
+    /// Starts a microphone likewise.
+    pub fn publish_audio(&mut self, now: Duration, levels: Vec<(Duration, i8)>) -> Mid {
+        let source = self.new_source();
+        let microphone = AudioPublisher::new(levels, source, now, &mut self.rng);
+        let work = Work::Audio(Box::new(microphone));
+        match self.idle_line(MediaKind::Audio) {
+            Some(at) => {
+                self.lines[at].work = work;
+                self.lines[at].mid.clone()
+            }
+            None => self.add_line(MediaKind::Audio, work),
+        }
+    }
+
+    fn idle_line(&self, kind: MediaKind) -> Option<usize> {
+        self.lines.iter().position(|l| l.kind == kind && matches!(l.work, Work::Idle))
+    }
+
+    fn new_source(&mut self) -> u32 {
+        self.next_source += 1;
+        self.next_source
+    }
+
+    /// Stops what an m-line does; the next offer has it inactive.
+    pub fn stop(&mut self, mid: &Mid) {
+        if let Some(line) = self.lines.iter_mut().find(|line| line.mid == *mid) {
+            line.work = Work::Idle;
+        }
+    }
+
+    /// Draws new ICE credentials; the next offer restarts ICE.
+    pub fn restart_ice(&mut self) {
+        self.ice.renew();
+    }
+
+    /// Its offer as SDP text, each a version higher than the one before.
+    pub fn offer_text(&mut self) -> String {
+        self.version += 1;
+        let session = offer::Session {
+            version: self.version,
+            ice: self.ice.local(),
+            fingerprint: &self.fingerprint,
+            numbering: &self.numbering,
+            video_codecs: &self.plan.video_codecs,
+        };
+        offer::text(&session, &self.lines)
+    }
+
+    pub(crate) fn offer(&mut self) -> (Offer, Vec<PublishRequest>) {
+        let text = self.offer_text();
+        let offer = Offer::parse(&text);
+        let offer = offer.unwrap_or_else(|error| panic!("the engine refuses {error}:\n{text}"));
+        let publish = self.lines.iter().filter(|line| line.work.sends()).map(|line| {
+            let (source, name) = match line.kind {
+                MediaKind::Audio => (Source::Microphone, "microphone"),
+                MediaKind::Video => (Source::Camera, "camera"),
+            };
+            PublishRequest { mid: line.mid.clone(), source, name: name.into(), muted: false }
+        });
+        (offer, publish.collect())
+    }
+
+    pub(crate) fn answer(
+        &mut self,
+        now: Duration,
+        answer: &Answer,
+        published: Vec<(Mid, TrackId)>,
+    ) {
+        self.published = published;
+        self.ice.set_remote(now, &answer.ice);
+        for (line, (section, _)) in self.lines.iter_mut().zip(&answer.sections) {
+            assert_eq!(line.mid, section.mid, "answers keep the order of offers");
+            let (SectionContent::Media(media), Work::Receive(receiver)) =
+                (&section.content, &mut line.work)
+            else {
+                continue;
+            };
+            if receiver.as_ref().is_none_or(|receiver| !receiver.fits(media)) {
+                *receiver = Receiver::new(section.mid.clone(), media).map(Box::new);
+            }
+        }
+    }
+
+    pub(crate) fn handle_datagram(&mut self, now: Duration, datagram: &[u8]) {
+        match datagram {
+            [0..=3, ..] => {
+                if self.ice.handle(now, datagram) && !self.media {
+                    self.media = true;
+                    self.next_report = now + REPORT_INTERVAL;
+                }
+            }
+            [128..=191, 192..=223, ..] => self.handle_rtcp(now, datagram),
+            [128..=191, ..] => self.handle_rtp(now, datagram),
+            _ => self.unreadable += 1,
+        }
+    }
+
+    fn handle_rtp(&mut self, now: Duration, datagram: &[u8]) {
+        let Ok(packet) = RtpPacket::parse(datagram) else {
+            self.unreadable += 1;
+            return;
+        };
+        let ssrc = packet.ssrc().0;
+        let (rtt, sender) = (self.ice.rtt(), self.feedback_ssrc);
+        let messages = self.receivers_mut().find(|receiver| receiver.owns(ssrc)).map(|receiver| {
+            receiver.handle_rtp(now, &packet);
+            receiver.poll(now, rtt, sender)
+        });
+        match messages {
+            Some(messages) => self.transmit.extend(messages),
+            None => self.strays.violation(Violation::UnknownSsrc(ssrc)),
+        }
+    }
+
+    fn handle_rtcp(&mut self, now: Duration, datagram: &[u8]) {
+        let Some(told) = rtcp::read(datagram) else {
+            self.unreadable += 1;
+            return;
+        };
+        for message in told {
+            match message {
+                Told::SenderReport(ssrc, ntp) => {
+                    let receiver = self.receivers_mut().find(|receiver| receiver.owns(ssrc));
+                    if let Some(receiver) = receiver {
+                        receiver.on_sender_report(now, ntp);
+                    }
+                }
+                Told::Report(block) => {
+                    self.reported.retain(|(ssrc, _)| *ssrc != block.ssrc);
+                    self.reported.push((block.ssrc, block.fraction_lost));
+                }
+                Told::Nack(ssrc, sequences) => {
+                    let (cameras, mut outlet) = self.cameras_and_outlet(now);
+                    for camera in cameras {
+                        camera.on_nack(&mut outlet, ssrc, &sequences);
+                    }
+                }
+                Told::Keyframe(ssrc) => {
+                    for camera in self.cameras_mut() {
+                        camera.on_keyframe_request(now, ssrc);
+                    }
+                }
+                Told::TransportWide(packets) => self.told_transport_wide += u64::from(packets),
+            }
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Duration) {
+        if let Some(check) = self.ice.poll(now) {
+            self.transmit.push_back(check);
+        }
+        if !self.media {
+            return;
+        }
+        let (works, mut outlet) = self.works_and_outlet(now);
+        for work in works {
+            match work {
+                Work::Video(camera) => camera.poll(&mut outlet),
+                Work::Audio(microphone) => microphone.poll(&mut outlet),
+                Work::Receive(_) | Work::Idle => {}
+            }
+        }
+        self.poll_receivers(now);
+        if self.next_report <= now {
+            self.next_report = now + REPORT_INTERVAL;
+            self.report(now);
+        }
+    }
+
+    /// When [`Client::handle_timeout`] has something to do.
+    pub(crate) fn wake(&self) -> Option<Duration> {
+        if !self.media {
+            return self.ice.wake();
+        }
+        let works = self.lines.iter().filter_map(|line| match &line.work {
+            Work::Video(camera) => Some(camera.wake()),
+            Work::Audio(microphone) => Some(microphone.wake()),
+            Work::Receive(receiver) => receiver.as_ref()?.wake(),
+            Work::Idle => None,
+        });
+        works.chain(self.ice.wake()).chain([self.next_report]).min()
+    }
+
+    pub(crate) fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmit.pop_front()
+    }
+
+    fn poll_receivers(&mut self, now: Duration) {
+        let (rtt, ssrc) = (self.ice.rtt(), self.feedback_ssrc);
+        let mut messages = Vec::new();
+        for receiver in self.receivers_mut() {
+            messages.extend(receiver.poll(now, rtt, ssrc));
+        }
+        self.transmit.extend(messages);
+    }
+
+    fn report(&mut self, now: Duration) {
+        let blocks: Vec<_> = self.receivers_mut().filter_map(|r| r.report(now)).collect();
+        for blocks in blocks.chunks(REPORT_BLOCKS_MAX) {
+            let report = rtcp::receiver_report(self.feedback_ssrc, blocks.to_vec());
+            self.transmit.push_back(report);
+        }
+    }
+
+    fn works_and_outlet(&mut self, now: Duration) -> (impl Iterator<Item = &mut Work>, Outlet<'_>) {
+        let outlet = Outlet {
+            now,
+            ntp: rtcp::ntp(self.clock + now),
+            numbering: &self.numbering,
+            transport_sequence: &mut self.transport_sequence,
+            transmit: &mut self.transmit,
+        };
+        (self.lines.iter_mut().map(|line| &mut line.work), outlet)
+    }
+
+    fn cameras_and_outlet(
+        &mut self,
+        now: Duration,
+    ) -> (impl Iterator<Item = &mut VideoPublisher>, Outlet<'_>) {
+        let (works, outlet) = self.works_and_outlet(now);
+        let cameras = works.filter_map(|work| match work {
+            Work::Video(camera) => Some(&mut **camera),
+            _ => None,
+        });
+        (cameras, outlet)
+    }
+
+    /// Sends a datagram of the caller's making, as it is.
+    pub fn send(&mut self, datagram: Vec<u8>) {
+        self.transmit.push_back(datagram);
+    }
+
+    /// Asks for a keyframe on every video m-line, needed or not.
+    pub fn request_keyframes(&mut self) {
+        let sender = self.feedback_ssrc;
+        let video = self.receivers().filter(|receiver| receiver.kind() == MediaKind::Video);
+        let requests: Vec<_> = video.map(|receiver| rtcp::pli(sender, receiver.ssrc())).collect();
+        self.transmit.extend(requests);
+    }
+
+    /// Its cameras.
+    pub fn cameras(&self) -> impl Iterator<Item = &VideoPublisher> {
+        self.lines.iter().filter_map(|line| match &line.work {
+            Work::Video(camera) => Some(&**camera),
+            _ => None,
+        })
+    }
+
+    /// Its cameras, to be meddled with.
+    pub fn cameras_mut(&mut self) -> impl Iterator<Item = &mut VideoPublisher> {
+        self.lines.iter_mut().filter_map(|line| match &mut line.work {
+            Work::Video(camera) => Some(&mut **camera),
+            _ => None,
+        })
+    }
+
+    /// Its microphones.
+    pub fn microphones(&self) -> impl Iterator<Item = &AudioPublisher> {
+        self.lines.iter().filter_map(|line| match &line.work {
+            Work::Audio(microphone) => Some(&**microphone),
+            _ => None,
+        })
+    }
+
+    /// Its microphones, to be meddled with.
+    pub fn microphones_mut(&mut self) -> impl Iterator<Item = &mut AudioPublisher> {
+        self.lines.iter_mut().filter_map(|line| match &mut line.work {
+            Work::Audio(microphone) => Some(&mut **microphone),
+            _ => None,
+        })
+    }
+
+    /// Its receiving m-lines.
+    pub fn receivers(&self) -> impl Iterator<Item = &Receiver> {
+        self.lines.iter().filter_map(|line| match &line.work {
+            Work::Receive(receiver) => receiver.as_deref(),
+            _ => None,
+        })
+    }
+
+    /// Its receiving m-lines, to be meddled with.
+    pub fn receivers_mut(&mut self) -> impl Iterator<Item = &mut Receiver> {
+        self.lines.iter_mut().filter_map(|line| match &mut line.work {
+            Work::Receive(receiver) => receiver.as_deref_mut(),
+            _ => None,
+        })
+    }
+
+    /// The tracks its m-lines publish.
+    #[must_use]
+    pub fn published(&self) -> &[(Mid, TrackId)] {
+        &self.published
+    }
+
+    /// The track it publishes of a kind, if it is one.
+    #[must_use]
+    pub fn track(&self, kind: MediaKind) -> Option<TrackId> {
+        let of_kind = |mid: &Mid| self.lines.iter().any(|l| l.mid == *mid && l.kind == kind);
+        self.published.iter().find(|(mid, _)| of_kind(mid)).map(|&(_, track)| track)
+    }
+
+    /// Its receiver of a track.
+    #[must_use]
+    pub fn receiver_of(&self, track: TrackId) -> Option<&Receiver> {
+        self.receivers().find(|receiver| receiver.carries().is_some_and(|(_, t)| t == track))
+    }
+
+    /// Whether its first check was answered.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.media
+    }
+
+    /// Its round-trip time by its last check.
+    #[must_use]
+    pub fn rtt(&self) -> Option<Duration> {
+        self.ice.rtt()
+    }
+
+    /// Its numbers for codecs and extensions.
+    #[must_use]
+    pub fn numbering(&self) -> &Numbering {
+        &self.numbering
+    }
+
+    /// The judgement on all it received of one kind, if all ended at `now`.
+    #[must_use]
+    pub fn quality(&self, now: Duration, kind: MediaKind) -> Quality {
+        let mut quality = self.strays.clone();
+        for receiver in self.receivers().filter(|receiver| receiver.kind() == kind) {
+            quality.add(&receiver.quality_at(now));
+        }
+        quality
+    }
+
+    pub(crate) fn assign(
+        &mut self,
+        now: Duration,
+        mid: &Mid,
+        carries: Option<(ParticipantId, TrackId)>,
+    ) {
+        if let Some(receiver) = self.receivers_mut().find(|receiver| receiver.mid() == mid) {
+            receiver.assign(now, carries);
+        }
+    }
+
+    pub(crate) fn interrupt(&mut self, now: Duration, track: TrackId) {
+        let carriers = self
+            .receivers_mut()
+            .filter(|receiver| receiver.carries().is_some_and(|(_, carried)| carried == track));
+        for receiver in carriers {
+            receiver.interrupt(now);
+        }
+    }
+}

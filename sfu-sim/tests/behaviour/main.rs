@@ -1,0 +1,31 @@
+//! How the engine behaves in a world of clients and faulty links: one behaviour per file.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+
+mod active_speakers;
+mod churn;
+mod data_messages;
+mod determinism;
+mod duplicates;
+mod fan_out;
+mod first_publisher;
+mod late_joiner;
+mod malformed;
+mod mute;
+mod nack_storm;
+mod no_common_codec;
+mod outage;
+mod padding;
+mod pli_storm;
+mod republish;
+mod room_of_ten;
+mod scenarios;
+mod sequence_jump;
+mod simulcast;
+mod slot_reuse;
+mod slots_needed;
+mod ssrc_flood;
+mod ten_percent_loss;
+mod unvalidated;
+mod upstream_loss;
