@@ -30,10 +30,11 @@ async fn what_one_viewer_loses_comes_back_to_it_alone() {
         (stream.frames.decodable == stream.frames.complete).then_some(())
     })
     .await;
-    let ledger = whole.peer.tap().ledger();
-    let other = ledger.streams.values().next().unwrap();
-    assert_eq!((other.rtx, other.numbers.missing(), other.duplicates), (0, 0, 0));
-    drop(ledger);
+    {
+        let ledger = whole.peer.tap().ledger();
+        let other = ledger.streams.values().next().unwrap();
+        assert_eq!((other.rtx, other.numbers.missing(), other.duplicates), (0, 0, 0));
+    }
     site.stop().await;
 }
 

@@ -177,18 +177,19 @@ async fn a_viewer_outlives_its_publisher_and_sees_the_next() {
         })
         .await;
     }
-    let ledger = viewer.peer.tap().ledger();
-    assert_eq!(ledger.streams.len(), 2, "the m-lines keep their SSRCs");
-    for (ssrc_seen, stream) in &ledger.streams {
-        assert_eq!(stream.numbers.missing(), 0, "one unbroken line");
-        if *ssrc_seen == ssrc {
-            assert_eq!(
-                stream.frames.decodable, stream.frames.complete,
-                "it starts with a key frame"
-            );
-            assert!(stream.frames.keyframes >= 2);
+    {
+        let ledger = viewer.peer.tap().ledger();
+        assert_eq!(ledger.streams.len(), 2, "the m-lines keep their SSRCs");
+        for (ssrc_seen, stream) in &ledger.streams {
+            assert_eq!(stream.numbers.missing(), 0, "one unbroken line");
+            if *ssrc_seen == ssrc {
+                assert_eq!(
+                    stream.frames.decodable, stream.frames.complete,
+                    "it starts with a key frame"
+                );
+                assert!(stream.frames.keyframes >= 2);
+            }
         }
     }
-    drop(ledger);
     site.stop().await;
 }

@@ -145,14 +145,12 @@ export function codecPreference(codec) {
   return wanted.length ? [...wanted, ...repair] : null;
 }
 
-const RECEIVED = /^(audio.opus|video.(vp8|rtx|(vp9|av1)(?!.*profile(-id)?=[1-9])|h264(?=.*mode=1).*=(42e|4d|64)))/i;
+const RECEIVED = /opus|vp8|rtx|(vp9|av1)(?!.*profile(-id)?=[1-9])|h264(?=.*mode=1).*=(42e|4d|64)/i;
 
 /**
  * What a receiving m-line offers: one profile of each codec, for an offer with every profile the
  * browser knows outgrows the server's limit at a dozen people.
  * @param {'audio' | 'video'} kind
  */
-export function receivedCodecs(kind) {
-  const all = globalThis.RTCRtpReceiver?.getCapabilities(kind)?.codecs ?? [];
-  return all.filter((c) => RECEIVED.test(c.mimeType + c.sdpFmtpLine));
-}
+export const receivedCodecs = (kind) =>
+  (globalThis.RTCRtpReceiver?.getCapabilities(kind)?.codecs ?? []).filter((c) => RECEIVED.test(c.mimeType + c.sdpFmtpLine));

@@ -278,7 +278,9 @@ async fn follow(shared: Arc<Shared>, mut events: mpsc::UnboundedReceiver<Value>)
             Some("assigned") => shared.assign(&event),
             // When several are waiting, only the latest says what is missing still.
             Some("slots_needed") => {
-                if let Err(error) = shared.add_slots(&event).await {
+                if let Err(error) = shared.add_slots(&event).await
+                    && !shared.signalling.is_closed()
+                {
                     eprintln!("adding m-lines failed: {error:#}");
                     return;
                 }

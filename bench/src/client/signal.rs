@@ -63,8 +63,9 @@ impl Signalling {
                     _ => {}
                 }
             }
-            lock(&reader).replies.clear();
+            // First the end, then the failures it causes: who waits for a reply may ask why.
             closed_tx.send_replace(Some(code));
+            lock(&reader).replies.clear();
         });
         Ok(Self { inbox, out, closed, next_id: AtomicU64::new(1) })
     }
@@ -104,6 +105,12 @@ impl Signalling {
         let found =
             until(what, || lock(&self.inbox).events.iter().find(|event| condition(event)).cloned());
         found.await.with_context(|| format!("events were {:#?}", self.events()))
+    }
+
+    /// Whether the socket has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.borrow().is_some()
     }
 
     /// Waits for the end and returns its close code.

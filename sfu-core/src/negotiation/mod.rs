@@ -2,7 +2,7 @@
 //!
 //! Three steps, so that text never costs a media thread anything: [`Offer::parse`] and
 //! [`Answer::to_sdp`] run wherever the session lives; in between the engine works on values:
-//! [`negotiate`] is a pure function from the offer and what was agreed before to the
+//! [`negotiate()`] is a pure function from the offer and what was agreed before to the
 //! [`Section`]s both sides will use.
 //!
 //! | file | what it knows |

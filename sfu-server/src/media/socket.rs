@@ -20,8 +20,8 @@ const SEGMENTED_BYTES_MAX: usize = 65_000;
 /// subscribers, or 50 ms of a busy ingress.
 const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// How long runs are sent datagram by datagram after the kernel refused to segment one. quinn-udp
-/// gives up for good at any EINVAL, and one run from an address that has just left this machine
-/// is enough for that.
+/// gives up for good at any EINVAL, and that has other causes as well: an address that has left
+/// this machine, an interface with a small MTU.
 const SEGMENTATION_REST: Duration = Duration::from_secs(10);
 /// Longest wait for room in the kernel's send buffer, per batch; then datagrams are dropped.
 const SEND_WAIT: Duration = Duration::from_millis(5);
@@ -130,8 +130,9 @@ impl Sockets {
             };
             for (meta, buffer) in self.meta.iter().zip(&mut self.buffers).take(count) {
                 let path = Path { remote: meta.addr, local: meta.dst_ip };
-                // A datagram without content has stride 0 and is no WebRTC traffic.
-                if meta.stride == 0 {
+                // A datagram without content has stride 0 and is no WebRTC traffic. One from port
+                // 0 cannot be answered: the kernel refuses to send there with EINVAL.
+                if meta.stride == 0 || meta.addr.port() == 0 {
                     continue;
                 }
                 for datagram in buffer[..meta.len].chunks_mut(meta.stride) {
@@ -321,12 +322,11 @@ mod tests {
         assert_eq!(sockets.stats.send_errors, 1);
     }
 
-    /// The kernel refuses a run from an address this machine does not have just as it refuses to
-    /// segment: with EINVAL.
+    /// The kernel refuses port 0 just as it refuses to segment: with EINVAL.
     #[test]
     fn after_a_refusal_runs_go_out_singly_and_later_in_one_call_again() {
         let (mut sockets, client, path) = loopback_pair();
-        let nowhere = Path { remote: path.remote, local: Some("192.0.2.1".parse().unwrap()) };
+        let nowhere = Path { remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..path };
         let start = Instant::now();
         let run = [7; 300];
         sockets.send(start, &nowhere, &run, 100);

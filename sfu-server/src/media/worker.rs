@@ -167,7 +167,7 @@ impl Worker {
     }
 
     fn run_timers(&mut self, now: Instant) {
-        if !self.deadline().is_some_and(|deadline| deadline <= now) {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
         let engine = &mut self.engine;

@@ -28,7 +28,9 @@ impl TestServer {
     pub(crate) async fn start_with(config: Config) -> Self {
         let http_addr = "127.0.0.1:0".parse().unwrap();
         let server = run(Config { http_addr, udp_port: 0, ..config }).await.unwrap();
-        Self { server, http: reqwest::Client::new() }
+        // A kept connection may be closed by the server in the very moment it is used again.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        Self { server, http }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -1,6 +1,9 @@
 //! Statuses, problem bodies, headers, probes and metrics.
 
+use std::io::ErrorKind;
+
 use reqwest::header::HeaderMap;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{TestServer, assert_problem};
 
@@ -102,6 +105,28 @@ async fn bodies_over_their_bound_are_refused() {
         }
     }
     assert_eq!(server.metric("sfu_rooms").await, 0.0);
+    server.server.stop().await;
+}
+
+/// A body that does not say how long it will be.
+#[tokio::test]
+async fn a_chunked_body_is_read_up_to_its_bound() {
+    let server = TestServer::start().await;
+    let mut stream = tokio::net::TcpStream::connect(server.server.http_addr).await.unwrap();
+    let head = "POST /whip/r HTTP/1.1\r\nhost: x\r\ncontent-type: application/sdp\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
+    for _ in 0..16 {
+        stream.write_all(chunk.as_bytes()).await.unwrap();
+    }
+    // 64 KiB are there and the server waits for more.
+    let mut byte = [0];
+    assert_eq!(stream.try_read(&mut byte).unwrap_err().kind(), ErrorKind::WouldBlock);
+    stream.write_all(b"1\r\nx\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
     server.server.stop().await;
 }
 

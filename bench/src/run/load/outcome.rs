@@ -49,7 +49,8 @@ pub struct ViewerOutcome {
     pub frames_complete: u64,
     /// Frames a decoder could show, since joining.
     pub frames_decodable: u64,
-    /// SRTP and SRTCP datagrams that came and did not decrypt.
+    /// SRTP and SRTCP datagrams that came and were not decrypted; those count that came before our
+    /// own keys were ready.
     pub undecryptable: u64,
 }
 
@@ -186,7 +187,7 @@ impl LoadOutcome {
             sum(|v| v.frames_complete),
             sum(|v| v.frames_decodable)
         )?;
-        writeln!(out, "| undecryptable | {} |", sum(|v| v.undecryptable))?;
+        writeln!(out, "| datagrams not decrypted, since joining | {} |", sum(|v| v.undecryptable))?;
         let delay = &self.delay_us;
         writeln!(
             out,

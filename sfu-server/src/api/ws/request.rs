@@ -93,9 +93,8 @@ pub(super) fn parse(frame: &str) -> (Option<u64>, Result<Request, SessionError>)
     let Some(id) = fields.remove("id").and_then(|id| id.as_u64()) else {
         return (None, Err(malformed("id must be a whole number of 0 at least")));
     };
-    let name = match fields.remove("type") {
-        Some(Value::String(name)) => name,
-        _ => return (Some(id), Err(malformed("type must be a string"))),
+    let Some(Value::String(name)) = fields.remove("type") else {
+        return (Some(id), Err(malformed("type must be a string")));
     };
     (Some(id), parse_type(&name, fields))
 }
