@@ -23,7 +23,7 @@ import { once } from 'node:events';
 
 /** @typedef {(datagram: Passing) => boolean} Loss whether to lose this one */
 
-/** Sockets of browsers per proxy: one connection has one per network interface and address family. */
+/** Sockets of browsers per proxy: a connection has one per network interface and address family. */
 const FLOWS_MAX = 32;
 
 const CHANGE_CIPHER_SPEC = 20;
@@ -69,7 +69,7 @@ export function untilKeys(share, seed) {
     // Each line of datagrams throws its own dice: how often a browser asks for the path must not
     // change the fate of the handshake.
     const line = `${from} ${kind}`;
-    const throwDice = dice.get(line) ?? random(seed + dice.size);
+    const throwDice = dice.get(line) ?? random(seed * 16 + dice.size);
     dice.set(line, throwDice);
     return !keyed && throwDice() < share;
   };
@@ -78,8 +78,8 @@ export function untilKeys(share, seed) {
 /** One client's connection through the proxy, or several at once: they are numbered together. */
 export class LossyProxy {
   #front = dgram.createSocket('udp4');
-  /** Towards the server, by the client's address. @type {Map<string, import('node:dgram').Socket>} */
-  #flows = new Map();
+  /** Sockets towards the server. @type {Map<string, import('node:dgram').Socket>} */
+  #flowByClient = new Map();
   #server;
   #loss;
   /** Numbers of the handshake datagrams by what they hold. */
@@ -136,17 +136,16 @@ export class LossyProxy {
   }
 
   close() {
-    for (const socket of [this.#front, ...this.#flows.values()]) socket.close();
-    this.#flows.clear();
+    for (const socket of [this.#front, ...this.#flowByClient.values()]) socket.close();
   }
 
   /** @param {string} address @param {number} port of the client */
   #flow(address, port) {
     const client = `${address}:${port}`;
-    const known = this.#flows.get(client);
-    if (known || this.#flows.size >= FLOWS_MAX) return known;
+    const known = this.#flowByClient.get(client);
+    if (known || this.#flowByClient.size >= FLOWS_MAX) return known;
     const flow = dgram.createSocket('udp4');
-    this.#flows.set(client, flow);
+    this.#flowByClient.set(client, flow);
     flow.on('message', (bytes) => {
       if (this.#passes('server', bytes)) this.#front.send(bytes, port, address);
     });
