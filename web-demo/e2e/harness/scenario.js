@@ -77,12 +77,13 @@ export class Stage {
    *
    * @param {Guest} guest
    * @param {Engine} [engine]
-   * @param {{before?: () => void}} [options] `before`: runs in the page ahead of its own scripts
+   * @param {{before?: (given: any) => void, given?: unknown}} [options] `before`: runs in the page
+   *   ahead of its own scripts; `given`: what it is called with
    */
-  async join({ viewport, ...guest }, engine = 'chromium', { before } = {}) {
+  async join({ viewport, ...guest }, engine = 'chromium', { before, given } = {}) {
     const participant = await this.#open(guest.name, engine);
     if (viewport) await participant.page.setViewport(viewport);
-    if (before) await participant.page.evaluateOnNewDocument(before);
+    if (before) await participant.page.evaluateOnNewDocument(before, given);
     const { url } = await this.server();
     await participant.visit(url, { room: 'e2e', ...SMALL, ...guest });
     return participant;

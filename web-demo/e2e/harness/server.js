@@ -72,6 +72,12 @@ export class Server {
     await until('/readyz', ready, { every: 20, describe });
   }
 
+  /** Where its media is received: the address that both engines can reach, and the one port. */
+  get udp() {
+    const port = Number(/udp 0\.0\.0\.0:([1-9]\d*)/.exec(this.#log)?.[1]);
+    return { address: hostAddresses()[0], port };
+  }
+
   get pid() {
     return this.#child.pid;
   }
