@@ -1,7 +1,7 @@
 //! A slot: one of a subscriber's receiving m-lines. It keeps its SSRC for life; which track it
 //! carries may change at any time without another offer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::deliver::sent::Sent;
 use crate::forward::rewrite::{Line, ticks};
@@ -40,8 +40,8 @@ pub struct Slot {
     pub octets: u32,
     /// The payload type last chosen, and for which of the publisher's.
     chosen: Option<Chosen>,
-    /// NTP time (middle 32 bits) and moment of the last sender report, for round-trip times.
-    pub last_report: Option<(u32, Instant)>,
+    /// The sender reports of late, for round-trip times.
+    pub reports: SentReports,
 }
 
 /// The subscriber's number for a publisher's payload type.
@@ -91,7 +91,7 @@ impl Slot {
             packets: 0,
             octets: 0,
             chosen: None,
-            last_report: None,
+            reports: SentReports::default(),
         }
     }
 
@@ -139,6 +139,32 @@ impl Slot {
         self.subscription = None;
         self.line.end();
         self.chosen = None;
+    }
+}
+
+/// The sender reports of late, each by the middle 32 bits of its NTP time. More than one, as a
+/// receiver may answer one when the next has already been sent, on long paths always.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SentReports {
+    /// A ring; zero is none, as in a report block (RFC 3550 §6.4.1).
+    times: [u32; SENT_REPORTS],
+    next: usize,
+}
+
+/// At one report a second, enough for any path that people still talk over, and some losses.
+const SENT_REPORTS: usize = 8;
+
+impl SentReports {
+    /// Notes a report.
+    pub fn note(&mut self, time: u32) {
+        self.times[self.next] = time;
+        self.next = (self.next + 1) % SENT_REPORTS;
+    }
+
+    /// Whether it is one of the latest.
+    #[must_use]
+    pub fn contains(&self, time: u32) -> bool {
+        time != 0 && self.times.contains(&time)
     }
 }
 

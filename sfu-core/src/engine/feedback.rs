@@ -72,7 +72,7 @@ impl Engine {
         let receive = &mut self.peers[id].receive;
         let Some(slot) = receive.slot_by_ssrc(block.ssrc) else { return };
         // RFC 3550 §6.4.1: round trip = now - LSR - DLSR, in 1/65536 s.
-        let known = slot.last_report.is_some_and(|(sent, _)| sent == block.last_sender_report);
+        let known = slot.reports.contains(block.last_sender_report);
         let rtt = known.then(|| {
             let middle = (ntp >> 16) as u32;
             let units = middle

@@ -144,7 +144,7 @@ impl Engine {
                 rtcp::write_sender_report(out, ssrc, ntp, rtp_time, packets, octets);
                 rtcp::write_sdes_cname(out, ssrc, &cname);
             });
-            slot.last_report = Some(((ntp >> 16) as u32, now));
+            slot.reports.note((ntp >> 16) as u32);
         }
     }
 

@@ -14,11 +14,12 @@ use stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, Transacti
 
 use crate::random::{Pcg64Mcg, token, word};
 
-/// Between checks until one is answered.
+/// Between the first checks; doubled with each that is not answered yet.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL_MAX: Duration = Duration::from_millis(400);
 /// Between consent checks. Browsers send one every 2 to 3 s.
 const CONSENT_INTERVAL: Duration = Duration::from_millis(2500);
-/// Checks that may still be answered: half a second of them.
+/// Checks that may still be answered: some three seconds of them.
 const PENDING_MAX: usize = 10;
 /// Priority of a host candidate (RFC 8445 §5.1.2).
 const PRIORITY: u32 = 126 << 24 | 0xffff << 8 | 0xff;
@@ -84,7 +85,12 @@ impl Ice {
         if self.next? > now {
             return None;
         }
-        let interval = if self.connected { CONSENT_INTERVAL } else { CHECK_INTERVAL };
+        let unanswered = u32::try_from(self.pending.len()).expect("at most PENDING_MAX");
+        let interval = if self.connected {
+            CONSENT_INTERVAL
+        } else {
+            (CHECK_INTERVAL * 2u32.pow(unanswered)).min(CHECK_INTERVAL_MAX)
+        };
         self.next = Some(now + interval);
         let words = [word(&mut self.rng), word(&mut self.rng), word(&mut self.rng)];
         let mut id = [0; 12];

@@ -29,8 +29,8 @@ fn bursts(share: f64, length: f64) -> Loss {
 pub fn catalogue() -> Vec<Scenario> {
     let mut all = vec![clean(), broadcast(), newcomers(), upstream_loss(), simulcast()];
     all.extend([
-        downlink("loss-1", "1 % loss on one downlink", Loss::Random(0.01), 99.9, 200.0),
-        downlink("loss-5", "5 % loss on one downlink", Loss::Random(0.05), 99.5, 400.0),
+        downlink("loss-1", "1 % loss on one downlink", Loss::Random(0.01), 99.9, 350.0),
+        downlink("loss-5", "5 % loss on one downlink", Loss::Random(0.05), 99.5, 500.0),
         downlink("loss-10", "10 % loss on one downlink", Loss::Random(0.1), 99.0, 700.0),
         downlink("loss-20", "20 % loss on one downlink", Loss::Random(0.2), 99.0, 1000.0),
         downlink("bursts", "10 % loss in bursts of 4", bursts(0.1, 4.0), 98.0, 1000.0),

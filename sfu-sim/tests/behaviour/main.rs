@@ -21,6 +21,7 @@ mod padding;
 mod pli_storm;
 mod republish;
 mod room_of_ten;
+mod round_trips;
 mod scenarios;
 mod sequence_jump;
 mod simulcast;
