@@ -114,6 +114,7 @@ impl Guard {
             self.cookie = cookie.map(|(cookie, _)| cookie.into());
         } else {
             self.answered = true;
+            self.parts.remove(&0);
         }
     }
 
@@ -220,6 +221,11 @@ impl Guard {
                 return;
             }
             self.write_record(&mut fed.records, HANDSHAKE, &part.whole(sequence));
+            if self.is_server && sequence == 0 && !self.answered {
+                // Our HelloVerifyRequest may be lost, and so may parts of the repeated
+                // ClientHello: any part of it shall bring the request out again.
+                self.parts.insert(sequence, part);
+            }
             if sequence < self.next {
                 return;
             }

@@ -145,7 +145,7 @@ export class Participant {
   async observes(what, condition, options) {
     return this.#until(what, async () => {
       const snapshot = await this.snapshot();
-      return condition(snapshot) && snapshot;
+      return (await condition(snapshot)) && snapshot;
     }, options);
   }
 
