@@ -118,7 +118,9 @@ fn browser() -> Result<Tally> {
     let folder = Path::new("web-demo/e2e");
     install::browsers()?;
     install::npm_packages(folder)?;
-    let built = cargo("build --release --workspace --bins").run()?;
+    // All targets, for then cargo chooses the same features as for the tests and builds nothing
+    // anew after them.
+    let built = cargo("build --release --workspace --all-targets").run()?;
     ensure!(built.success, "the server did not build");
 
     let run_id = leftovers::run_id();
