@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::drops::DropReason;
 use crate::id::TrackId;
-use crate::limits::{RTX_BUDGET_FLOOR_BYTES, RTX_BUDGET_PERCENT, RTX_TRIES_MAX};
+use crate::limits::{
+    DATAGRAM_BYTES_MAX, RTX_BUDGET_FLOOR_BYTES, RTX_BUDGET_PERCENT, RTX_TRIES_MAX,
+};
 
 /// Packets remembered: a second at 5 Mbit/s, four at 1 Mbit/s; 32 KiB a video subscription.
 const SENT_PACKETS: usize = 512;
@@ -108,15 +110,15 @@ impl RtxBudget {
         self.bytes = (self.bytes + share).min(RTX_BUDGET_FLOOR_BYTES);
     }
 
-    /// Takes `bytes` if they are there.
-    pub fn spend(&mut self, bytes: usize) -> bool {
-        match self.bytes.checked_sub(bytes as u64) {
-            Some(rest) => {
-                self.bytes = rest;
-                true
-            }
-            None => false,
-        }
+    /// Whether there is enough left for any one packet.
+    #[must_use]
+    pub fn allows_a_packet(&self) -> bool {
+        self.bytes >= DATAGRAM_BYTES_MAX as u64
+    }
+
+    /// Takes the bytes of one packet.
+    pub fn spend(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes as u64);
     }
 }
 
@@ -174,11 +176,16 @@ mod tests {
     #[test]
     fn the_budget_is_a_share_of_what_is_sent() {
         let mut budget = RtxBudget::default();
-        while budget.spend(1000) {}
-        budget.spend(usize::try_from(budget.bytes).unwrap());
-        budget.earn(10_000);
-        let share = usize::try_from(100 * RTX_BUDGET_PERCENT).unwrap();
-        assert!(budget.spend(share));
-        assert!(!budget.spend(1));
+        while budget.allows_a_packet() {
+            budget.spend(DATAGRAM_BYTES_MAX);
+        }
+        // What is left is less than a packet; the share of so much media makes up for it.
+        let media = DATAGRAM_BYTES_MAX * 100 / usize::try_from(RTX_BUDGET_PERCENT).unwrap();
+        budget.earn(media);
+        assert!(budget.allows_a_packet());
+        budget.spend(DATAGRAM_BYTES_MAX);
+        assert!(!budget.allows_a_packet());
+        budget.earn(1_000_000_000);
+        assert_eq!(budget.bytes, RTX_BUDGET_FLOOR_BYTES, "nothing is saved up beyond the floor");
     }
 }

@@ -104,6 +104,10 @@ impl Engine {
         let at = receive.slots.iter().position(|slot| slot.send.ssrc == ssrc);
         let at = at.ok_or(DropReason::NackMiss)?;
         let slot = &mut receive.slots[at];
+        // Asked first: a refusal must not count as a try, nor hold up the next one.
+        if !receive.rtx_budget.allows_a_packet() {
+            return Err(DropReason::RtxBudget);
+        }
         let packet = slot.sent.recall(now, sequence, receive.rtt)?;
         let track = tracks.get(packet.track).ok_or(DropReason::NackMiss)?;
         let layer = track.layers.get(usize::from(packet.layer));
@@ -114,9 +118,7 @@ impl Engine {
         let codec = track.codec(stored.payload_type).ok_or(DropReason::NackMiss)?;
         let rtx = slot.choose(packet.track, codec).and_then(|choice| choice.rtx);
         let payload_type = rtx.ok_or(DropReason::NackMiss)?;
-        if !receive.rtx_budget.spend(payload.len()) {
-            return Err(DropReason::RtxBudget);
-        }
+        receive.rtx_budget.spend(payload.len());
         let rtx_index = slot.next_rtx_index;
         slot.next_rtx_index += 1;
         receive.queue.push(Outgoing {
