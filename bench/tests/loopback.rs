@@ -82,7 +82,7 @@ async fn lost_packets_are_asked_for_and_come_back_as_rtx() {
     call.camera.stop();
     let ledger = tap.ledger();
     let stream = &ledger.streams[&call.camera.track.ssrc];
-    assert!(stream.recovered >= 10, "audio is lost too, but is not repaired: {stream:?}");
+    assert!(stream.recovered >= 19, "the newest may still be missing: {stream:?}");
     let asked = tap.counters.nacked_by_us.load(std::sync::atomic::Ordering::Relaxed);
     assert!(asked < stream.recovered * 4, "{asked} asked for, {} recovered", stream.recovered);
 }

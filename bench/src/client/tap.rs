@@ -67,13 +67,13 @@ impl TapState {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on throws away each `n`th media packet (never a retransmission) before anything
-    /// else sees it, as a lossy network would; 0 ends it.
+    /// From now on throws away each `n`th video packet before anything else sees it, as a lossy
+    /// network would; 0 ends it. Never a retransmission, and never audio, which nobody repairs.
     pub fn drop_one_in(&self, n: u32) {
         self.drop_one_in.store(n, Ordering::Relaxed);
     }
 
-    /// As [`TapState::drop_one_in`], of what is sent, after it was kept for retransmission.
+    /// As [`TapState::drop_one_in`], of all media that is sent, after it was kept for retransmission.
     pub fn drop_sent_one_in(&self, n: u32) {
         self.drop_sent_one_in.store(n, Ordering::Relaxed);
     }
@@ -148,11 +148,11 @@ impl Tap {
                 Via::Rtx
             }
         };
-        if via == Via::Media && self.received_count.hit(&self.state.drop_one_in) {
+        let video = self.video_by_ssrc.get(&packet.header.ssrc).copied().unwrap_or(false);
+        if video && via == Via::Media && self.received_count.hit(&self.state.drop_one_in) {
             self.state.counters.dropped.fetch_add(1, Ordering::Relaxed);
             return false;
         }
-        let video = self.video_by_ssrc.get(&packet.header.ssrc).copied().unwrap_or(false);
         let mid = self.mid_extension.and_then(|id| packet.header.get_extension(id));
         self.state.ledger().arrival(Arrival {
             packet,

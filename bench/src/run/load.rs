@@ -52,7 +52,7 @@ pub struct LoadArgs {
     /// Per cent of packets that each viewer must get.
     #[arg(long, default_value_t = 99.9)]
     require: f64,
-    /// Each viewer throws away one in N media packets before it counts them, and has to recover
+    /// Each viewer throws away one in N video packets before it counts them, and has to recover
     /// them by NACK.
     #[arg(long, value_name = "N", default_value_t = 0)]
     lose_one_in: u32,
