@@ -26,7 +26,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 /// How long a step that depends on the other side may take before it is a failure.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` gives something, asking again every few milliseconds; an error that
 /// names `what` after [`PATIENCE`].

@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hdrhistogram::Histogram;
 
 use super::{Metrics, ProcessUse, Server, ServerArgs, bitrate, duration};
-use crate::client::{HttpSession, ServerUrl, until};
+use crate::client::{HttpSession, Peer, ServerUrl, until};
 use crate::media::VideoPlan;
 
 mod outcome;
@@ -19,6 +19,9 @@ pub use outcome::{Delivered, LoadOutcome, ServerCost, ViewerOutcome};
 
 /// After the last packet, how long stragglers and retransmissions may take.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Video packets sent after the measured time.
+const AFTERMATH: u64 = 20;
 
 /// What load to make.
 #[derive(Clone, Debug, Args)]
@@ -63,6 +66,8 @@ struct Viewer {
     publisher: usize,
     joined: Duration,
     first_picture: Duration,
+    /// Datagrams that had come in vain when the first picture was there.
+    before_keys: u64,
 }
 
 /// What each publisher had sent at an instant: video and audio packets.
@@ -85,7 +90,16 @@ pub async fn run(args: &LoadArgs) -> anyhow::Result<LoadOutcome> {
     tokio::time::sleep(args.duration).await;
     let ended = sent(&publishers);
     let (server_ended, client_ended) = (server.used()?, ProcessUse::of("self")?);
-    // Silence first: what is still on its way must not read as lost or undecryptable.
+    // A loss is seen by what follows it, so some must follow unharmed. Then silence: what is still
+    // on its way must not read as lost or undecryptable.
+    for viewer in &viewers {
+        viewer.session.peer.tap().drop_one_in(0);
+    }
+    until("a little more video", || {
+        let now = sent(&publishers);
+        now.iter().zip(&ended).all(|(now, ended)| now.0 >= ended.0 + AFTERMATH).then_some(())
+    })
+    .await?;
     for publisher in &mut publishers {
         publisher.stop();
     }
@@ -176,7 +190,8 @@ async fn join(
         (pictures && source.is_none_or(|source| ledger.sources.contains_key(&source))).then_some(())
     })
     .await?;
-    Ok(Viewer { session, publisher, joined, first_picture: start.elapsed() })
+    let before_keys = not_decrypted(&session.peer);
+    Ok(Viewer { session, publisher, joined, first_picture: start.elapsed(), before_keys })
 }
 
 fn sent(publishers: &[HttpSession]) -> Sent {
@@ -223,8 +238,6 @@ fn viewer_outcome(
     };
     let streams = || ledger.streams.values();
     let frames = || streams().map(|stream| &stream.frames);
-    let srtp = peer.sockets().srtp.load(Ordering::Relaxed);
-    let decrypted = counters.rtp.load(Ordering::Relaxed) + counters.rtcp.load(Ordering::Relaxed);
     ViewerOutcome {
         video: delivered(publisher.camera.as_ref().map(|camera| camera.source), video),
         audio: delivered(publisher.microphone.as_ref().map(|mic| mic.source), audio),
@@ -238,8 +251,16 @@ fn viewer_outcome(
         nacked: counters.nacked_by_us.load(Ordering::Relaxed),
         frames_complete: frames().map(|frames| frames.complete).sum(),
         frames_decodable: frames().map(|frames| frames.decodable).sum(),
-        undecryptable: srtp.saturating_sub(decrypted),
+        before_keys: viewer.before_keys,
+        undecryptable: not_decrypted(peer).saturating_sub(viewer.before_keys),
     }
+}
+
+/// SRTP and SRTCP datagrams that came and did not reach the tap, so far.
+fn not_decrypted(peer: &Peer) -> u64 {
+    let counters = &peer.tap().counters;
+    let decrypted = counters.rtp.load(Ordering::Relaxed) + counters.rtcp.load(Ordering::Relaxed);
+    peer.sockets().srtp.load(Ordering::Relaxed).saturating_sub(decrypted)
 }
 
 fn rtx_received(viewers: &[Viewer]) -> u64 {

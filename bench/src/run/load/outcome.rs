@@ -49,8 +49,10 @@ pub struct ViewerOutcome {
     pub frames_complete: u64,
     /// Frames a decoder could show, since joining.
     pub frames_decodable: u64,
-    /// SRTP and SRTCP datagrams that came and were not decrypted; those count that came before our
-    /// own keys were ready.
+    /// SRTP and SRTCP datagrams not decrypted until the first picture: a server may have its keys
+    /// a moment before us, and the `webrtc` crate does not keep what comes in between.
+    pub before_keys: u64,
+    /// SRTP and SRTCP datagrams not decrypted since.
     pub undecryptable: u64,
 }
 
@@ -187,7 +189,12 @@ impl LoadOutcome {
             sum(|v| v.frames_complete),
             sum(|v| v.frames_decodable)
         )?;
-        writeln!(out, "| datagrams not decrypted, since joining | {} |", sum(|v| v.undecryptable))?;
+        writeln!(
+            out,
+            "| datagrams not decrypted, before / after the first picture | {} / {} |",
+            sum(|v| v.before_keys),
+            sum(|v| v.undecryptable)
+        )?;
         let delay = &self.delay_us;
         writeln!(
             out,
