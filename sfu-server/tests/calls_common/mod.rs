@@ -33,6 +33,19 @@ impl Site {
         Self { url, server }
     }
 
+    /// Where media goes.
+    pub(crate) fn udp(&self) -> std::net::SocketAddr {
+        let port = self.server.udp_addrs[0].port();
+        (Ipv4Addr::LOCALHOST, port).into()
+    }
+
+    /// What `/metrics` says of one series, labels included; 0 if it is not there.
+    pub(crate) async fn metric(&self, series: &str) -> u64 {
+        let text = self.url.get(&["metrics"]).await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
+    }
+
     pub(crate) async fn stop(self) {
         self.server.stop().await;
     }
