@@ -146,6 +146,11 @@ impl Scrape {
         self.gauge("sfu_engine_tracks", "Tracks of the engines now", &[], &[(&[], engine_tracks)])?;
         let subscriptions = sum(|w| w.engine.subscriptions) as f64;
         self.gauge("sfu_subscriptions", "Subscriptions now", &[], &[(&[], subscriptions)])?;
+        let timers = sum(|w| w.engine.timers) as f64;
+        self.gauge("sfu_timers", "Deadlines set in the engines now", &[], &[(&[], timers)])?;
+        let addresses = sum(|w| w.engine.addresses) as f64;
+        let known = "Addresses and ufrags that lead to a peer now";
+        self.gauge("sfu_addresses", known, &[], &[(&[], addresses)])?;
 
         self.counter(
             "sfu_datagrams_total",

@@ -45,7 +45,7 @@ pub struct Round {
     pub joins: usize,
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// Gauges of rooms, participants, peers, tracks and subscriptions.
+    /// Gauges of rooms, participants, peers, tracks, subscriptions, timers and addresses.
     pub left: Vec<(String, f64)>,
     /// What the server's process had used; absent if it was not spawned here.
     pub server: Option<ProcessUse>,

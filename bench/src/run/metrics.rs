@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use crate::client::ServerUrl;
 
 /// What is still there when everybody has left, if it is not zero.
-const POPULATION: [&str; 8] = [
+const POPULATION: [&str; 10] = [
     "rooms",
     "participants",
     "peers",
@@ -17,6 +17,8 @@ const POPULATION: [&str; 8] = [
     "subscriptions",
     "websockets",
     "index_entries",
+    "timers",
+    "addresses",
 ];
 
 /// One scrape.
