@@ -100,7 +100,7 @@ async fn a_deleted_room_sends_everybody_away() {
     assert_eq!(a.closed().await, 4410);
     assert_eq!(b.closed().await, 4410);
     // The name is free at once.
-    server.join("r", "c").await;
+    let _c = server.join("r", "c").await;
     server.until_metric("sfu_engine_rooms", 1.0).await;
     server.server.stop().await;
 }
