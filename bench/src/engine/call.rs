@@ -299,3 +299,82 @@ impl Setter for Attribute {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use sfu_core::drops::DropReason;
+
+    use super::*;
+
+    const SUBSCRIBERS: usize = 3;
+
+    /// Feeds the call and its attackers in turn: `attack` gets the engine before each batch.
+    fn goes_on_beside(attack: impl Fn(&mut Engine, Instant, Path, &[BytesMut])) -> Engine {
+        let mut call = Call::new(SUBSCRIBERS).unwrap();
+        let packets = call.prepare(400).unwrap();
+        let before = call.engine.stats().rtp_out;
+        for (at, batch) in packets.chunks(BATCH).enumerate() {
+            attack(&mut call.engine, call.now, call.clients[0].path, &packets[..at * BATCH]);
+            call.forward(batch).unwrap();
+        }
+        let forwarded = call.engine.stats().rtp_out - before;
+        assert_eq!(forwarded, (packets.len() * SUBSCRIBERS) as u64, "the call loses nothing");
+        call.engine
+    }
+
+    #[test]
+    fn forged_and_short_srtp_on_the_publishers_own_path_is_counted_and_dropped() {
+        let engine = goes_on_beside(|engine, now, path, _| {
+            for length in 2..=64 {
+                for second in [96, 200] {
+                    let mut forged = vec![0; length];
+                    forged[..2].copy_from_slice(&[0x80, second]);
+                    if length >= 12 {
+                        forged[2] = 0x70; // far ahead: not to be taken for a replay
+                        forged[8..12].copy_from_slice(&SSRC.to_be_bytes());
+                    }
+                    engine.handle_datagram(now, path, &mut forged);
+                }
+            }
+        });
+        let drops = engine.stats().drops;
+        assert!(
+            drops.get(DropReason::SrtpShort) > 0 && drops.get(DropReason::SrtpAuthentication) > 0
+        );
+        let all = drops.get(DropReason::SrtpShort) + drops.get(DropReason::SrtpAuthentication);
+        assert_eq!(all, 63 * 2 * 100, "every one of them");
+    }
+
+    #[test]
+    fn replayed_srtp_is_counted_and_forwarded_once() {
+        let engine = goes_on_beside(|engine, now, path, sent| {
+            for packet in sent.iter().rev().take(20) {
+                engine.handle_datagram(now, path, &mut packet.to_vec());
+            }
+        });
+        assert!(engine.stats().drops.get(DropReason::SrtpReplay) > 1000);
+    }
+
+    #[test]
+    fn a_wrong_certificate_is_refused_and_the_call_goes_on() {
+        let mut call = Call::new(SUBSCRIBERS).unwrap();
+        let wrong = Identity {
+            fingerprint: Identity::new().unwrap().fingerprint,
+            ..Identity::new().unwrap()
+        };
+        let Reply::Room(room) = call.engine.handle_command(call.now, Command::CreateRoom).unwrap()
+        else {
+            panic!("no room");
+        };
+        let mut stranger = Client::join(&mut call.engine, call.now, room, 99, &wrong).unwrap();
+        let joined = stranger.connect(&mut call.engine, call.now, &mut call.egress);
+        let connected = call.engine.stats().peers_connected;
+        assert_eq!(connected, SUBSCRIBERS as u64 + 1, "{joined:?}");
+        assert_eq!(call.engine.stats().drops.get(DropReason::DtlsFingerprintMismatch), 1);
+        let packets = call.prepare(40).unwrap();
+        let before = call.engine.stats().rtp_out;
+        call.forward(&packets).unwrap();
+        assert_eq!(call.engine.stats().rtp_out - before, (40 * SUBSCRIBERS) as u64);
+    }
+}
