@@ -5,6 +5,8 @@
 
 mod calls_common;
 
+use std::time::Duration;
+
 use bench::client::{HttpSession, Signalling};
 use bench::media::VideoPlan;
 use calls_common::{Site, all_decrypted, stream_until, watching};
@@ -16,6 +18,8 @@ const SHOTS: u64 = 600;
 /// Datagrams on their way at a time: what a socket's buffer holds beside the call's own. Losing
 /// packets there would say nothing of the server.
 const VOLLEY: u64 = 100;
+/// Counters are published several times a second.
+const COUNTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// An SFU that reads anything but STUN from an address it does not know can be talked into
 /// anything (RFC 8445 §7.3, and the ClientHello races of several media servers).
@@ -47,9 +51,13 @@ async fn strangers_datagrams_are_counted_and_nothing_else() {
                 stranger.send_to(&datagram, site.udp()).await.unwrap();
             }
             sent += VOLLEY;
-            while site.metric(&series).await < before + sent {
-                tokio::task::yield_now().await;
-            }
+            let counted = async {
+                while site.metric(&series).await < before + sent {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let counted = tokio::time::timeout(COUNTED_WITHIN, counted).await;
+            assert!(counted.is_ok(), "{name} is {} after {sent} shots", site.metric(&series).await);
         }
         assert_eq!(site.metric(&series).await, before + SHOTS, "{name}");
     }
