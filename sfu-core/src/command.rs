@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::id::{ParticipantId, PeerId, RoomId, TrackId};
 use crate::negotiation::{Answer, Offer};
+use crate::preference::{Preference, RoomPolicy};
 use crate::transport::IceCredentials;
 
 /// One request of the control plane.
@@ -31,11 +32,17 @@ pub enum Command {
     Subscribe { peer: PeerId, track: TrackId },
     /// Ends an interest of `peer` in `track`.
     Unsubscribe { peer: PeerId, track: TrackId },
+    /// Says what `peer` wants of `track`; holds for the subscription it has, or the next one.
+    Prefer { peer: PeerId, track: TrackId, preference: Preference },
+    /// Sets what a room forwards at all.
+    SetRoomPolicy { room: RoomId, policy: RoomPolicy },
     /// A message of a participant (or, with no sender, of the server) that did not come by data
     /// channel.
     SendData { room: RoomId, message: DataMessage },
     /// A snapshot of one peer: its transport, publications and subscriptions.
     PeerStats { peer: PeerId },
+    /// Why a peer receives what it receives.
+    Decisions { peer: PeerId },
 }
 
 /// Which tracks a peer subscribes to without asking.
@@ -121,6 +128,8 @@ pub enum Reply {
     Ice(IceCredentials),
     /// [`Command::PeerStats`].
     PeerStats(Box<crate::stats::PeerStats>),
+    /// [`Command::Decisions`].
+    Decisions(Box<crate::decision::PeerDecisions>),
 }
 
 /// Why a command was refused. Nothing has changed then.

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::command::{Reliability, Source};
+use crate::decision::Reason;
+use crate::forward::layer::LayerId;
 use crate::id::{Mid, ParticipantId, PeerId, RoomId, TrackId};
 use crate::negotiation::MediaKind;
 
@@ -28,6 +31,18 @@ pub enum Event {
     SlotsNeeded { peer: PeerId, audio: u16, video: u16 },
     /// A subscription cannot be served: the subscriber negotiated none of the track's codecs.
     NoCommonCodec { peer: PeerId, track: TrackId },
+    /// What a subscriber sees of a track changed: the layer that is forwarded from now on, or
+    /// `None` while it is paused; its size in pixels (0: unknown), and why it is no more.
+    Forwarding {
+        peer: PeerId,
+        track: TrackId,
+        layer: Option<LayerId>,
+        size: (u16, u16),
+        reason: Reason,
+    },
+    /// Which encodings of a publisher's track anybody wants, by their place in the offer; the
+    /// others need not be sent. With SVC there is one encoding, and `max_spatial` bounds it.
+    Demand { peer: PeerId, track: TrackId, wanted: SmallVec<[bool; 4]>, max_spatial: u8 },
     /// Who is speaking, loudest first; sent when the list changes.
     Speakers { room: RoomId, speakers: Vec<Speaker> },
     /// A data message for a peer that has no data channel for it.

@@ -4,7 +4,9 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
+pub mod bandwidth;
 pub mod command;
+pub mod decision;
 pub mod deliver;
 pub mod demux;
 pub mod drops;
@@ -14,6 +16,7 @@ pub mod forward;
 pub mod id;
 pub mod limits;
 pub mod negotiation;
+pub mod preference;
 pub mod publish;
 pub mod room;
 pub mod rtp;

@@ -464,6 +464,8 @@ impl World {
             | Event::TrackPublished { .. }
             | Event::TrackUnpublished { .. }
             | Event::NoCommonCodec { .. }
+            | Event::Forwarding { .. }
+            | Event::Demand { .. }
             | Event::Speakers { .. }
             | Event::Data { .. } => {}
         }

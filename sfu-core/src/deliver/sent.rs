@@ -22,11 +22,11 @@ pub struct SentPacket {
     pub index: u64,
     /// The track it came from.
     pub track: TrackId,
-    /// The layer of the track.
-    pub layer: u8,
-    /// The layer's epoch.
+    /// The encoding of the track.
+    pub encoding: u8,
+    /// The encoding's epoch.
     pub epoch: u32,
-    /// Index on the layer's line, the key into its history.
+    /// Index on the encoding's line, the key into its history.
     pub source_index: u64,
     /// Outgoing timestamp.
     pub timestamp: u32,
@@ -130,7 +130,7 @@ mod tests {
         SentPacket {
             index,
             track: TrackId::default(),
-            layer: 0,
+            encoding: 0,
             epoch: 0,
             source_index: index + 7,
             timestamp: 0,

@@ -46,6 +46,11 @@ impl Engine {
                 self.unsubscribe(now, id.ok_or(CommandError::NoSuchTrack)?);
                 Ok(Reply::Done)
             }
+            Command::Prefer { peer, track, preference } => {
+                self.prefer(now, peer, track, preference)
+            }
+            Command::SetRoomPolicy { room, policy } => self.set_room_policy(now, room, policy),
+            Command::Decisions { peer } => self.decisions(now, peer),
             Command::SendData { room, message } => {
                 if !self.rooms.contains_key(room) {
                     return Err(CommandError::NoSuchRoom);

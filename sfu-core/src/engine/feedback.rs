@@ -62,9 +62,9 @@ impl Engine {
         let publish = &mut self.peers[id].publish;
         let Some(route) = publish.route(ssrc).filter(|route| !route.rtx) else { return };
         publish.clock.note(ntp, ours);
-        let layer = &mut self.tracks[route.track].layers[usize::from(route.layer)];
-        layer.statistics.on_sender_report(now, ntp);
-        layer.sender_report = Some((ntp, rtp_time));
+        let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
+        encoding.statistics.on_sender_report(now, ntp);
+        encoding.sender_report = Some((ntp, rtp_time));
     }
 
     fn receive_report_block(&mut self, now: Instant, id: PeerId, block: &ReportBlock) {
@@ -110,11 +110,12 @@ impl Engine {
         }
         let packet = slot.sent.recall(now, sequence, receive.rtt)?;
         let track = tracks.get(packet.track).ok_or(DropReason::NackMiss)?;
-        let layer = track.layers.get(usize::from(packet.layer));
-        let layer =
-            layer.filter(|layer| layer.epoch == packet.epoch).ok_or(DropReason::NackMiss)?;
+        let encoding = track.encodings.get(usize::from(packet.encoding));
+        let encoding = encoding
+            .filter(|encoding| encoding.epoch == packet.epoch)
+            .ok_or(DropReason::NackMiss)?;
         let (stored, payload) =
-            layer.history.get(packet.source_index).ok_or(DropReason::NackMiss)?;
+            encoding.history.get(packet.source_index).ok_or(DropReason::NackMiss)?;
         let codec = track.codec(stored.payload_type).ok_or(DropReason::NackMiss)?;
         let rtx = slot.choose(packet.track, codec).and_then(|choice| choice.rtx);
         let payload_type = rtx.ok_or(DropReason::NackMiss)?;
@@ -133,14 +134,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks the publisher for a keyframe on behalf of a subscription: of the layer it wants, or,
-    /// if it has that, of the layer it has.
+    /// Asks the publisher for a keyframe on behalf of a subscription: of the encoding it wants, or,
+    /// if it has that, of the encoding it has.
     pub(super) fn request_keyframe(&mut self, now: Instant, id: SubscriptionId) {
         let Some(subscription) = self.subscriptions.get(id) else { return };
         let track = &mut self.tracks[subscription.track];
         let target = usize::from(subscription.selector.target());
-        let Some(layer) = track.layers.get_mut(target) else { return };
-        layer.keyframes.request(now, subscription.peer);
+        let Some(encoding) = track.encodings.get_mut(target) else { return };
+        encoding.keyframes.request(now, subscription.peer);
         let publisher = track.peer;
         self.touch(publisher);
     }

@@ -131,7 +131,7 @@ impl Engine {
         self.accept(now, id, route, &packet, &arrived)
     }
 
-    /// Finds the m-line and layer of an SSRC that was not signalled (RFC 8843 §9.2, RFC 8853
+    /// Finds the m-line and encoding of an SSRC that was not signalled (RFC 8843 §9.2, RFC 8853
     /// §5.3), and remembers it.
     fn resolve(&mut self, id: PeerId, packet: &RtpPacket<'_>) -> Result<Route, DropReason> {
         let publish = &self.peers[id].publish;
@@ -148,7 +148,7 @@ impl Engine {
         let mut candidates = publish.tracks().filter(|&track| match (&mid, &rid) {
             (Some(mid), _) => self.tracks[track].mid == *mid,
             (None, Some(rid)) => {
-                self.tracks[track].layers.iter().any(|l| l.rid.as_ref() == Some(rid))
+                self.tracks[track].encodings.iter().any(|l| l.rid.as_ref() == Some(rid))
             }
             (None, None) => carries(&track),
         });
@@ -163,29 +163,31 @@ impl Engine {
         let track = &mut self.tracks[track_id];
         let rtx = repaired.is_some() || track.codec_of_rtx(packet.payload_type()).is_some();
         let at = match &rid {
-            Some(rid) => track.layers.iter().position(|layer| layer.rid.as_ref() == Some(rid)),
-            None => (track.layers.len() == 1).then_some(0),
+            Some(rid) => {
+                track.encodings.iter().position(|encoding| encoding.rid.as_ref() == Some(rid))
+            }
+            None => (track.encodings.len() == 1).then_some(0),
         };
         let at = at.ok_or(DropReason::RidUnknown)?;
-        let layer = &mut track.layers[at];
-        let bound = if rtx { &mut layer.rtx_ssrc } else { &mut layer.ssrc };
+        let encoding = &mut track.encodings[at];
+        let bound = if rtx { &mut encoding.rtx_ssrc } else { &mut encoding.ssrc };
         match *bound {
             // The first binding holds; only an offer makes room for another.
-            Some(ssrc) if ssrc != packet.ssrc() && !layer.may_rebind => {
+            Some(ssrc) if ssrc != packet.ssrc() && !encoding.may_rebind => {
                 return Err(DropReason::RidUnknown);
             }
             Some(ssrc) if ssrc != packet.ssrc() => {
                 *bound = Some(packet.ssrc());
                 if !rtx {
-                    layer.may_rebind = false;
-                    layer.restart();
+                    encoding.may_rebind = false;
+                    encoding.restart();
                 }
             }
             _ => *bound = Some(packet.ssrc()),
         }
         let route = Route {
             track: track_id,
-            layer: u8::try_from(at).expect("a track has at most ENCODINGS_MAX layers"),
+            encoding: u8::try_from(at).expect("a track has at most ENCODINGS_MAX of them"),
             rtx,
         };
         if !self.peers[id].publish.bind(packet.ssrc(), route) {
@@ -228,7 +230,7 @@ impl Engine {
         Ok((!payload.is_empty()).then_some(arrived))
     }
 
-    /// Takes a packet of a layer into its history and hands it to the subscriptions.
+    /// Takes a packet of a encoding into its history and hands it to the subscriptions.
     fn accept(
         &mut self,
         now: Instant,
@@ -241,26 +243,26 @@ impl Engine {
         let codec = track.codec(arrived.payload_type).ok_or(DropReason::PayloadTypeUnknown)?;
         let (codec, clock_rate) = (codec.codec, codec.clock_rate);
         let (kind, muted, participant) = (track.kind, track.muted, track.participant);
-        let layers = track.layers.len();
-        let layer = &mut track.layers[usize::from(route.layer)];
-        let mut index = layer.sequence.unwrap(arrived.sequence);
-        match layer.nack.on_packet(now, index) {
+        let encodings = track.encodings.len();
+        let encoding = &mut track.encodings[usize::from(route.encoding)];
+        let mut index = encoding.sequence.unwrap(arrived.sequence);
+        match encoding.nack.on_packet(now, index) {
             NackVerdict::InOrder | NackVerdict::Recovered => {}
             NackVerdict::Duplicate => return Err(DropReason::Duplicate),
             NackVerdict::Restart if arrived.repeated => return Err(DropReason::TooOld),
             NackVerdict::Restart => {
-                layer.restart();
-                index = layer.sequence.unwrap(arrived.sequence);
-                layer.nack.on_packet(now, index);
+                encoding.restart();
+                index = encoding.sequence.unwrap(arrived.sequence);
+                encoding.nack.on_packet(now, index);
                 if kind == MediaKind::Video {
-                    layer.keyframes.request_for_engine(now);
+                    encoding.keyframes.request_for_engine(now);
                 }
             }
         }
         if !arrived.repeated {
-            layer.statistics.on_packet(now, index, arrived.timestamp, clock_rate);
+            encoding.statistics.on_packet(now, index, arrived.timestamp, clock_rate);
         }
-        let measured = layer.rate.note(now, arrived.payload.len());
+        let measured = encoding.rate.note(now, arrived.payload.len());
         if arrived.payload.is_empty() {
             self.skip(route, index);
             return Ok(());
@@ -284,10 +286,10 @@ impl Engine {
             return Err(DropReason::Muted);
         }
         let info = inspect(codec, arrived.payload, extensions.get(Extension::DependencyDescriptor));
-        let layer = &mut self.tracks[route.track].layers[usize::from(route.layer)];
+        let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
         if info.keyframe_start {
-            layer.keyframes.on_keyframe();
-            layer.nack.forget_before(index.saturating_sub(PARAMETER_SETS_MAX));
+            encoding.keyframes.on_keyframe();
+            encoding.nack.forget_before(index.saturating_sub(PARAMETER_SETS_MAX));
         }
         let stored = Stored {
             timestamp: arrived.timestamp,
@@ -296,10 +298,10 @@ impl Engine {
             arrival: now,
             extensions,
         };
-        layer.history.insert(index, stored, arrived.payload)?;
+        encoding.history.insert(index, stored, arrived.payload)?;
         let switch_point = kind == MediaKind::Audio || info.keyframe_start;
         self.fan_out(now, route, index, arrived, switch_point);
-        if measured && layers > 1 {
+        if measured && encodings > 1 {
             self.retarget(now, route.track);
         }
         Ok(())
@@ -316,7 +318,7 @@ impl Engine {
     ) {
         let Self { tracks, subscriptions, peers, dirty, stats, .. } = self;
         let track = &tracks[route.track];
-        let epoch = track.layers[usize::from(route.layer)].epoch;
+        let epoch = track.encodings[usize::from(route.encoding)].epoch;
         let Some(codec) = track.codec(arrived.payload_type) else { return };
         for &subscription in &track.subscriptions {
             let subscription = &mut subscriptions[subscription];
@@ -324,7 +326,7 @@ impl Engine {
             let Some(at) = subscription.slot.filter(|_| peer.is_connected()) else { continue };
             let slot = &mut peer.receive.slots[usize::from(at)];
             let Some(choice) = slot.choose(route.track, codec) else { continue };
-            match subscription.selector.decide(route.layer, epoch, switch_point) {
+            match subscription.selector.decide(route.encoding, epoch, switch_point) {
                 Verdict::Drop => continue,
                 Verdict::Switch => {
                     slot.line.begin(now, index, arrived.timestamp, choice.clock_rate);
@@ -339,7 +341,7 @@ impl Engine {
             let packet = SentPacket {
                 index: mapped.index,
                 track: route.track,
-                layer: route.layer,
+                encoding: route.encoding,
                 epoch,
                 source_index: index,
                 timestamp: mapped.timestamp,
@@ -366,13 +368,13 @@ impl Engine {
         }
     }
 
-    /// Takes a padding-only packet out of every line that follows its layer.
+    /// Takes a padding-only packet out of every line that follows its encoding.
     fn skip(&mut self, route: Route, index: u64) {
         let Self { tracks, subscriptions, peers, .. } = self;
         for &subscription in &tracks[route.track].subscriptions {
             let subscription = &subscriptions[subscription];
             let Some(slot) = subscription.slot else { continue };
-            if subscription.selector.current() == Some(route.layer) {
+            if subscription.selector.current() == Some(route.encoding) {
                 peers[subscription.peer].receive.slots[usize::from(slot)].line.skip(index);
             }
         }

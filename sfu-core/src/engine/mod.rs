@@ -11,6 +11,7 @@ mod ingress;
 mod offer;
 mod outgoing;
 mod peer;
+mod quality;
 mod subscriptions;
 mod timers;
 mod upkeep;

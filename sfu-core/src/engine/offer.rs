@@ -15,7 +15,7 @@ use crate::limits::TRACKS_PER_PEER_MAX;
 use crate::negotiation::{
     Answer, MediaKind, MediaSection, Msid, Offer, Section, SectionContent, negotiate,
 };
-use crate::publish::track::{Layer, Track};
+use crate::publish::track::{Encoding, Track};
 use crate::transport::{IceCredentials, Remote, Transport, TransportConfig};
 
 impl Engine {
@@ -136,7 +136,7 @@ impl Engine {
             muted: request.muted,
             mid: mid.clone(),
             codecs: media.codecs.clone(),
-            layers: layers(media),
+            encodings: encodings_of(media),
             subscriptions: Vec::new(),
         });
         self.peers[id].publish.track_by_section[at] = Some(track);
@@ -154,15 +154,15 @@ impl Engine {
     fn republish(&mut self, id: PeerId, track_id: TrackId, media: &MediaSection) {
         let track = &mut self.tracks[track_id];
         track.codecs.clone_from(&media.codecs);
-        let offered = layers(media);
-        for (layer, offered) in track.layers.iter_mut().zip(offered) {
-            layer.may_rebind = true;
-            if offered.ssrc.is_some() && offered.ssrc != layer.ssrc {
-                if layer.ssrc.is_some() {
-                    layer.restart();
+        let offered = encodings_of(media);
+        for (encoding, offered) in track.encodings.iter_mut().zip(offered) {
+            encoding.may_rebind = true;
+            if offered.ssrc.is_some() && offered.ssrc != encoding.ssrc {
+                if encoding.ssrc.is_some() {
+                    encoding.restart();
                 }
-                layer.ssrc = offered.ssrc;
-                layer.rtx_ssrc = offered.rtx_ssrc;
+                encoding.ssrc = offered.ssrc;
+                encoding.rtx_ssrc = offered.rtx_ssrc;
             }
         }
         self.bind_signalled(id, track_id);
@@ -171,11 +171,11 @@ impl Engine {
     /// Binds the SSRCs that the SDP names.
     fn bind_signalled(&mut self, id: PeerId, track: TrackId) {
         let publish = &mut self.peers[id].publish;
-        for (layer, this) in (0u8..).zip(&self.tracks[track].layers) {
+        for (encoding, this) in (0u8..).zip(&self.tracks[track].encodings) {
             for (ssrc, rtx) in [(this.ssrc, false), (this.rtx_ssrc, true)] {
                 let Some(ssrc) = ssrc else { continue };
                 // Beyond the cap the SSRC stays unknown, and its packets are counted as such.
-                let _ = publish.bind(ssrc, Route { track, layer, rtx });
+                let _ = publish.bind(ssrc, Route { track, encoding, rtx });
             }
         }
     }
@@ -263,23 +263,23 @@ fn media(section: &Section) -> Option<&MediaSection> {
     }
 }
 
-/// The layers an m-line announces: one for each RID, else for each SSRC, else one.
-fn layers(media: &MediaSection) -> Vec<Layer> {
+/// The encodings an m-line announces: one for each RID, else for each SSRC, else one.
+fn encodings_of(media: &MediaSection) -> Vec<Encoding> {
     let Some(receive) = &media.receive else { return Vec::new() };
     if !receive.rids.is_empty() {
         return receive
             .rids
             .iter()
-            .map(|rid| Layer::new(media.kind, Some(rid.clone()), None, None))
+            .map(|rid| Encoding::new(media.kind, Some(rid.clone()), None, None))
             .collect();
     }
     if receive.ssrcs.is_empty() {
-        return vec![Layer::new(media.kind, None, None, None)];
+        return vec![Encoding::new(media.kind, None, None, None)];
     }
     receive
         .ssrcs
         .iter()
         .take(crate::limits::ENCODINGS_MAX)
-        .map(|&(ssrc, rtx)| Layer::new(media.kind, None, Some(ssrc), rtx))
+        .map(|&(ssrc, rtx)| Encoding::new(media.kind, None, Some(ssrc), rtx))
         .collect()
 }

@@ -150,9 +150,9 @@ fn write_packet(
     target: &Target<'_>,
 ) -> Option<()> {
     let packet = &outgoing.packet;
-    let layer = tracks.get(packet.track)?.layers.get(usize::from(packet.layer))?;
+    let encoding = tracks.get(packet.track)?.encodings.get(usize::from(packet.encoding))?;
     let (stored, payload) =
-        layer.history.get(packet.source_index).filter(|_| layer.epoch == packet.epoch)?;
+        encoding.history.get(packet.source_index).filter(|_| encoding.epoch == packet.epoch)?;
     let payload = if outgoing.unwrap_red { red::primary(payload)? } else { payload };
     let index = outgoing.rtx_index.unwrap_or(packet.index);
     let header = OutgoingHeader {
@@ -198,7 +198,7 @@ fn extensions<'a>(
             let value: &[u8] = match extension {
                 Extension::TransportCc => transport_sequence,
                 Extension::AbsSendTime => send_time,
-                // The m-line is known by its signalled SSRC; layers are not the receiver's.
+                // The m-line is known by its signalled SSRC; encodings are not the receiver's.
                 Extension::Mid | Extension::Rid | Extension::RepairedRid => return None,
                 carried @ (Extension::AudioLevel
                 | Extension::VideoOrientation

@@ -70,8 +70,8 @@ pub(crate) struct PublishState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) track: TrackId,
-    pub(crate) layer: u8,
-    /// Retransmissions (RFC 4588) of the layer rather than the layer itself.
+    pub(crate) encoding: u8,
+    /// Retransmissions (RFC 4588) of the encoding rather than the encoding itself.
     pub(crate) rtx: bool,
 }
 

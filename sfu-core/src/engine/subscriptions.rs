@@ -211,14 +211,14 @@ impl Engine {
         }
     }
 
-    /// Chooses again which layer of a track its subscriptions aim at.
+    /// Chooses again which encoding of a track its subscriptions aim at.
     pub(super) fn retarget(&mut self, now: Instant, track_id: TrackId) {
         let track = &self.tracks[track_id];
-        if track.layers.len() < 2 {
+        if track.encodings.len() < 2 {
             return;
         }
         let rates: smallvec::SmallVec<[u64; 4]> =
-            track.layers.iter().map(|layer| layer.rate.bitrate(now)).collect();
+            track.encodings.iter().map(|encoding| encoding.rate.bitrate(now)).collect();
         for id in track.subscriptions.clone() {
             let selector = &mut self.subscriptions[id].selector;
             let before = selector.target();

@@ -65,21 +65,21 @@ impl Engine {
         let peer = &mut peers[id];
         let track = &mut tracks[track];
         let mut missing = Vec::new();
-        for layer in &mut track.layers {
-            let Some(ssrc) = layer.ssrc else { continue };
+        for encoding in &mut track.encodings {
+            let Some(ssrc) = encoding.ssrc else { continue };
             // Audio is not retransmitted by browsers; asking would only cost.
             if track.kind == MediaKind::Video {
                 missing.clear();
-                let overflow = layer.nack.poll(now, PUBLISHER_RTT, &mut missing);
+                let overflow = encoding.nack.poll(now, PUBLISHER_RTT, &mut missing);
                 if overflow {
-                    layer.keyframes.request_for_engine(now);
+                    encoding.keyframes.request_for_engine(now);
                 }
                 if !missing.is_empty() {
                     stats.nacks_out += missing.len() as u64;
                     peer.rtcp.push(|out| rtcp::write_nack(out, peer.feedback_ssrc, ssrc, &missing));
                 }
             }
-            if layer.keyframes.poll(now) {
+            if encoding.keyframes.poll(now) {
                 stats.keyframe_requests_out += 1;
                 peer.rtcp.push(|out| rtcp::write_pli(out, peer.feedback_ssrc, ssrc));
             }
@@ -107,10 +107,10 @@ impl Engine {
         let Self { peers, tracks, subscriptions, .. } = self;
         let mut blocks = Vec::new();
         for track in peers[id].publish.tracks() {
-            for layer in &mut tracks[track].layers {
-                let heard = layer.ssrc.filter(|_| layer.statistics.received() > 0);
+            for encoding in &mut tracks[track].encodings {
+                let heard = encoding.ssrc.filter(|_| encoding.statistics.received() > 0);
                 if let Some(ssrc) = heard.filter(|_| blocks.len() < REPORT_BLOCKS_MAX) {
-                    blocks.push(layer.statistics.report_block(now, ssrc));
+                    blocks.push(encoding.statistics.report_block(now, ssrc));
                 }
             }
         }
@@ -124,8 +124,9 @@ impl Engine {
             let carried = slot.subscription.and_then(|id| subscriptions.get(id));
             let Some(subscription) = carried.filter(|_| slot.packets > 0) else { continue };
             let track = &tracks[subscription.track];
-            let layer = subscription.selector.current().unwrap_or(0);
-            let Some((report_ntp, report_rtp)) = track.layers[usize::from(layer)].sender_report
+            let encoding = subscription.selector.current().unwrap_or(0);
+            let Some((report_ntp, report_rtp)) =
+                track.encodings[usize::from(encoding)].sender_report
             else {
                 continue; // without the publisher's clock there is nothing true to say
             };
@@ -162,11 +163,11 @@ impl Engine {
         consider(peer.publish.twcc.next_timeout());
         for track in peer.publish.tracks() {
             let track = &self.tracks[track];
-            for layer in track.layers.iter().filter(|layer| layer.ssrc.is_some()) {
+            for encoding in track.encodings.iter().filter(|encoding| encoding.ssrc.is_some()) {
                 if track.kind == MediaKind::Video {
-                    consider(layer.nack.next_timeout());
+                    consider(encoding.nack.next_timeout());
                 }
-                consider(layer.keyframes.next_timeout());
+                consider(encoding.keyframes.next_timeout());
             }
         }
         earliest

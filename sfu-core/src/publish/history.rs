@@ -1,4 +1,4 @@
-//! What was published lately: one history per layer, shared by every subscriber. Payloads are
+//! What was published lately: one history per encoding, shared by every subscriber. Payloads are
 //! stored once, in one ring of bytes; what was overwritten is not found any more.
 
 use std::time::Instant;
@@ -39,7 +39,7 @@ pub struct StoredExtensions {
     pub dependency_descriptor: SmallVec<[u8; 16]>,
 }
 
-/// The packets of one published layer, by extended sequence number.
+/// The packets of one published encoding, by extended sequence number.
 ///
 /// Memory is fixed from the start; the pages of the byte ring come as they are written.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ const _: () = {
 };
 
 impl History {
-    /// An empty history for a layer of this kind.
+    /// An empty history for a encoding of this kind.
     #[must_use]
     pub fn new(kind: MediaKind) -> Self {
         match kind {

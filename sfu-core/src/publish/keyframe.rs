@@ -1,4 +1,4 @@
-//! When to ask one source layer for a keyframe, whoever wants it and however often they say so.
+//! When to ask one source encoding for a keyframe, whoever wants it and however often they say so.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const REPEAT_MAX: Duration = Duration::from_secs(2);
 /// by then is muted or dead; the next request starts over.
 const TRIES_MAX: u32 = 10;
 
-/// Collects keyframe requests for one source layer. At most one goes out in
+/// Collects keyframe requests for one source encoding. At most one goes out in
 /// [`limits::KEYFRAME_INTERVAL_MIN`], and it is repeated until a keyframe comes.
 #[derive(Debug, Default)]
 pub struct KeyframeRequests {

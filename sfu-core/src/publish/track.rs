@@ -1,4 +1,4 @@
-//! A published track and its layers: what arrives, remembered once for everyone who subscribes.
+//! A published track and its encodings: what arrives, remembered once for everyone who subscribes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub struct Track {
     /// The codecs the publisher may use, as it numbers them.
     pub codecs: Vec<CodecParameters>,
     /// Its encodings.
-    pub layers: Vec<Layer>,
+    pub encodings: Vec<Encoding>,
     /// Who gets it.
     pub subscriptions: Vec<SubscriptionId>,
 }
@@ -54,7 +54,7 @@ impl Track {
             name: self.name.clone(),
             muted: self.muted,
             mid: self.mid.clone(),
-            encodings: u8::try_from(self.layers.len()).unwrap_or(u8::MAX),
+            encodings: u8::try_from(self.encodings.len()).unwrap_or(u8::MAX),
         }
     }
 
@@ -73,7 +73,7 @@ impl Track {
 
 /// One encoding of a track.
 #[derive(Debug)]
-pub struct Layer {
+pub struct Encoding {
     /// Its RID, with simulcast.
     pub rid: Option<Rid>,
     /// Its SSRC, once known.
@@ -101,8 +101,8 @@ pub struct Layer {
     kind: MediaKind,
 }
 
-impl Layer {
-    /// A layer of which nothing has arrived.
+impl Encoding {
+    /// A encoding of which nothing has arrived.
     #[must_use]
     pub fn new(
         kind: MediaKind,

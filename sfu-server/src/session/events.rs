@@ -107,6 +107,7 @@ impl Sessions {
             Event::NoCommonCodec { peer, track } => {
                 self.tell_peer(worker, peer, &ServerEvent::Unplayable { track: track.into() });
             }
+            Event::Forwarding { .. } | Event::Demand { .. } => {}
             Event::Speakers { room, speakers } => {
                 let speakers = speakers.iter().map(|speaker| SpeakerView {
                     participant: speaker.participant.into(),

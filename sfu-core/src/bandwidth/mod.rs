@@ -1,0 +1,1 @@
+//! What the path to a subscriber carries, and how that is shared out among what it wants.
