@@ -126,8 +126,12 @@ pub const TWCC_PACKETS_MAX: usize = 2048;
 /// Interval of sender and receiver reports (RFC 3550 §6.2 allows less; 1 s is what browsers do).
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Packets waiting for one subscriber between two drains.
-pub const EGRESS_PACKETS_MAX: usize = 1024;
+/// Packets waiting for one subscriber: a second at 10 Mbit/s. Beyond it the newest is dropped.
+pub const PACER_PACKETS_MAX: usize = 1024;
+/// Time a packet waits in the pacer at most: a queue that would take longer is sent faster. Late
+/// frames are worth less than the congestion they cause, and the payload waits in a history that
+/// forgets.
+pub const PACER_QUEUE_TIME_MAX: Duration = Duration::from_millis(500);
 /// Events waiting to be polled; the shell polls after each batch, so this is never reached unless
 /// it stopped polling. Beyond it speaker updates are dropped first.
 pub const EVENTS_MAX: usize = 65_536;

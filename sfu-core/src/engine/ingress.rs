@@ -11,7 +11,7 @@ use crate::drops::DropReason;
 use crate::event::{Event, FailReason, TransportState};
 use crate::forward::selector::Verdict;
 use crate::id::{Mid, PayloadType, PeerId, Rid, TrackId};
-use crate::limits::{EGRESS_PACKETS_MAX, SPEAKERS_INTERVAL};
+use crate::limits::{PACER_PACKETS_MAX, SPEAKERS_INTERVAL};
 use crate::negotiation::MediaKind;
 use crate::publish::history::{Stored, StoredExtensions};
 use crate::publish::nack::NackVerdict;
@@ -334,7 +334,7 @@ impl Engine {
                 Verdict::Forward => {}
             }
             let Some(mapped) = slot.line.map(now, index, arrived.timestamp) else { continue };
-            if peer.receive.queue.len() >= EGRESS_PACKETS_MAX {
+            if peer.receive.queue.len() >= PACER_PACKETS_MAX {
                 stats.drops.count(DropReason::EgressFull);
                 continue;
             }
