@@ -3,15 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use super::peer::{Outgoing, Route};
+use super::build::PACKET_OVERHEAD;
+use super::peer::{Outgoing, OutgoingKind, Route};
 use super::{Engine, Timer};
+use crate::deliver::pacer::Class;
 use crate::deliver::sent::SentPacket;
 use crate::demux::{Kind, classify};
 use crate::drops::DropReason;
 use crate::event::{Event, FailReason, TransportState};
 use crate::forward::selector::Verdict;
 use crate::id::{Mid, PayloadType, PeerId, Rid, TrackId};
-use crate::limits::{PACER_PACKETS_MAX, SPEAKERS_INTERVAL};
+use crate::limits::SPEAKERS_INTERVAL;
 use crate::negotiation::MediaKind;
 use crate::publish::history::{Stored, StoredExtensions};
 use crate::publish::nack::NackVerdict;
@@ -334,10 +336,6 @@ impl Engine {
                 Verdict::Forward => {}
             }
             let Some(mapped) = slot.line.map(now, index, arrived.timestamp) else { continue };
-            if peer.receive.queue.len() >= PACER_PACKETS_MAX {
-                stats.drops.count(DropReason::EgressFull);
-                continue;
-            }
             let packet = SentPacket {
                 index: mapped.index,
                 track: route.track,
@@ -352,13 +350,22 @@ impl Engine {
             slot.packets = slot.packets.wrapping_add(1);
             slot.octets = slot.octets.wrapping_add(arrived.payload.len() as u32);
             peer.receive.rtx_budget.earn(arrived.payload.len());
-            peer.receive.queue.push(Outgoing {
+            let outgoing = Outgoing {
                 slot: at,
                 packet,
                 payload_type: choice.payload_type,
                 unwrap_red: choice.unwrap_red,
-                rtx_index: None,
-            });
+                kind: OutgoingKind::Media,
+            };
+            let class = match track.kind {
+                MediaKind::Audio => Class::Audio,
+                MediaKind::Video => Class::Video,
+            };
+            let bytes = arrived.payload.len() + PACKET_OVERHEAD;
+            if peer.receive.pacer.push(now, class, bytes, outgoing).is_err() {
+                stats.drops.count(DropReason::EgressFull);
+                continue;
+            }
             peer.stats.rtp_out += 1;
             stats.rtp_out += 1;
             if !peer.dirty {
