@@ -8,10 +8,12 @@ use slotmap::SlotMap;
 
 use super::peer::{Outgoing, Peer};
 use super::{Egress, Engine};
+use crate::forward::munge;
 use crate::id::{PeerId, TrackId};
 use crate::limits::DATAGRAM_BYTES_MAX;
 use crate::publish::history::StoredExtensions;
 use crate::publish::track::Track;
+use crate::rtp::dependency_descriptor::Element;
 use crate::rtp::extension::{Extension, ExtensionMap};
 use crate::rtp::header::{OutgoingHeader, write_header};
 use crate::rtp::red;
@@ -156,7 +158,7 @@ fn write_packet(
     let payload = if outgoing.unwrap_red { red::primary(payload)? } else { payload };
     let index = outgoing.rtx_index.unwrap_or(packet.index);
     let header = OutgoingHeader {
-        marker: stored.marker,
+        marker: munge::marker(&packet.edit, stored.marker),
         payload_type: outgoing.payload_type,
         #[allow(clippy::cast_possible_truncation, reason = "the low 16 bits of an SRTP index")]
         sequence: index as u16,
@@ -164,8 +166,16 @@ fn write_packet(
         ssrc: target.ssrc?,
     };
     let transport_sequence = target.transport_sequence.to_be_bytes();
-    let extensions =
-        extensions(target.extensions, &stored.extensions, &transport_sequence, &target.send_time);
+    let mut descriptor = Element::new();
+    let original = stored.extensions.get(Extension::DependencyDescriptor);
+    let described =
+        original.is_some_and(|data| munge::descriptor(&packet.edit, data, &mut descriptor));
+    let own = OwnExtensions {
+        transport_sequence: &transport_sequence,
+        send_time: &target.send_time,
+        descriptor: described.then_some(descriptor.as_slice()),
+    };
+    let extensions = extensions(target.extensions, &stored.extensions, &own);
     let arena = &mut egress.arena;
     let start = arena.len();
     let header_bytes = write_header(arena, &header, &extensions);
@@ -174,7 +184,10 @@ fn write_packet(
         let original = packet.index as u16;
         arena.extend_from_slice(&original.to_be_bytes());
     }
-    arena.extend_from_slice(payload);
+    munge::write_payload(arena, payload, &packet.edit);
+    if munge::padding(&packet.edit) {
+        arena[start] |= PADDING_BIT;
+    }
     transport.seal_rtp(arena, start, header_bytes, index).ok()
 }
 
@@ -184,26 +197,35 @@ fn abs_send_time(ntp: u64) -> [u8; 3] {
     [a, b, c]
 }
 
+/// P of the first byte of a header (RFC 3550 §5.1).
+const PADDING_BIT: u8 = 0x20;
+
+/// The header extensions that are not as the publisher wrote them.
+struct OwnExtensions<'a> {
+    transport_sequence: &'a [u8; 2],
+    send_time: &'a [u8; 3],
+    descriptor: Option<&'a [u8]>,
+}
+
 /// The header extensions of one outgoing packet, always in the same order, so that packets of
 /// equal payload have equal size.
 fn extensions<'a>(
     negotiated: &ExtensionMap,
     stored: &'a StoredExtensions,
-    transport_sequence: &'a [u8; 2],
-    send_time: &'a [u8; 3],
+    own: &OwnExtensions<'a>,
 ) -> ArrayVec<(u8, &'a [u8]), { Extension::ALL.len() }> {
     negotiated
         .iter()
         .filter_map(|(extension, id)| {
             let value: &[u8] = match extension {
-                Extension::TransportCc => transport_sequence,
-                Extension::AbsSendTime => send_time,
+                Extension::TransportCc => own.transport_sequence,
+                Extension::AbsSendTime => own.send_time,
                 // The m-line is known by its signalled SSRC; encodings are not the receiver's.
                 Extension::Mid | Extension::Rid | Extension::RepairedRid => return None,
+                Extension::DependencyDescriptor => own.descriptor?,
                 carried @ (Extension::AudioLevel
                 | Extension::VideoOrientation
-                | Extension::PlayoutDelay
-                | Extension::DependencyDescriptor) => stored.get(carried)?,
+                | Extension::PlayoutDelay) => stored.get(carried)?,
             };
             Some((id, value))
         })
