@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::drops::DropReason;
+use crate::forward::munge::Edit;
 use crate::id::TrackId;
 use crate::limits::{
     DATAGRAM_BYTES_MAX, RTX_BUDGET_FLOOR_BYTES, RTX_BUDGET_PERCENT, RTX_TRIES_MAX,
 };
 
-/// Packets remembered: a second at 5 Mbit/s, four at 1 Mbit/s; 32 KiB a video subscription.
+/// Packets remembered: a second at 5 Mbit/s, four at 1 Mbit/s; 48 KiB a video subscription.
 const SENT_PACKETS: usize = 512;
 /// How far back padding goes: packets that may still be of use if they were lost.
 const PADDING_PACKETS: u64 = 32;
@@ -32,6 +33,8 @@ pub struct SentPacket {
     pub source_index: u64,
     /// Outgoing timestamp.
     pub timestamp: u32,
+    /// What was changed inside.
+    pub edit: Edit,
 }
 
 #[derive(Clone, Debug)]
@@ -154,6 +157,7 @@ mod tests {
             epoch: 0,
             source_index: index + 7,
             timestamp: 0,
+            edit: Edit::default(),
         }
     }
 

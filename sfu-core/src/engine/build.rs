@@ -7,9 +7,11 @@ use slotmap::SlotMap;
 use super::peer::{Outgoing, OutgoingKind};
 use crate::bandwidth::send_side::OVERHEAD_BYTES;
 use crate::deliver::slot::Slot;
+use crate::forward::munge;
 use crate::id::TrackId;
 use crate::publish::history::{Stored, StoredExtensions};
 use crate::publish::track::Track;
+use crate::rtp::dependency_descriptor::Element;
 use crate::rtp::extension::{Extension, ExtensionMap};
 use crate::rtp::header::{OutgoingHeader, write_header};
 use crate::rtp::red;
@@ -43,37 +45,46 @@ impl Builder<'_> {
         slot: &mut Slot,
         transport_sequence: u16,
     ) -> Option<OutgoingHeader> {
+        let edit = &outgoing.packet.edit;
         let source = match outgoing.kind {
-            OutgoingKind::Media | OutgoingKind::Retransmission => {
+            OutgoingKind::Media | OutgoingKind::Retransmission if !edit.empty => {
                 Some(source(self.tracks, outgoing)?)
             }
-            OutgoingKind::Filler | OutgoingKind::Padding => None,
+            _ => None,
         };
         let (ssrc, index) = match outgoing.kind {
-            OutgoingKind::Media | OutgoingKind::Filler => (slot.send.ssrc, outgoing.packet.index),
+            OutgoingKind::Media => (slot.send.ssrc, outgoing.packet.index),
             OutgoingKind::Retransmission | OutgoingKind::Padding => {
                 (slot.send.rtx_ssrc?, slot.next_rtx_index)
             }
         };
         let header = OutgoingHeader {
             padding: source.is_none(),
-            marker: source.is_some_and(|(stored, _)| stored.marker),
+            marker: source.is_some_and(|(stored, _)| munge::marker(edit, stored.marker)),
             payload_type: outgoing.payload_type,
             sequence: low_16(index),
             timestamp: outgoing.packet.timestamp,
             ssrc,
         };
         let carried = source.map(|(stored, _)| &stored.extensions);
-        let sequence = transport_sequence.to_be_bytes();
-        let extensions = extensions(&slot.extensions, carried, &sequence, &self.send_time);
+        let mut descriptor = Element::new();
+        let described = carried
+            .and_then(|carried| carried.get(Extension::DependencyDescriptor))
+            .is_some_and(|original| munge::descriptor(edit, original, &mut descriptor));
+        let own = OwnExtensions {
+            transport_sequence: &transport_sequence.to_be_bytes(),
+            send_time: &self.send_time,
+            descriptor: described.then_some(descriptor.as_slice()),
+        };
+        let extensions = extensions(&slot.extensions, carried, &own);
         let start = arena.len();
         let header_bytes = write_header(arena, &header, &extensions);
         if outgoing.kind == OutgoingKind::Retransmission {
             arena.extend_from_slice(&low_16(outgoing.packet.index).to_be_bytes());
         }
         match source {
-            Some((_, payload)) => arena.extend_from_slice(payload),
-            None => pad(arena, outgoing.kind),
+            Some((_, payload)) => munge::write_payload(arena, payload, edit),
+            None => pad(arena, if edit.empty { FILLER_BYTES } else { PADDING_BYTES }),
         }
         self.transport.seal_rtp(arena, start, header_bytes, index).ok()?;
         if ssrc != slot.send.ssrc {
@@ -95,8 +106,7 @@ fn source<'a>(
     Some((stored, if outgoing.unwrap_red { red::primary(payload)? } else { payload }))
 }
 
-fn pad(arena: &mut Vec<u8>, kind: OutgoingKind) {
-    let bytes = if kind == OutgoingKind::Filler { FILLER_BYTES } else { PADDING_BYTES };
+fn pad(arena: &mut Vec<u8>, bytes: u8) {
     arena.resize(arena.len() + usize::from(bytes) - 1, 0);
     arena.push(bytes);
 }
@@ -106,26 +116,32 @@ fn low_16(index: u64) -> u16 {
     index as u16
 }
 
+/// The header extensions that are not as the publisher wrote them.
+struct OwnExtensions<'a> {
+    transport_sequence: &'a [u8; 2],
+    send_time: &'a [u8; 3],
+    descriptor: Option<&'a [u8]>,
+}
+
 /// The header extensions of one outgoing packet, always in the same order, so that packets of
 /// equal payload have equal size.
 fn extensions<'a>(
     negotiated: &ExtensionMap,
     carried: Option<&'a StoredExtensions>,
-    transport_sequence: &'a [u8; 2],
-    send_time: &'a [u8; 3],
+    own: &OwnExtensions<'a>,
 ) -> ArrayVec<(u8, &'a [u8]), { Extension::ALL.len() }> {
     negotiated
         .iter()
         .filter_map(|(extension, id)| {
             let value: &[u8] = match extension {
-                Extension::TransportCc => transport_sequence,
-                Extension::AbsSendTime => send_time,
+                Extension::TransportCc => own.transport_sequence,
+                Extension::AbsSendTime => own.send_time,
+                Extension::DependencyDescriptor => own.descriptor?,
                 // The m-line is known by its signalled SSRC; layers are not the receiver's.
                 Extension::Mid | Extension::Rid | Extension::RepairedRid => return None,
                 passed_on @ (Extension::AudioLevel
                 | Extension::VideoOrientation
-                | Extension::PlayoutDelay
-                | Extension::DependencyDescriptor) => carried?.get(passed_on)?,
+                | Extension::PlayoutDelay) => carried?.get(passed_on)?,
             };
             Some((id, value))
         })

@@ -72,6 +72,7 @@ impl Engine {
         publish.clock.note(ntp, ours);
         let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
         encoding.statistics.on_sender_report(now, ntp);
+        encoding.clock.on_report(ntp, rtp_time);
         encoding.sender_report = Some((ntp, rtp_time));
     }
 
@@ -161,8 +162,9 @@ impl Engine {
     pub(super) fn request_keyframe(&mut self, now: Instant, id: SubscriptionId) {
         let Some(subscription) = self.subscriptions.get(id) else { return };
         let track = &mut self.tracks[subscription.track];
-        let target = usize::from(subscription.selector.target());
-        let Some(encoding) = track.encodings.get_mut(target) else { return };
+        let Some(target) = subscription.selector.target() else { return };
+        let encoding = track.encodings.get_mut(usize::from(target.encoding));
+        let Some(encoding) = encoding else { return };
         encoding.keyframes.request(now, subscription.peer);
         let publisher = track.peer;
         self.touch(publisher);

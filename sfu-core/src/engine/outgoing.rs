@@ -135,7 +135,7 @@ fn deliver_media(
             continue;
         };
         let kind = match (class, outgoing.kind) {
-            (None, _) | (_, OutgoingKind::Padding | OutgoingKind::Filler) => SentKind::Padding,
+            (None, _) | (_, OutgoingKind::Padding) => SentKind::Padding,
             (_, OutgoingKind::Retransmission) => SentKind::Retransmission,
             (Some(Class::Audio), OutgoingKind::Media) => SentKind::Audio,
             (Some(_), OutgoingKind::Media) => SentKind::Video,

@@ -162,8 +162,6 @@ pub(crate) enum OutgoingKind {
     Media,
     /// One that was sent before, on the retransmission SSRC (RFC 4588).
     Retransmission,
-    /// Nothing, with a number that would otherwise be missing.
-    Filler,
     /// Nothing, on the retransmission SSRC: part of a probe.
     Padding,
 }

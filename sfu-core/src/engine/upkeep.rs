@@ -125,7 +125,7 @@ impl Engine {
             let carried = slot.subscription.and_then(|id| subscriptions.get(id));
             let Some(subscription) = carried.filter(|_| slot.packets > 0) else { continue };
             let track = &tracks[subscription.track];
-            let encoding = subscription.selector.current().unwrap_or(0);
+            let encoding = subscription.selector.current().map_or(0, |layer| layer.encoding);
             let Some((report_ntp, report_rtp)) =
                 track.encodings[usize::from(encoding)].sender_report
             else {
