@@ -44,7 +44,7 @@ impl Engine {
                 }
             }
             // The estimator that reads these is not part of the engine yet.
-            Rtcp::Twcc(_) | Rtcp::Remb { .. } => {}
+            Rtcp::Twcc(_) | Rtcp::Ccfb(_) | Rtcp::Remb { .. } => {}
             // A source says goodbye when its m-line is renegotiated, which is what counts.
             Rtcp::Bye { .. } | Rtcp::Other => {}
         }
