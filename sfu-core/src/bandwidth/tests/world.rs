@@ -135,11 +135,6 @@ pub(super) struct World {
     pub(super) probed: Vec<u64>,
 }
 
-#[allow(clippy::disallowed_methods, reason = "tests need an origin; only differences matter")]
-fn origin() -> Instant {
-    Instant::now()
-}
-
 fn at(schedule: &[(f64, u64)], seconds: f64) -> u64 {
     schedule.iter().rev().find(|(from, _)| seconds >= *from).map_or(0, |&(_, value)| value)
 }
@@ -150,7 +145,7 @@ fn within(span: Option<(f64, f64)>, seconds: f64) -> bool {
 
 impl World {
     pub(super) fn new(setup: Setup) -> Self {
-        let start = origin();
+        let start = super::origin();
         let mut sender = SendSide::new(start, setup.config);
         for n in 0..setup.numbered {
             sender.record(
