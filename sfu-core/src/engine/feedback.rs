@@ -49,6 +49,7 @@ impl Engine {
             Rtcp::Twcc(block) => {
                 self.receive_path_feedback(now, id, |path| path.on_twcc(now, block))
             }
+            Rtcp::Ccfb(block) => self.receive_path_feedback(now, id, |path| path.on_ccfb(now, block)),
             Rtcp::Remb { bitrate_bps } => self.receive_path_feedback(now, id, |path| {
                 path.on_remb(now, bitrate_bps);
                 Ok(())

@@ -95,6 +95,8 @@ pub struct Feedback {
     pub ccm_fir: bool,
     /// Transport-wide congestion control.
     pub transport_cc: bool,
+    /// Congestion control feedback (RFC 8888 §6).
+    pub ack_ccfb: bool,
     /// Receiver estimated maximum bitrate.
     pub goog_remb: bool,
 }
