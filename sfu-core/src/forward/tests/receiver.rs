@@ -53,13 +53,20 @@ struct Arrived<'a> {
 }
 
 /// Judges everything that was received, in the order of the line.
-pub(super) fn judge(shape: &Shape, frames: &[Frame], mut packets: Vec<Received>) -> Verdict {
+/// `let_go` are frames of which packets came when their encoding was no longer forwarded: they
+/// and what depends on them was over by then, with the keyframe of the next one.
+pub(super) fn judge(
+    shape: &Shape,
+    frames: &[Frame],
+    mut packets: Vec<Received>,
+    let_go: HashSet<usize>,
+) -> Verdict {
     packets.sort_by_key(|packet| packet.index);
     let mut verdict = Verdict::default();
     check_line(&packets, &mut verdict);
     let arrived = assemble(shape, frames, &packets);
     check_markers(shape, &packets, &arrived);
-    decode(shape, &arrived, &mut verdict);
+    decode(shape, &arrived, let_go, &mut verdict);
     verdict
 }
 
@@ -73,7 +80,7 @@ fn check_line(packets: &[Received], verdict: &mut Verdict) {
     }
 }
 
-fn id_of(payload: &[u8]) -> (usize, usize) {
+pub(super) fn id_of(payload: &[u8]) -> (usize, usize) {
     let tail = &payload[payload.len() - 6..];
     let id = u32::from_be_bytes([tail[0], tail[1], tail[2], tail[3]]);
     (id as usize, usize::from(u16::from_be_bytes([tail[4], tail[5]])))
@@ -162,7 +169,12 @@ fn check_markers(shape: &Shape, packets: &[Received], arrived: &[Arrived<'_>]) {
 }
 
 /// Decodes what can be decoded.
-fn decode(shape: &Shape, arrived: &[Arrived<'_>], verdict: &mut Verdict) {
+fn decode(
+    shape: &Shape,
+    arrived: &[Arrived<'_>],
+    mut let_go: HashSet<usize>,
+    verdict: &mut Verdict,
+) {
     let mut decoded: HashMap<usize, &Arrived<'_>> = HashMap::new();
     let mut vp8 = Vp8References::default();
     let mut shown: BTreeMap<u64, (Instant, u32, u8)> = BTreeMap::new();
@@ -171,10 +183,17 @@ fn decode(shape: &Shape, arrived: &[Arrived<'_>], verdict: &mut Verdict) {
             verdict.cut += 1;
             continue;
         }
+        if this.frame.needs.iter().any(|need| let_go.contains(need)) {
+            let_go.insert(this.id);
+            verdict.cut += 1;
+            continue;
+        }
         let missing = this.frame.needs.iter().find(|&need| !decoded.contains_key(need));
         let readable = || -> Result<(), String> {
             if let Some(missing) = missing {
-                return Err(format!("needs frame {missing}"));
+                let came = arrived.iter().find(|a| a.id == *missing);
+                let came = came.map(|a| (a.whole, a.frame.packets));
+                return Err(format!("needs frame {missing}, of which came {came:?}"));
             }
             let needs: Vec<_> = this.frame.needs.iter().map(|need| decoded[need]).collect();
             if shape.described {
