@@ -193,7 +193,10 @@ impl Selector {
         let in_order = candidate.index > following.highest;
         let packet = Packet { index: candidate.index, in_order, info: candidate.info };
         if in_order {
-            let new_picture = candidate.timestamp != following.picture;
+            // Where something is missing before a higher layer, the picture has begun already.
+            let first = candidate.info.spatial.is_none_or(|spatial| spatial == 0)
+                || candidate.index == following.highest + 1;
+            let new_picture = candidate.timestamp != following.picture && first;
             if new_picture && candidate.info.frame_start {
                 if paused {
                     self.restart();
