@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use super::Entry;
 
-/// How long a step up must have fitted, with its margin, at every run.
-const UP_HOLD: Duration = Duration::from_millis(1_500);
-/// The same for coming back from a pause.
-const RESUME_HOLD: Duration = Duration::from_millis(2_000);
+/// How long a step up, or coming back from a pause, must have fitted with its margin at every run.
+const HOLD: Duration = Duration::from_secs(2);
 /// A step up that is taken back within this time was a mistake.
 const REGRET: Duration = Duration::from_secs(30);
-/// Each mistake doubles the hold, this many times: 1.5 s to 24 s. Each step that lasted halves it.
+/// Each mistake doubles the hold, this many times: 2 s to 32 s. Each step that lasted halves it.
 const CAUTION_MAX: u8 = 4;
 /// How long a slight excess is borne before a video is paused.
 const PAUSE_HOLD: Duration = Duration::from_secs(1);
@@ -50,6 +48,10 @@ impl Mood {
         let asked = all.clone().any(|memory| memory.hurry);
         Self { now, caution: caution.min(CAUTION_MAX), probed: false, asked }
     }
+
+    fn hold(&self) -> Duration {
+        HOLD * (1 << self.caution)
+    }
 }
 
 /// Where a demand stands.
@@ -83,13 +85,8 @@ impl Memory {
     /// Whether it may have what fits, rather than stay as it is.
     pub(super) fn settled(&self, mood: &Mood) -> bool {
         let held =
-            self.fits_since.is_some_and(|since| mood.now.saturating_sub(since) >= self.hold(mood));
+            self.fits_since.is_some_and(|since| mood.now.saturating_sub(since) >= mood.hold());
         self.state == State::New || self.hurry || mood.probed || held
-    }
-
-    fn hold(&self, mood: &Mood) -> Duration {
-        let hold = if self.paused() { RESUME_HOLD } else { UP_HOLD };
-        hold * (1 << mood.caution)
     }
 
     /// What to remember after a run. `tight`: it has its lowest step, and all together are a little
@@ -125,7 +122,7 @@ impl Memory {
 
     /// When a run is due although nothing has changed.
     pub(super) fn due(&self, mood: &Mood) -> Option<Duration> {
-        let fits = self.fits_since.map(|since| since + self.hold(mood));
+        let fits = self.fits_since.map(|since| since + mood.hold());
         let tight = self.tight_since.map(|since| since + PAUSE_HOLD);
         match (fits, tight) {
             (Some(a), Some(b)) => Some(a.min(b)),
