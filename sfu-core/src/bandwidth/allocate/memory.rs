@@ -7,10 +7,10 @@ use super::Entry;
 
 /// How long a step up, or coming back from a pause, must have fitted with its margin at every run.
 const HOLD: Duration = Duration::from_secs(2);
-/// A step up that is taken back within this time was a mistake.
+/// A step up that is taken back within this time was a mistake; after as much time it is forgiven.
 const REGRET: Duration = Duration::from_secs(30);
-/// Each mistake doubles the hold, this many times: 2 s to 32 s. Each step that lasted halves it.
-const CAUTION_MAX: u8 = 4;
+/// Each mistake doubles the hold, this many times: 2 s to 16 s.
+const CAUTION_MAX: u8 = 3;
 /// How long a slight excess is borne before a video is paused.
 const PAUSE_HOLD: Duration = Duration::from_secs(1);
 
@@ -26,7 +26,9 @@ pub struct Memory {
     pub(crate) tight_since: Option<Duration>,
     /// The last step up.
     pub(crate) raised_at: Option<Duration>,
-    /// Mistakes, less the steps up that lasted.
+    /// The last mistake, or the last time that one was forgiven.
+    pub(crate) erred_at: Option<Duration>,
+    /// Mistakes that are not forgiven yet.
     pub(crate) caution: u8,
 }
 
@@ -97,20 +99,19 @@ impl Memory {
         }
         let now = mood.now;
         self.hurry = false;
-        if self.raised_at.is_some_and(|at| now.saturating_sub(at) >= REGRET) {
+        if self.erred_at.is_some_and(|at| now.saturating_sub(at) >= REGRET) {
             self.caution = self.caution.saturating_sub(1);
-            self.raised_at = None;
+            self.erred_at = (self.caution > 0).then_some(now);
         }
         if entry.level > entry.present {
             self.raised_at = Some(now);
             self.fits_since = None;
         } else if entry.level < entry.present {
             let soon = self.raised_at.is_some_and(|at| now.saturating_sub(at) < REGRET);
-            self.caution = if soon {
-                (self.caution + 1).min(CAUTION_MAX)
-            } else {
-                self.caution.saturating_sub(1)
-            };
+            if soon && !mood.asked {
+                self.caution = (mood.caution + 1).min(CAUTION_MAX);
+                self.erred_at = Some(now);
+            }
             self.raised_at = None;
             self.fits_since = None;
         }
