@@ -22,6 +22,9 @@ pub const TRACKS_PER_PEER_MAX: usize = 16;
 pub const SUBSCRIPTIONS_PER_PEER_MAX: usize = 250;
 /// Simulcast encodings of one track (browsers send at most 3).
 pub const ENCODINGS_MAX: usize = 4;
+/// Spatial and temporal layers of one encoding of which the rate is measured: three by three are the
+/// most that codecs' scalability modes name.
+pub const LAYERS_PER_ENCODING_MAX: usize = 16;
 
 /// SSRCs a peer may bring to life, signalled or not: each costs a replay window.
 pub const SSRCS_PER_PEER_MAX: usize = 96;
