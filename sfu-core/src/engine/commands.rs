@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Engine;
 use super::peer::{Link, Peer};
 use crate::command::{Command, CommandError, Reply, SubscribePolicy};
+use crate::decision::KeyframeReason;
 use crate::event::Event;
 use crate::id::{ParticipantId, PeerId, RoomId, Ssrc, TrackId};
 use crate::limits::{PEERS_MAX, PEERS_PER_ROOM_MAX, ROOMS_MAX};
@@ -197,9 +198,10 @@ impl Engine {
             // What comes after the pause begins a new source on the same line.
             self.subscriptions[subscription].selector.restart();
             if !muted {
-                self.start_subscription(now, subscription);
+                self.start_subscription(now, subscription, KeyframeReason::Start);
             }
         }
+        self.reconsider_track(now, id);
         self.rooms[room].speakers.remove(participant);
         self.tell(Event::TrackMuted { room, participant, track: id, muted });
         Ok(Reply::Done)

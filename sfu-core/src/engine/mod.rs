@@ -7,6 +7,7 @@ mod build;
 mod commands;
 mod data;
 mod egress;
+mod explain;
 mod feedback;
 mod ingress;
 mod offer;
@@ -41,6 +42,7 @@ use crate::transport::{Certificate, Path, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
+use quality::Allocation;
 use subscriptions::Subscription;
 use timers::{Timer, Timers};
 
@@ -83,6 +85,9 @@ pub struct Engine {
     /// Goodbyes of peers that are gone.
     farewells: VecDeque<(Path, Bytes)>,
     stats: EngineStats,
+    allocation: Allocation,
+    /// Subscriptions whose forwarded layer has changed.
+    switched: Vec<SubscriptionId>,
 }
 
 impl Engine {
@@ -104,6 +109,8 @@ impl Engine {
             events: VecDeque::new(),
             farewells: VecDeque::new(),
             stats: EngineStats::default(),
+            allocation: Allocation::default(),
+            switched: Vec::new(),
         }
     }
 

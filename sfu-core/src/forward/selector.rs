@@ -270,22 +270,5 @@ fn edit(
     Some(edit)
 }
 
-/// How much better another encoding must be before it is worth a switch, as a ratio of bitrates.
-/// The encodings of one source differ by 2 or more; less is noise.
-const BETTER_NUMERATOR: u64 = 3;
-const BETTER_DENOMINATOR: u64 = 2;
-
-/// The best encoding that arrives: the one with the highest bitrate (bit/s, 0 = silent).
-/// `present` is kept unless another is clearly better or it went silent.
-#[must_use]
-pub fn best_layer(bitrates: impl Iterator<Item = u64> + Clone, present: u8) -> u8 {
-    let now = bitrates.clone().nth(usize::from(present)).unwrap_or(0);
-    let best = (0u8..).zip(bitrates).max_by_key(|&(layer, rate)| (rate, layer));
-    match best {
-        Some((layer, rate)) if rate * BETTER_DENOMINATOR > now * BETTER_NUMERATOR => layer,
-        Some(_) | None => present,
-    }
-}
-
 #[cfg(test)]
 mod tests;

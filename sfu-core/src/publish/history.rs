@@ -70,7 +70,7 @@ const _: () = {
 };
 
 impl History {
-    /// An empty history for a encoding of this kind.
+    /// An empty history for an encoding of this kind.
     #[must_use]
     pub fn new(kind: MediaKind) -> Self {
         match kind {
