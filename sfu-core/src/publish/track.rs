@@ -13,6 +13,7 @@ use crate::negotiation::{CodecParameters, MediaKind};
 use crate::publish::history::History;
 use crate::publish::keyframe::KeyframeRequests;
 use crate::publish::nack::NackGenerator;
+use crate::publish::pages::PagePool;
 use crate::publish::receive::ReceiveStatistics;
 use crate::rtp::codec_view::Reader;
 use crate::rtp::sequence::Unwrapper;
@@ -92,7 +93,7 @@ pub struct Encoding {
     pub clock: Clock,
     /// Extends sequence numbers to 64 bits.
     pub sequence: Unwrapper,
-    /// The packets of the last second.
+    /// The packets of the last seconds.
     pub history: History,
     /// Loss and jitter.
     pub statistics: ReceiveStatistics,
@@ -104,7 +105,6 @@ pub struct Encoding {
     pub rate: RateMeter,
     /// The publisher's latest sender report: its NTP time in its own clock, the RTP time.
     pub sender_report: Option<(u64, u32)>,
-    kind: MediaKind,
 }
 
 impl Encoding {
@@ -131,17 +131,16 @@ impl Encoding {
             keyframes: KeyframeRequests::default(),
             rate: RateMeter::default(),
             sender_report: None,
-            kind,
         }
     }
 
     /// Starts anew after a jump in the sequence or a change of SSRC.
-    pub fn restart(&mut self) {
+    pub fn restart(&mut self, pages: &mut PagePool) {
         self.epoch = self.epoch.wrapping_add(1);
         self.reader = Reader::default();
         self.clock = Clock::default();
         self.sequence = Unwrapper::default();
-        self.history = History::new(self.kind);
+        self.history.clear(pages);
         self.statistics = ReceiveStatistics::default();
         self.nack = NackGenerator::default();
         self.sender_report = None;
