@@ -223,7 +223,9 @@ impl Engine {
         for subscription in track.subscriptions.clone() {
             self.unsubscribe(now, subscription);
         }
-        self.tracks.remove(id);
+        if let Some(mut track) = self.tracks.remove(id) {
+            track.encodings.iter_mut().for_each(|e| e.history.clear(&mut self.pages));
+        }
         self.rooms[room].tracks.retain(|&other| other != id);
         let publish = &mut self.peers[peer].publish;
         publish.unbind(id);

@@ -184,7 +184,7 @@ impl Engine {
                 *bound = Some(packet.ssrc());
                 if !rtx {
                     encoding.may_rebind = false;
-                    encoding.restart();
+                    encoding.restart(&mut self.pages);
                 }
             }
             _ => *bound = Some(packet.ssrc()),
@@ -254,7 +254,7 @@ impl Engine {
             NackVerdict::Duplicate => return Err(DropReason::Duplicate),
             NackVerdict::Restart if arrived.repeated => return Err(DropReason::TooOld),
             NackVerdict::Restart => {
-                encoding.restart();
+                encoding.restart(&mut self.pages);
                 index = encoding.sequence.unwrap(arrived.sequence);
                 encoding.nack.on_packet(now, index);
                 if kind == MediaKind::Video {
@@ -305,7 +305,7 @@ impl Engine {
             extensions,
         };
         let late = encoding.history.newest().is_some_and(|newest| index < newest);
-        encoding.history.insert(index, stored, arrived.payload)?;
+        encoding.history.insert(&mut self.pages, index, stored, arrived.payload)?;
         self.measure(now, route, arrived.payload.len(), &info);
         self.fan_out(now, route, index, late, arrived, &info);
         Ok(())

@@ -35,6 +35,7 @@ use crate::drops::DropReason;
 use crate::event::Event;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
 use crate::limits::EVENTS_MAX;
+use crate::publish::pages::PagePool;
 use crate::publish::track::Track;
 use crate::room::Room;
 use crate::stats::EngineStats;
@@ -75,6 +76,8 @@ pub struct Engine {
     peers: SlotMap<PeerId, Peer>,
     tracks: SlotMap<TrackId, Track>,
     subscriptions: SlotMap<SubscriptionId, Subscription>,
+    /// Where the payloads of all tracks are.
+    pages: PagePool,
     demux: Demux,
     timers: Timers,
     /// Peers with something to send, in the order in which it came up.
@@ -102,6 +105,7 @@ impl Engine {
             peers: SlotMap::with_key(),
             tracks: SlotMap::with_key(),
             subscriptions: SlotMap::with_key(),
+            pages: PagePool::default(),
             demux: Demux::default(),
             timers: Timers::default(),
             dirty: VecDeque::new(),
@@ -175,6 +179,8 @@ impl Engine {
                 let (paths, ufrags) = self.demux.len();
                 (paths + ufrags) as u64
             },
+            history_pages: self.pages.in_use() as u64,
+            history_pages_refused: self.pages.refused(),
             ..self.stats.clone()
         }
     }

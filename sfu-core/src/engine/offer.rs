@@ -164,7 +164,7 @@ impl Engine {
             encoding.may_rebind = true;
             if offered.ssrc.is_some() && offered.ssrc != encoding.ssrc {
                 if encoding.ssrc.is_some() {
-                    encoding.restart();
+                    encoding.restart(&mut self.pages);
                 }
                 encoding.ssrc = offered.ssrc;
                 encoding.rtx_ssrc = offered.rtx_ssrc;

@@ -110,10 +110,11 @@ impl Engine {
     /// Sender reports for what the peer receives, receiver reports for what it publishes.
     fn send_reports(&mut self, now: Instant, id: PeerId) {
         let ntp = self.ntp(now);
-        let Self { peers, tracks, subscriptions, .. } = self;
+        let Self { peers, tracks, subscriptions, pages, .. } = self;
         let mut blocks = Vec::new();
         for track in peers[id].publish.tracks() {
             for encoding in &mut tracks[track].encodings {
+                encoding.history.expire(pages, now);
                 let heard = encoding.ssrc.filter(|_| encoding.statistics.received() > 0);
                 if let Some(ssrc) = heard.filter(|_| blocks.len() < REPORT_BLOCKS_MAX) {
                     blocks.push(encoding.statistics.report_block(now, ssrc));

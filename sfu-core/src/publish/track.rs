@@ -14,6 +14,7 @@ use crate::publish::history::History;
 use crate::publish::keyframe::KeyframeRequests;
 use crate::publish::meter::LayerMeter;
 use crate::publish::nack::NackGenerator;
+use crate::publish::pages::PagePool;
 use crate::publish::receive::ReceiveStatistics;
 use crate::rtp::codec_view::Reader;
 use crate::rtp::sequence::Unwrapper;
@@ -97,7 +98,7 @@ pub struct Encoding {
     pub clock: Clock,
     /// Extends sequence numbers to 64 bits.
     pub sequence: Unwrapper,
-    /// The packets of the last second.
+    /// The packets of the last seconds.
     pub history: History,
     /// Loss and jitter.
     pub statistics: ReceiveStatistics,
@@ -107,7 +108,6 @@ pub struct Encoding {
     pub keyframes: KeyframeRequests,
     /// The publisher's latest sender report: its NTP time in its own clock, the RTP time.
     pub sender_report: Option<(u64, u32)>,
-    kind: MediaKind,
 }
 
 impl Encoding {
@@ -133,17 +133,16 @@ impl Encoding {
             nack: NackGenerator::default(),
             keyframes: KeyframeRequests::default(),
             sender_report: None,
-            kind,
         }
     }
 
     /// Starts anew after a jump in the sequence or a change of SSRC.
-    pub fn restart(&mut self) {
+    pub fn restart(&mut self, pages: &mut PagePool) {
         self.epoch = self.epoch.wrapping_add(1);
         self.reader = Reader::default();
         self.clock = Clock::default();
         self.sequence = Unwrapper::default();
-        self.history = History::new(self.kind);
+        self.history.clear(pages);
         self.statistics = ReceiveStatistics::default();
         self.nack = NackGenerator::default();
         self.sender_report = None;
