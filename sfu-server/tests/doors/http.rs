@@ -42,6 +42,7 @@ async fn every_refusal_is_a_problem() {
         ("POST", "/api/v1/rooms", json, r#"{"name":"a\nb"}"#, 400, "invalid_name"),
         ("POST", "/api/v1/rooms", json, r#"{"name":"r","empty_timeout":-1}"#, 400, "malformed"),
         ("POST", "/api/v1/rooms", json, r#"{"name":"r","empty_timeout":86401}"#, 422, "limit"),
+        ("POST", "/api/v1/rooms", json, r#"["r"]"#, 400, "malformed"),
         ("GET", "/api/v1/rooms/no", "", "", 404, "no_such_room"),
         ("DELETE", "/api/v1/rooms/no", "", "", 404, "no_such_room"),
         ("GET", "/api/v1/rooms/no/participants", "", "", 404, "no_such_room"),
