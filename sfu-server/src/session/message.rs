@@ -8,6 +8,8 @@ use sfu_core::event::{FailReason, TransportState};
 use sfu_core::id::{Mid, ParticipantId, TrackId};
 use sfu_core::negotiation::MediaKind;
 
+use super::forwarding::LayerView;
+
 /// A rendered message; rendered once, however many receive it.
 #[derive(Clone, Debug)]
 pub(crate) struct Json(ByteString);
@@ -150,18 +152,72 @@ impl Reply {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum ServerEvent {
-    Hello { protocol: &'static str, version: &'static str, ping_interval: u64 },
-    ParticipantJoined { participant: ParticipantView },
-    ParticipantLeft { participant: WireId, reason: super::LeaveReason },
-    TrackPublished { participant: WireId, track: TrackView },
-    TrackUnpublished { participant: WireId, track: WireId },
-    TrackMuted { participant: WireId, track: WireId, muted: bool },
+    Hello {
+        protocol: &'static str,
+        version: &'static str,
+        ping_interval: u64,
+    },
+    ParticipantJoined {
+        participant: ParticipantView,
+    },
+    ParticipantLeft {
+        participant: WireId,
+        reason: super::LeaveReason,
+    },
+    TrackPublished {
+        participant: WireId,
+        track: TrackView,
+    },
+    TrackUnpublished {
+        participant: WireId,
+        track: WireId,
+    },
+    TrackMuted {
+        participant: WireId,
+        track: WireId,
+        muted: bool,
+    },
     Assigned(AssignedView),
-    SlotsNeeded { audio: u16, video: u16 },
-    Unplayable { track: WireId },
-    Speakers { speakers: Vec<SpeakerView> },
-    Data { from: Option<WireId>, payload: String, reliable: bool, binary: bool },
-    Transport { state: &'static str, reason: Option<&'static str> },
+    SlotsNeeded {
+        audio: u16,
+        video: u16,
+    },
+    Unplayable {
+        track: WireId,
+    },
+    Layer {
+        track: WireId,
+        #[serde(flatten)]
+        layer: LayerView,
+        width: u16,
+        height: u16,
+        reason: &'static str,
+    },
+    Paused {
+        track: WireId,
+        reason: &'static str,
+    },
+    Resumed {
+        track: WireId,
+    },
+    Demand {
+        track: WireId,
+        encodings: Vec<bool>,
+        max_spatial: u8,
+    },
+    Speakers {
+        speakers: Vec<SpeakerView>,
+    },
+    Data {
+        from: Option<WireId>,
+        payload: String,
+        reliable: bool,
+        binary: bool,
+    },
+    Transport {
+        state: &'static str,
+        reason: Option<&'static str>,
+    },
     Draining {},
 }
 

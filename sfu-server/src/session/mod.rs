@@ -8,6 +8,7 @@
 
 mod error;
 mod events;
+mod forwarding;
 mod http_session;
 mod join;
 mod message;

@@ -110,7 +110,11 @@ impl Sessions {
         } else {
             Command::Unsubscribe { peer, track }
         };
-        self.media.call(worker, command).await?;
+        let result = self.media.call(worker, command).await;
+        if !wanted && let Some((_, participant)) = self.registry.lock().participant(room, id) {
+            participant.paused.remove(&track);
+        }
+        result?;
         Ok(())
     }
 
