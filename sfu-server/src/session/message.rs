@@ -124,11 +124,24 @@ pub(crate) struct SpeakerView {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Reply {
-    Joined { room: String, participant: WireId, participants: Vec<ParticipantView> },
+    Joined {
+        room: String,
+        participant: WireId,
+        participants: Vec<ParticipantView>,
+    },
     Answer(AnswerView),
     Ok {},
+    /// The answer to `prefer`.
+    #[serde(rename = "ok")]
+    Preferred {
+        ignored: Vec<WireId>,
+    },
     Pong {},
-    Error { code: ErrorCode, title: &'static str, detail: String },
+    Error {
+        code: ErrorCode,
+        title: &'static str,
+        detail: String,
+    },
 }
 
 impl Reply {

@@ -15,6 +15,7 @@ mod message;
 mod offer;
 mod outbox;
 mod participant;
+mod prefer;
 mod rate;
 mod registry;
 mod requests;
@@ -36,6 +37,7 @@ pub(crate) use join::{JoinRequest, Membership};
 pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, WireId};
 pub(crate) use outbox::{CloseCode, Closing, Outbox, OutboxItem};
 pub(crate) use participant::{Door, LeaveReason};
+pub(crate) use prefer::QualityWord;
 pub(crate) use rate::{Bucket, JoinRates};
 pub(crate) use registry::Census;
 pub(crate) use requests::{

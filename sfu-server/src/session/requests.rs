@@ -313,7 +313,7 @@ fn visible<'a>(
 }
 
 /// A participant's room and what the engine calls both.
-fn connection<'a>(
+pub(super) fn connection<'a>(
     registry: &'a Registry,
     room: &str,
     id: ParticipantId,
