@@ -20,6 +20,8 @@ pub const PUBLISH_REQUESTS_MAX: usize = 2 * sfu_core::limits::TRACKS_PER_PEER_MA
 
 /// Preferences of one `prefer` request: as many as a participant may have subscriptions.
 pub const PREFERENCES_MAX: usize = sfu_core::limits::SUBSCRIPTIONS_PER_PEER_MAX;
+/// Largest `audio_last_n` and `video_last_n`: a room has no more participants.
+pub const LAST_N_MAX: u16 = sfu_core::limits::PEERS_PER_ROOM_MAX as u16;
 
 /// Longest HTTP body other than SDP.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;

@@ -75,6 +75,7 @@ impl Sessions {
             room: room.name.to_string(),
             participant: id.into(),
             participants: others.map(super::participant::Participant::view).collect(),
+            settings: room.settings,
         };
         let newcomer = &room.participants[&id];
         newcomer.outbox.push(&joined.to(newcomer.join_request));

@@ -9,6 +9,7 @@ use sfu_core::id::{Mid, ParticipantId, TrackId};
 use sfu_core::negotiation::MediaKind;
 
 use super::forwarding::LayerView;
+use super::settings::RoomSettings;
 
 /// A rendered message; rendered once, however many receive it.
 #[derive(Clone, Debug)]
@@ -128,6 +129,8 @@ pub(crate) enum Reply {
         room: String,
         participant: WireId,
         participants: Vec<ParticipantView>,
+        #[serde(flatten)]
+        settings: RoomSettings,
     },
     Answer(AnswerView),
     Ok {},
@@ -218,6 +221,7 @@ pub(crate) enum ServerEvent {
         encodings: Vec<bool>,
         max_spatial: u8,
     },
+    RoomSettings(RoomSettings),
     Speakers {
         speakers: Vec<SpeakerView>,
     },

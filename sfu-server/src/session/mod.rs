@@ -20,6 +20,7 @@ mod rate;
 mod registry;
 mod requests;
 mod room;
+mod settings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -44,6 +45,7 @@ pub(crate) use requests::{
     DataRequest, ParticipantDetail, participant_id, publish_request, track_id,
 };
 pub(crate) use room::RoomView;
+pub(crate) use settings::{RoomSettings, SettingsChange};
 
 use registry::Registry;
 

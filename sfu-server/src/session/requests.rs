@@ -338,7 +338,7 @@ fn detail(participant: &Participant) -> ParticipantDetail {
     }
 }
 
-fn no_such_room() -> SessionError {
+pub(super) fn no_such_room() -> SessionError {
     SessionError::new(ErrorCode::NoSuchRoom, "there is no such room")
 }
 
