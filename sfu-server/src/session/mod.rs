@@ -6,6 +6,7 @@
 //! applied by one task per worker in the engine's order, so that a reply never overtakes the
 //! events that came before it.
 
+mod decisions;
 mod error;
 mod events;
 mod forwarding;
@@ -32,6 +33,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::media::MediaHandle;
 
+pub(crate) use decisions::{DecisionsView, RecordView};
 pub(crate) use error::SessionError;
 pub(crate) use http_session::{HttpSession, IfMatch, PatchOutcome};
 pub(crate) use join::{JoinRequest, Membership};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, stream};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sfu_core::command::{Command, CommandError};
 use sfu_core::id::{ParticipantId, TrackId};
 use sfu_core::preference::{Preference, Quality};
@@ -17,7 +17,7 @@ use crate::media::MediaError;
 const PREFERENCES_AT_A_TIME: usize = 32;
 
 /// A quality in words, as it travels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum QualityWord {
     Off,
@@ -36,6 +36,44 @@ impl From<QualityWord> for Quality {
             QualityWord::Medium => Self::Medium,
             QualityWord::High => Self::High,
             QualityWord::Auto => Self::Auto,
+        }
+    }
+}
+
+impl From<Quality> for QualityWord {
+    fn from(quality: Quality) -> Self {
+        match quality {
+            Quality::Off => Self::Off,
+            Quality::Low => Self::Low,
+            Quality::Medium => Self::Medium,
+            Quality::High => Self::High,
+            Quality::Auto => Self::Auto,
+        }
+    }
+}
+
+/// A preference as it is shown; the same fields as in a request.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct PreferenceView {
+    quality: QualityWord,
+    max_width: Option<u16>,
+    max_height: Option<u16>,
+    max_fps: Option<u8>,
+    priority: u8,
+    pinned: bool,
+    visible: bool,
+}
+
+impl From<Preference> for PreferenceView {
+    fn from(preference: Preference) -> Self {
+        Self {
+            quality: preference.quality.into(),
+            max_width: preference.max_size.map(|(width, _)| width),
+            max_height: preference.max_size.map(|(_, height)| height),
+            max_fps: preference.max_frames_per_second,
+            priority: preference.priority,
+            pinned: preference.pinned,
+            visible: preference.visible,
         }
     }
 }

@@ -302,7 +302,7 @@ pub(crate) fn participant_id(text: &str) -> Result<ParticipantId, SessionError> 
 }
 
 /// A participant others may know of.
-fn visible<'a>(
+pub(super) fn visible<'a>(
     registry: &'a mut Registry,
     room: &str,
     id: ParticipantId,
@@ -346,6 +346,6 @@ fn no_such_track() -> SessionError {
     SessionError::new(ErrorCode::NoSuchTrack, "there is no such track in this room")
 }
 
-fn no_such_participant() -> SessionError {
+pub(super) fn no_such_participant() -> SessionError {
     SessionError::new(ErrorCode::NoSuchParticipant, "there is no such participant in this room")
 }

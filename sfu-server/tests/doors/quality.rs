@@ -1,4 +1,4 @@
-//! Preferences and room settings.
+//! Preferences, room settings, and what explains decisions.
 
 use serde_json::{Value, json};
 
@@ -129,5 +129,52 @@ async fn a_change_of_settings_keeps_no_room() {
     let gone = server.patch("/api/v1/rooms/r", &json!({"audio_last_n": 1})).await;
     assert_problem(gone, 404, "no_such_room", "gone").await;
     assert_eq!(server.metric("sfu_rooms").await, 0.0);
+    server.server.stop().await;
+}
+
+#[tokio::test]
+async fn decisions_are_a_document_and_records_are_lines() {
+    let server = TestServer::start().await;
+    let (_a, joined) = server.join("r é", "a").await;
+    let id = joined["participant"].as_str().unwrap();
+    let path = format!("/api/v1/rooms/r%20%C3%A9/participants/{id}/decisions");
+    let response = server.get(&path).await;
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(response.headers()["vary"], "Accept");
+    let document = body(response).await;
+    assert!(document["now_ms"].as_f64().is_some_and(|now| now > 0.0), "{document}");
+    assert!(document["estimate"]["target_bps"].is_u64(), "{document}");
+    assert_eq!(document["subscriptions"], json!([]), "{document}");
+    assert!(document["records"].is_array(), "{document}");
+    for field in ["allocated_bps", "wanted_bps"] {
+        assert!(document[field].is_u64(), "{document}");
+    }
+
+    let lines = "application/x-ndjson";
+    for (path, accept, content_type) in [
+        (path.clone(), lines, lines),
+        (format!("{path}/records"), "*/*", lines),
+        (path.clone(), "application/x-ndjson;q=0.5, application/json", "application/json"),
+        (path.clone(), "application/x-ndjson, */*;q=0.1", lines),
+        (path.clone(), "text/html", "application/json"),
+        (path.clone(), "\"", "application/json"),
+    ] {
+        let response = server.request("GET", &path).header("accept", accept).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{accept}");
+        assert_eq!(response.headers()["content-type"], content_type, "{path} {accept}");
+    }
+
+    let nobody = path.replace(id, "0123456789abcdef");
+    for (path, code) in [
+        (nobody.clone(), "no_such_participant"),
+        (path.replace(id, "x"), "no_such_participant"),
+        (path.replace("r%20%C3%A9", "s"), "no_such_room"),
+    ] {
+        for path in [format!("{path}/records"), path] {
+            assert_problem(server.get(&path).await, 404, code, &path).await;
+        }
+    }
+    let posted = server.post_json(&path, &json!({})).await;
+    assert_problem(posted, 405, "method_not_allowed", "POST").await;
     server.server.stop().await;
 }
