@@ -2,11 +2,12 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sfu_sim::scenario::{Outcome, Scenario, catalogue, run, table};
+use sfu_sim::speed;
 
-const USAGE: &str = "usage: sfu-sim [SCENARIO] [--seeds N] [--seed S]
+const USAGE: &str = "usage: sfu-sim [SCENARIO] [--seeds N] [--seed S] | speed
 
 Runs SCENARIO, or all of them, with the seeds S, S+1 … (N of them; 1 from 1 without), and prints
 a Markdown table. With --list, prints the scenarios. Ends with 1 if a check does not hold.";
@@ -17,6 +18,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("speed") {
+        print!("{}", speed::table(Duration::from_secs(20)));
+        return ExitCode::SUCCESS;
+    }
     let Arguments { scenarios, seeds } = match parse(std::env::args().skip(1)) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
