@@ -5,10 +5,10 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// A bucket holds 2^17 ns: about 131 µs.
-const BUCKET_SHIFT: u32 = 17;
+/// A bucket holds 2^19 ns: about half a millisecond.
+const BUCKET_SHIFT: u32 = 19;
 /// The calendar reaches about 0.5 s ahead.
-const BUCKETS: usize = 4096;
+const BUCKETS: usize = 1024;
 const WORDS: usize = BUCKETS / 64;
 
 /// One thing and its place in time.
@@ -53,6 +53,8 @@ pub(crate) struct Queue<T> {
     at: u64,
     /// What is in that bucket or before it, latest first.
     current: Vec<Entry<T>>,
+    /// Memory of buckets that are empty: few are full at a time, and those stay in the cache.
+    spare: Vec<Vec<Entry<T>>>,
     far: BinaryHeap<Reverse<Entry<T>>>,
     made: u64,
 }
@@ -64,6 +66,7 @@ impl<T: Copy> Default for Queue<T> {
             occupied: [0; WORDS],
             at: 0,
             current: Vec::new(),
+            spare: Vec::new(),
             far: BinaryHeap::new(),
             made: 0,
         }
@@ -83,8 +86,12 @@ impl<T: Copy> Queue<T> {
             self.current.insert(place, entry);
         } else if bucket - self.at < BUCKETS as u64 {
             let index = bucket as usize % BUCKETS;
+            let (word, bit) = (index / 64, 1 << (index % 64));
+            if self.occupied[word] & bit == 0 {
+                self.occupied[word] |= bit;
+                self.buckets[index] = self.spare.pop().unwrap_or_default();
+            }
             self.buckets[index].push(entry);
-            self.occupied[index / 64] |= 1 << (index % 64);
         } else {
             self.far.push(Reverse(entry));
         }
@@ -117,7 +124,8 @@ impl<T: Copy> Queue<T> {
         self.at = next;
         if near == Some(next) {
             let index = next as usize % BUCKETS;
-            std::mem::swap(&mut self.current, &mut self.buckets[index]);
+            let full = std::mem::take(&mut self.buckets[index]);
+            self.spare.push(std::mem::replace(&mut self.current, full));
             self.occupied[index / 64] &= !(1 << (index % 64));
         }
         while let Some(Reverse(entry)) = self.far.peek()
@@ -125,7 +133,9 @@ impl<T: Copy> Queue<T> {
         {
             self.current.extend(self.far.pop().map(|Reverse(entry)| entry));
         }
-        self.current.sort_unstable_by(|a, b| b.cmp(a));
+        // Most of it was added in order of time.
+        self.current.reverse();
+        self.current.sort_by(|a, b| b.cmp(a));
     }
 
     /// Number of the first bucket after the current one that holds something.

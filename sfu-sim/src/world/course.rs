@@ -21,7 +21,7 @@ pub(super) enum Happening {
     Wake(u32),
     Offer(u32),
     Demand(u32),
-    Cross(usize, Step),
+    Cross(u32, Step),
 }
 
 /// A client's number in a happening.
@@ -99,7 +99,7 @@ impl World {
                 }
             }
             Happening::Cross(flow, step) => {
-                let (through, flowing) = &mut self.flows[flow];
+                let (through, flowing) = &mut self.flows[flow as usize];
                 let bottleneck = &mut self.bottlenecks[through.0];
                 let queue = &mut self.queue;
                 flowing.step(self.now, step, bottleneck, |at, step| {

@@ -201,7 +201,8 @@ impl World {
     ) -> usize {
         self.flows.push((through, Flow::new(cross, until)));
         let flow = self.flows.len() - 1;
-        self.queue.push(from.max(self.now), Happening::Cross(flow, Step::Send));
+        let short = u32::try_from(flow).expect("a few flows");
+        self.queue.push(from.max(self.now), Happening::Cross(short, Step::Send));
         flow
     }
 

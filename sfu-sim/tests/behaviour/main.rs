@@ -5,6 +5,7 @@ mod common;
 
 mod active_speakers;
 mod churn;
+mod codecs;
 mod data_messages;
 mod determinism;
 mod duplicates;
