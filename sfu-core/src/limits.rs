@@ -126,8 +126,12 @@ pub const TWCC_PACKETS_MAX: usize = 2048;
 /// Interval of sender and receiver reports (RFC 3550 §6.2 allows less; 1 s is what browsers do).
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Packets waiting for one subscriber between two drains.
-pub const EGRESS_PACKETS_MAX: usize = 1024;
+/// Packets waiting for one subscriber: a second at 10 Mbit/s. Beyond it the newest is dropped.
+pub const PACER_PACKETS_MAX: usize = 1024;
+/// Time a packet waits in the pacer at most: a queue that would take longer is sent faster. Late
+/// frames are worth less than the congestion they cause, and the payload waits in a history that
+/// forgets.
+pub const PACER_QUEUE_TIME_MAX: Duration = Duration::from_millis(500);
 /// Events waiting to be polled; the shell polls after each batch, so this is never reached unless
 /// it stopped polling. Beyond it speaker updates are dropped first.
 pub const EVENTS_MAX: usize = 65_536;
@@ -136,3 +140,23 @@ pub const EVENTS_MAX: usize = 65_536;
 pub const SPEAKERS_INTERVAL: Duration = Duration::from_millis(200);
 /// Speakers reported.
 pub const SPEAKERS_MAX: usize = 8;
+
+/// Packets sent to one subscriber whose fate is remembered: two seconds at 40 Mbit/s. The record
+/// starts with [`SENT_PACKETS_MIN`] and doubles as far as the rate asks for it.
+pub const SENT_PACKETS_MAX: usize = 8192;
+/// See [`SENT_PACKETS_MAX`].
+pub const SENT_PACKETS_MIN: usize = 256;
+/// Age at which a sent packet of which nothing was ever heard is given up: longer than any round
+/// trip that media can be used over.
+pub const SENT_AGE_MAX: Duration = Duration::from_secs(2);
+/// Packets of one bucket of the record's index that are looked at; they are of our own numbering,
+/// so that more than two are rare.
+pub const SENT_BUCKET_STEPS_MAX: u32 = 16;
+/// Bins of arrived bytes that the acknowledged rate is computed from: of 2 ms at least, over 1 s.
+pub const ACKNOWLEDGED_BINS_MAX: usize = 512;
+/// Probes under way or waiting for their feedback.
+pub const PROBES_MAX: usize = 8;
+/// Results of probes that nobody has fetched yet; the oldest go first.
+pub const PROBE_RESULTS_MAX: usize = 16;
+/// Highest estimate, whatever is configured: above it the record would be too short.
+pub const ESTIMATE_BPS_MAX: u64 = 40_000_000;

@@ -97,7 +97,7 @@ impl Engine {
             return Err(CommandError::Limit("participants of a server"));
         }
         let ssrc = random_ssrc(&mut self.rng);
-        let peer = self.peers.insert(Peer::new(room, participant, policy, ssrc));
+        let peer = self.peers.insert(Peer::new(now, room, participant, policy, ssrc));
         this.peers.push((participant, peer));
         self.apply_policy(now, peer);
         Ok(Reply::Peer(peer))
@@ -136,7 +136,7 @@ impl Engine {
     /// Ends a peer's transport without a word: its state can no longer be trusted.
     pub(super) fn unlink(&mut self, id: PeerId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
-        peer.receive.queue.clear();
+        peer.receive.pacer.clear();
         if let Some(link) = peer.link.take() {
             self.forget_link(id, &link);
         }

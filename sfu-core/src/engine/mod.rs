@@ -3,6 +3,7 @@
 //! One file per way in or out: [`commands`] and [`offer`] from the control plane, [`ingress`] and
 //! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network.
 
+mod build;
 mod commands;
 mod data;
 mod egress;
@@ -130,6 +131,7 @@ impl Engine {
             match timer {
                 Timer::Peer(peer) => self.touch(peer),
                 Timer::Room(room) => self.tick_speakers(now, room),
+                Timer::Pacer(peer) => self.mark_dirty(peer),
             }
         }
     }

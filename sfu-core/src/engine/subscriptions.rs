@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Engine;
 use crate::command::{CommandError, SubscribePolicy};
 use crate::event::Event;
+use crate::forward::layer::LayerId;
 use crate::forward::selector::{Selector, best_layer};
 use crate::id::{ParticipantId, PeerId, SubscriptionId, TrackId};
 use crate::limits::SUBSCRIPTIONS_PER_PEER_MAX;
@@ -38,11 +39,13 @@ impl Engine {
         if receive.subscriptions.len() >= SUBSCRIPTIONS_PER_PEER_MAX {
             return Err(CommandError::Limit("subscriptions per peer"));
         }
+        let mut selector = Selector::default();
+        selector.aim(Some(LayerId::all_of(0)));
         let id = self.subscriptions.insert(Subscription {
             peer,
             track,
             slot: None,
-            selector: Selector::default(),
+            selector,
             unplayable: false,
         });
         self.peers[peer].receive.subscriptions.push(id);
@@ -153,7 +156,7 @@ impl Engine {
         let Some(subscription) = self.subscriptions.get(id) else { return };
         let video = self.tracks[subscription.track].kind == MediaKind::Video;
         let ready = subscription.slot.is_some() && self.peers[subscription.peer].is_connected();
-        if video && ready && subscription.selector.waits_for_keyframe() {
+        if video && ready && subscription.selector.waits_for_keyframe().is_some() {
             self.request_keyframe(now, id);
         }
     }
@@ -221,9 +224,9 @@ impl Engine {
             track.encodings.iter().map(|encoding| encoding.rate.bitrate(now)).collect();
         for id in track.subscriptions.clone() {
             let selector = &mut self.subscriptions[id].selector;
-            let before = selector.target();
+            let before = selector.target().map_or(0, |layer| layer.encoding);
             let target = best_layer(rates.iter().copied(), before);
-            selector.aim(target);
+            selector.aim(Some(LayerId::all_of(target)));
             if target != before {
                 self.start_subscription(now, id);
             }

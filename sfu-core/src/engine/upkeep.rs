@@ -50,6 +50,7 @@ impl Engine {
             self.ask_publisher(now, id, track);
         }
         self.send_feedback(now, id);
+        self.share_bandwidth(now, id);
         if self.peers[id].next_report.is_some_and(|at| at <= now) {
             self.send_reports(now, id);
             self.peers[id].next_report = Some(now + REPORT_INTERVAL);
@@ -124,7 +125,7 @@ impl Engine {
             let carried = slot.subscription.and_then(|id| subscriptions.get(id));
             let Some(subscription) = carried.filter(|_| slot.packets > 0) else { continue };
             let track = &tracks[subscription.track];
-            let encoding = subscription.selector.current().unwrap_or(0);
+            let encoding = subscription.selector.current().map_or(0, |layer| layer.encoding);
             let Some((report_ntp, report_rtp)) =
                 track.encodings[usize::from(encoding)].sender_report
             else {
@@ -161,6 +162,8 @@ impl Engine {
         }
         consider(peer.next_report);
         consider(peer.publish.twcc.next_timeout());
+        consider(peer.receive.bandwidth.poll_timeout());
+        consider(peer.receive.quality.next_run);
         for track in peer.publish.tracks() {
             let track = &self.tracks[track];
             for encoding in track.encodings.iter().filter(|encoding| encoding.ssrc.is_some()) {

@@ -9,4 +9,4 @@ pub mod track;
 pub mod twcc;
 
 #[cfg(test)]
-mod test_clock;
+pub(crate) mod test_clock;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::command::Source;
 use crate::event::TrackInfo;
+use crate::forward::align::Clock;
 use crate::id::{
     Mid, ParticipantId, PayloadType, PeerId, Rid, RoomId, Ssrc, SubscriptionId, TrackId,
 };
@@ -13,6 +14,7 @@ use crate::publish::history::History;
 use crate::publish::keyframe::KeyframeRequests;
 use crate::publish::nack::NackGenerator;
 use crate::publish::receive::ReceiveStatistics;
+use crate::rtp::codec_view::Reader;
 use crate::rtp::sequence::Unwrapper;
 
 /// A published track.
@@ -84,6 +86,10 @@ pub struct Encoding {
     pub may_rebind: bool,
     /// Counts restarts: packets of different epochs belong to different sequences.
     pub epoch: u32,
+    /// Reads its payloads.
+    pub reader: Reader,
+    /// Its clock, to be aligned with those of its siblings.
+    pub clock: Clock,
     /// Extends sequence numbers to 64 bits.
     pub sequence: Unwrapper,
     /// The packets of the last second.
@@ -116,6 +122,8 @@ impl Encoding {
             rtx_ssrc,
             may_rebind: false,
             epoch: 0,
+            reader: Reader::default(),
+            clock: Clock::default(),
             sequence: Unwrapper::default(),
             history: History::new(kind),
             statistics: ReceiveStatistics::default(),
@@ -130,6 +138,8 @@ impl Encoding {
     /// Starts anew after a jump in the sequence or a change of SSRC.
     pub fn restart(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
+        self.reader = Reader::default();
+        self.clock = Clock::default();
         self.sequence = Unwrapper::default();
         self.history = History::new(self.kind);
         self.statistics = ReceiveStatistics::default();

@@ -1,6 +1,6 @@
 //! VP8 payload descriptor (RFC 7741 §4.2).
 
-use crate::rtp::codec_view::PayloadInfo;
+use crate::rtp::codec_view::{Detail, PayloadInfo};
 
 /// The payload descriptor of one VP8 packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,14 +63,26 @@ impl Descriptor {
 /// keyframe flag P (RFC 7741 §4.3).
 pub(super) fn inspect(payload: &[u8]) -> Option<PayloadInfo> {
     let descriptor = Descriptor::parse(payload)?;
-    let frame_start = descriptor.partition_start && descriptor.partition == 0;
-    let first = payload.get(descriptor.bytes).copied();
+    let frame = payload.get(descriptor.bytes..)?;
+    let frame_start = descriptor.partition_start && descriptor.partition == 0 && !frame.is_empty();
+    let keyframe_start = frame_start && frame[0] & 0x01 == 0;
     Some(PayloadInfo {
-        keyframe_start: frame_start && first.is_some_and(|byte| byte & 0x01 == 0),
-        frame_start: frame_start && first.is_some(),
+        keyframe_start,
+        frame_start,
         temporal: descriptor.temporal.map(|(layer, _)| layer),
-        spatial: None,
+        switch_up: descriptor.temporal.is_some_and(|(_, sync)| sync),
+        size: if keyframe_start { size(frame) } else { None },
+        detail: Detail::Vp8(descriptor),
+        ..PayloadInfo::default()
     })
+}
+
+/// The size in the header of a keyframe (RFC 6386 §9.1): 14 bits each, and 2 bits of scaling that
+/// concern only the display.
+fn size(frame: &[u8]) -> Option<(u16, u16)> {
+    let &[_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1, ..] = frame else { return None };
+    let pixels = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
+    Some((pixels(w0, w1), pixels(h0, h1)))
 }
 
 #[cfg(test)]
@@ -91,8 +103,20 @@ mod tests {
             (&[0x10], false, false, None),
         ];
         for (payload, keyframe_start, frame_start, temporal) in table {
-            let want = PayloadInfo { keyframe_start, frame_start, temporal, spatial: None };
-            assert_eq!(inspect(payload), Some(want), "{payload:02x?}");
+            let info = inspect(payload).unwrap();
+            let got = (info.keyframe_start, info.frame_start, info.temporal);
+            assert_eq!(got, (keyframe_start, frame_start, temporal), "{payload:02x?}");
+            assert_eq!((info.spatial, info.size), (None, None));
+        }
+    }
+
+    #[test]
+    fn keyframes_say_their_size() {
+        // 1280x720, with scaling bits that do not count.
+        let payload = [0x10, 0x50, 1, 2, 0x9d, 0x01, 0x2a, 0x00, 0x45, 0xd0, 0x82, 0xff];
+        assert_eq!(inspect(&payload).unwrap().size, Some((1280, 720)));
+        for cut in 0..11 {
+            assert_eq!(inspect(&payload[..cut]).and_then(|info| info.size), None, "{cut}");
         }
     }
 
