@@ -13,6 +13,14 @@ const HEADERS: usize = 28;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BottleneckId(pub(crate) usize);
 
+impl BottleneckId {
+    /// The bottleneck that was added to its world as the `n`-th, from 0.
+    #[must_use]
+    pub const fn nth(n: usize) -> Self {
+        Self(n)
+    }
+}
+
 /// A queue and what drains it.
 #[derive(Clone, Debug)]
 pub struct Bottleneck {

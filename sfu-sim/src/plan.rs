@@ -54,15 +54,13 @@ pub enum Feedback {
     Rfc8888(Duration),
     /// Nothing but the receiver's own estimate (REMB), here a constant in bit/s, once a second.
     Remb(u64),
-    /// Nothing.
-    None,
+    /// Nothing, though transport-wide feedback was agreed on.
+    Silent,
 }
 
-impl Default for Feedback {
+impl Feedback {
     /// As browsers do on a busy link.
-    fn default() -> Self {
-        Self::TransportWide(Duration::from_millis(50))
-    }
+    pub const BROWSER: Self = Self::TransportWide(Duration::from_millis(50));
 }
 
 /// What a camera sends.
@@ -215,7 +213,7 @@ impl Plan {
             video: None,
             slots: Slots::OnDemand,
             video_codecs: vec![Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1],
-            feedback: Feedback::default(),
+            feedback: Feedback::BROWSER,
             up: LinkPlan::default(),
             down: LinkPlan::default(),
         }
@@ -243,6 +241,12 @@ impl Plan {
     #[must_use]
     pub fn subscribing(self, subscribe: SubscribePolicy) -> Self {
         Self { subscribe, ..self }
+    }
+
+    /// The same telling the engine how packets arrive.
+    #[must_use]
+    pub fn with_feedback(self, feedback: Feedback) -> Self {
+        Self { feedback, ..self }
     }
 
     /// The same behind another uplink.

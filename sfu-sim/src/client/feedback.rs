@@ -79,19 +79,18 @@ impl Recorder {
     /// Values of `a=rtcp-fb` for video.
     pub(crate) fn offered(&self) -> &'static [&'static str] {
         match self.plan {
-            Feedback::TransportWide(_) => {
+            Feedback::TransportWide(_) | Feedback::Silent => {
                 &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"]
             }
             Feedback::Rfc8888(_) => &["ack ccfb", "ccm fir", "nack", "nack pli"],
             Feedback::Remb(_) => &["goog-remb", "ccm fir", "nack", "nack pli"],
-            Feedback::None => &["ccm fir", "nack", "nack pli"],
         }
     }
 
     /// Takes a packet's arrival. `transport`: its transport-wide number.
     pub(crate) fn note(&mut self, now: Duration, transport: Option<u16>, ssrc: u32, sequence: u16) {
         let interval = match self.plan {
-            Feedback::None => return,
+            Feedback::Silent => return,
             Feedback::Remb(_) => REMB_INTERVAL,
             Feedback::TransportWide(interval) => {
                 let Some(transport) = transport else { return };
@@ -119,7 +118,7 @@ impl Recorder {
         }
         self.next = None;
         match self.plan {
-            Feedback::None => {}
+            Feedback::Silent => {}
             Feedback::Remb(rate) => {
                 send(&rtcp::remb(sender, rate, &[]));
                 self.next = Some(now + REMB_INTERVAL);

@@ -12,12 +12,14 @@ mod outbox;
 pub mod publisher;
 mod receiver;
 pub mod rtcp;
+pub(crate) mod secure;
 mod uplink;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use rtc_crypto::RTCCryptoProvider;
 use sfu_core::command::{PublishRequest, Source};
 use sfu_core::id::{Mid, ParticipantId, PeerId, TrackId};
@@ -36,6 +38,7 @@ use judge::quality::{Quality, Violation};
 pub(crate) use outbox::Outbox;
 use publisher::{AudioPublisher, Outlet, VideoPublisher};
 use rtcp::Told;
+use secure::Secure;
 use uplink::{Advice, Uplink};
 
 /// Between receiver reports.
@@ -85,6 +88,8 @@ pub struct Client {
     numbering: Numbering,
     fingerprint: [u8; 32],
     ice: Ice,
+    /// None where nothing is encrypted.
+    secure: Option<Box<Secure>>,
     lines: Vec<MediaLine>,
     published: Vec<(Mid, TrackId)>,
     version: u64,
@@ -122,6 +127,7 @@ impl Client {
         index: usize,
         seed: u64,
         crypto: Arc<dyn RTCCryptoProvider>,
+        secure: Option<(Secure, [u8; 32])>,
         now: Duration,
     ) -> Self {
         let lane = (index as u64) << 8;
@@ -130,6 +136,10 @@ impl Client {
         for chunk in fingerprint.chunks_exact_mut(4) {
             chunk.copy_from_slice(&word(&mut rng).to_be_bytes());
         }
+        let secure = secure.map(|(secure, own)| {
+            fingerprint = own;
+            Box::new(secure)
+        });
         // The low bits are the client's number, so that stamps tell whose media it is.
         let number = u64::from(u16::try_from(index + 1).expect("fewer than 65,535 clients"));
         let participant = ParticipantId(u64::from(word(&mut rng)) << 32 | number);
@@ -141,6 +151,7 @@ impl Client {
             transport_id: numbering.extension(Extension::TransportCc),
             numbering,
             fingerprint,
+            secure,
             ice: Ice::new(crypto, generator(seed, lane | 2)),
             lines: Vec::new(),
             published: Vec::new(),
@@ -321,17 +332,78 @@ impl Client {
     ) -> Option<Duration> {
         match datagram.head {
             [0..=3, ..] => {
-                if self.ice.handle(now, datagram.head) && !self.media {
-                    self.media = true;
-                    self.next_report = now + REPORT_INTERVAL;
+                if self.ice.handle(now, datagram.head) {
+                    self.secure_or_connect(now);
                 }
                 return self.wake();
             }
-            [128..=191, 192..=223, ..] => self.handle_rtcp(now, datagram.head),
-            [128..=191, ..] => return self.handle_rtp(now, datagram),
+            [20..=63, ..] if self.secure.is_some() => {
+                let secure = self.secure.as_mut().expect("asked just now");
+                if secure.handle(now, datagram.head) {
+                    self.connect(now);
+                }
+                self.send_handshake();
+                return self.wake();
+            }
+            [128..=191, ..] if self.secure.is_some() => {
+                let opened = self.secure.as_mut().and_then(|secure| secure.open(datagram.head));
+                return match opened {
+                    Some(opened) => self.handle_media(now, Datagram::whole(&opened)),
+                    None => {
+                        self.unreadable += u64::from(self.media);
+                        None
+                    }
+                };
+            }
+            [128..=191, ..] => return self.handle_media(now, datagram),
             _ => self.unreadable += 1,
         }
         None
+    }
+
+    /// The first check was answered: media flows, or DTLS begins.
+    fn secure_or_connect(&mut self, now: Duration) {
+        match &mut self.secure {
+            Some(secure) => {
+                secure.begin(now);
+                self.send_handshake();
+            }
+            None => self.connect(now),
+        }
+    }
+
+    fn connect(&mut self, now: Duration) {
+        if !self.media {
+            self.media = true;
+            self.next_report = now + REPORT_INTERVAL;
+        }
+    }
+
+    fn send_handshake(&mut self) {
+        let Some(secure) = &mut self.secure else { return };
+        while let Some(datagram) = secure.poll_transmit() {
+            self.transmit.push(&datagram);
+        }
+    }
+
+    /// A datagram as it goes on the wire, if it has to be sealed.
+    pub(crate) fn seal(&mut self, datagram: &[u8]) -> Option<BytesMut> {
+        self.secure.as_mut()?.seal(datagram)
+    }
+
+    /// Whether its media is encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure.is_some()
+    }
+
+    fn handle_media(&mut self, now: Duration, datagram: Datagram<'_>) -> Option<Duration> {
+        match datagram.head {
+            [_, 192..=223, ..] => {
+                self.handle_rtcp(now, datagram.head);
+                None
+            }
+            _ => self.handle_rtp(now, datagram),
+        }
     }
 
     fn handle_rtp(&mut self, now: Duration, datagram: Datagram<'_>) -> Option<Duration> {
@@ -409,6 +481,10 @@ impl Client {
         if let Some(check) = self.ice.poll(now) {
             self.transmit.push(&check);
         }
+        if let Some(secure) = &mut self.secure {
+            secure.handle_timeout(now);
+            self.send_handshake();
+        }
         if !self.media {
             return;
         }
@@ -435,8 +511,9 @@ impl Client {
 
     /// When [`Client::handle_timeout`] has something to do.
     pub(crate) fn wake(&self) -> Option<Duration> {
+        let secure = self.secure.as_ref().and_then(|secure| secure.wake());
         if !self.media {
-            return self.ice.wake();
+            return earlier(self.ice.wake(), secure);
         }
         let works = self.lines.iter().filter_map(|line| match &line.work {
             Work::Video(camera) => Some(camera.wake()),
@@ -445,6 +522,7 @@ impl Client {
         });
         works
             .chain(self.ice.wake())
+            .chain(secure)
             .chain(self.recorder.wake())
             .chain(self.receivers_due)
             .chain([self.next_report])

@@ -107,7 +107,7 @@ fn sequence_parameter_set((width, height): (u16, u16)) -> Vec<u8> {
 mod tests {
     use super::*;
     use sfu_core::negotiation::Codec;
-    use sfu_core::rtp::codec_view::inspect;
+    use sfu_core::rtp::codec_view::Reader;
 
     #[test]
     fn the_engine_sees_keyframes_where_they_are() {
@@ -118,7 +118,7 @@ mod tests {
             let mut payload = Vec::new();
             write(&mut payload, &Marks { discardable: false, size: (1280, 720) }, &stamp, 200);
             assert_eq!(payload.len(), 200);
-            let info = inspect(Codec::H264, &payload, None);
+            let info = Reader::default().inspect(Codec::H264, &payload, None);
             assert_eq!(info.keyframe_start, expected, "{keyframe} {part}: {payload:02x?}");
             assert_eq!(Stamp::read(&payload), Some(stamp));
         }

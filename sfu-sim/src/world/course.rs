@@ -10,6 +10,9 @@ use crate::depot::Parcel;
 
 /// How long an offer, its answer, or an event takes by the signalling connection.
 const SIGNALLING_DELAY: Duration = Duration::from_millis(20);
+/// What AES-GCM adds to a packet (RFC 7714 §5.2), and SRTCP beside that.
+const SRTP_TAG_BYTES: usize = 16;
+const SRTCP_INDEX_BYTES: usize = 4;
 /// Steps at one instant after which something must be going in circles.
 const STEPS_PER_INSTANT_MAX: u32 = 10_000;
 
@@ -125,19 +128,27 @@ impl World {
     fn carry_up(&mut self, at: usize) {
         let Self { nodes, bottlenecks, depot, queue, now, .. } = self;
         let super::Node { client, up, .. } = &mut nodes[at];
-        let outbox = client.outbox();
-        if outbox.is_empty() {
+        if client.outbox().is_empty() {
             return;
         }
+        let mut outbox = std::mem::take(client.outbox());
         for datagram in outbox.iter() {
+            let sealed = client.seal(datagram);
+            let datagram = match (&sealed, client.is_secure()) {
+                (Some(sealed), _) => sealed,
+                (None, false) => datagram,
+                // There are no keys yet.
+                (None, true) => continue,
+            };
             let shared = up.shared().map(|shared| &mut bottlenecks[shared.0]);
-            let arrivals = up.send(*now, datagram.len(), shared);
+            let arrivals = up.send(*now, wire_bytes(datagram, client.is_secure()), shared);
             for arrival in arrivals.into_iter().flatten() {
                 let parcel = depot.keep(datagram);
                 queue.push(arrival, Happening::AtEngine { from: short(at), parcel });
             }
         }
         outbox.clear();
+        *client.outbox() = outbox;
     }
 
     /// Wakes a client then, unless something wakes it before.
@@ -184,10 +195,15 @@ impl World {
     }
 
     fn carry_down(&mut self, to: usize, datagram: &[u8]) {
-        let down = &mut self.nodes[to].down;
+        let super::Node { client, down, .. } = &mut self.nodes[to];
+        let secure = client.is_secure();
         let shared = down.shared().map(|shared| &mut self.bottlenecks[shared.0]);
-        for arrival in down.send(self.now, datagram.len(), shared).into_iter().flatten() {
-            let parcel = self.depot.keep_ends(datagram);
+        let arrivals = down.send(self.now, wire_bytes(datagram, secure), shared);
+        for arrival in arrivals.into_iter().flatten() {
+            let parcel = match secure {
+                true => self.depot.keep(datagram),
+                false => self.depot.keep_ends(datagram),
+            };
             self.queue.push(arrival, Happening::AtClient { to: short(to), parcel });
         }
     }
@@ -242,4 +258,15 @@ impl World {
             self.queue.push(self.now + SIGNALLING_DELAY, Happening::Offer(short(at)));
         }
     }
+}
+
+/// Bytes of a datagram as links count them: media costs what it would cost encrypted.
+fn wire_bytes(datagram: &[u8], secure: bool) -> usize {
+    let would_grow = match datagram {
+        _ if secure => 0,
+        [128..=191, 192..=223, ..] => SRTP_TAG_BYTES + SRTCP_INDEX_BYTES,
+        [128..=191, ..] => SRTP_TAG_BYTES,
+        _ => 0,
+    };
+    datagram.len() + would_grow
 }

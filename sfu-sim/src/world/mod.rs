@@ -21,6 +21,7 @@ use sfu_core::{Egress, Engine, EngineConfig};
 
 use crate::bottleneck::{Bottleneck, BottleneckId};
 use crate::client::Client;
+use crate::client::secure::{Identity, Secure};
 use crate::cross::{Cross, Flow, Step};
 use crate::depot::Depot;
 use crate::link::{Link, LinkPlan, Rate};
@@ -75,6 +76,8 @@ pub struct World {
     events: Vec<(Duration, Event)>,
     trace: Trace,
     crypto: Arc<dyn RTCCryptoProvider>,
+    /// The clients' certificate, where media is encrypted.
+    identity: Option<Identity>,
     steps_at_this_instant: u32,
     /// Datagrams the engine sent to addresses where nobody is.
     pub misdirected: u64,
@@ -83,9 +86,20 @@ pub struct World {
 }
 
 impl World {
-    /// A world with nobody in it.
+    /// A world with nobody in it, in which nothing is encrypted.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        Self::with_security(seed, Security::Plain)
+    }
+
+    /// A world in which clients and engine shake hands by DTLS and encrypt by SRTP. Slower, and the
+    /// bytes of its course differ from run to run, for keys do.
+    #[must_use]
+    pub fn encrypted(seed: u64) -> Self {
+        Self::with_security(seed, Security::Full)
+    }
+
+    fn with_security(seed: u64, security: Security) -> Self {
         // The engine only ever sees differences to this.
         let origin = Instant::now();
         let config = EngineConfig {
@@ -93,9 +107,12 @@ impl World {
             candidates: vec![SERVER.into()],
             worker: 0,
             ntp_at_start: NTP_AT_START,
-            security: Security::Plain,
+            security,
         };
+        let crypto = rtc_crypto::default_provider().expect("aws-lc-rs is built in");
         Self {
+            identity: (security == Security::Full).then(|| Identity::new(&*crypto)),
+            crypto,
             engine: Engine::new(config, seed, origin),
             seed,
             origin,
@@ -110,7 +127,6 @@ impl World {
             egress: Egress::default(),
             events: Vec::new(),
             trace: Trace::default(),
-            crypto: rtc_crypto::default_provider().expect("aws-lc-rs is built in"),
             steps_at_this_instant: 0,
             misdirected: 0,
             delivered: 0,
@@ -234,7 +250,12 @@ impl World {
         let up = Link::seeded(plan.up.clone(), self.seed, lane | 3);
         let down = Link::seeded(plan.down.clone(), self.seed, lane | 4);
         let subscribe = plan.subscribe;
-        let mut client = Client::new(plan, index, self.seed, self.crypto.clone(), self.now);
+        let secure = self.identity.clone().map(|identity| {
+            let fingerprint = identity.fingerprint;
+            (Secure::new(self.crypto.clone(), identity, self.origin), fingerprint)
+        });
+        let crypto = self.crypto.clone();
+        let mut client = Client::new(plan, index, self.seed, crypto, secure, self.now);
         let add = Command::AddPeer { room, participant: client.participant, subscribe };
         match self.engine.handle_command(self.origin + self.now, add) {
             Ok(Reply::Peer(peer)) => client.peer = peer,

@@ -9,6 +9,7 @@ mod codecs;
 mod data_messages;
 mod determinism;
 mod duplicates;
+mod encrypted;
 mod fan_out;
 mod first_publisher;
 mod ice_restart;
