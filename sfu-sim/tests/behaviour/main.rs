@@ -33,3 +33,4 @@ mod ssrc_flood;
 mod ten_percent_loss;
 mod unvalidated;
 mod upstream_loss;
+mod zz;
