@@ -139,3 +139,10 @@ pub const EVENTS_MAX: usize = 65_536;
 pub const SPEAKERS_INTERVAL: Duration = Duration::from_millis(200);
 /// Speakers reported.
 pub const SPEAKERS_MAX: usize = 8;
+
+/// Records kept in one peer's flight recorder: at a few a second in bad times, some minutes.
+pub const RECORDS_PER_PEER_MAX: usize = 256;
+/// Grants in all those records (16 bytes each).
+pub const RECORDED_GRANTS_PER_PEER_MAX: usize = 2_048;
+/// Bytes of recorded inputs of the allocation of one peer: some 30 runs with nine tiles.
+pub const TRACE_BYTES_PER_PEER_MAX: usize = 32 * 1024;
