@@ -254,7 +254,7 @@ mod tests {
         #[test]
         fn a_trace_replays_to_the_same_grants(
             tracks in proptest::collection::vec(
-                (any::<u64>(), preference(), any::<bool>(), options(), 0..8u8), 0..8,
+                (any::<u64>(), preference(), any::<bool>(), options(), 0..8u8), 1..8,
             ),
             runs in proptest::collection::vec(
                 (0..6_000_000u64, 0..400_000u64, any::<Option<u32>>(), 0..4_000u64, any::<bool>()),
