@@ -22,6 +22,8 @@ use trace::Trace;
 const MOVED_PERCENT: u64 = 5;
 /// How often a change of what limits the estimate is recorded, if it has not moved.
 const LIMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a run of the allocation that changes nothing is traced.
+const TRACE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The flight recorder of one peer.
 #[derive(Debug, Default)]
@@ -31,6 +33,8 @@ pub struct Recorder {
     grants: usize,
     estimate: Option<(Duration, Estimate)>,
     granted: Vec<Granted>,
+    /// The last run in the trace.
+    traced: Option<Duration>,
     trace: Trace,
 }
 
@@ -50,7 +54,7 @@ pub struct Run {
 
 impl Recorder {
     /// Notes the estimate; it is recorded if it has moved.
-    pub fn estimate(&mut self, at: Duration, estimate: &Estimate) {
+    pub fn note_estimate(&mut self, at: Duration, estimate: &Estimate) {
         if let Some((since, last)) = &self.estimate {
             let moved = last.target_bps.abs_diff(estimate.target_bps);
             let still = moved.saturating_mul(100) <= last.target_bps.saturating_mul(MOVED_PERCENT);
@@ -64,11 +68,17 @@ impl Recorder {
         self.note(at, What::Estimate(*estimate));
     }
 
-    /// Notes a run of the allocation: its input always, its grants if they have changed.
-    pub fn allocated(&mut self, budget: &Budget, demands: &Demands, grants: &[Grant]) {
+    /// Notes a run of the allocation, if its grants have changed; its input also if none was kept
+    /// for a while.
+    pub fn note_run(&mut self, budget: &Budget, demands: &Demands, grants: &[Grant]) {
         let granted = || grants.iter().map(|grant| (grant.track, grant.layer, grant.reason));
+        let same = granted().eq(self.granted.iter().copied());
+        if same && self.traced.is_some_and(|at| budget.now.saturating_sub(at) < TRACE_INTERVAL) {
+            return;
+        }
+        self.traced = Some(budget.now);
         self.trace.push(budget, demands, granted());
-        if granted().eq(self.granted.iter().copied()) {
+        if same {
             return;
         }
         self.granted.clear();
@@ -91,9 +101,8 @@ impl Recorder {
     }
 
     /// What happened of late, oldest first.
-    #[must_use]
-    pub fn records(&self) -> Vec<Record> {
-        self.records.iter().cloned().collect()
+    pub fn records(&self) -> impl ExactSizeIterator<Item = &Record> {
+        self.records.iter()
     }
 
     /// The runs of the allocation of late, oldest first.
@@ -153,14 +162,14 @@ mod tests {
         let mut recorder = Recorder::default();
         for (at, kbps) in [1_000, 1_050, 950, 1_051, 1_051, 990, 0, 0, 1].into_iter().enumerate() {
             let estimate = Estimate { target_bps: kbps * 1_000, ..Estimate::default() };
-            recorder.estimate(secs(at as u64), &estimate);
+            recorder.note_estimate(secs(at as u64), &estimate);
         }
         assert_eq!(estimates(&recorder), [1_000_000, 1_051_000, 990_000, 0, 1_000]);
         let limited =
             Estimate { target_bps: 1_000, limited_by: LimitedBy::Loss, ..Estimate::default() };
-        recorder.estimate(secs(8) + Duration::from_millis(500), &limited);
+        recorder.note_estimate(secs(8) + Duration::from_millis(500), &limited);
         assert_eq!(estimates(&recorder).len(), 5);
-        recorder.estimate(secs(9), &limited);
+        recorder.note_estimate(secs(9), &limited);
         assert_eq!(estimates(&recorder).len(), 6);
     }
 
@@ -170,9 +179,8 @@ mod tests {
         for bps in 0..10_000 {
             recorder.note(secs(bps), What::Probed { bitrate_bps: bps });
         }
-        let records = recorder.records();
-        assert_eq!(records.len(), RECORDS_PER_PEER_MAX);
-        assert_eq!(records.last().map(|record| record.at), Some(secs(9_999)));
+        assert_eq!(recorder.records().len(), RECORDS_PER_PEER_MAX);
+        assert_eq!(recorder.records().last().map(|record| record.at), Some(secs(9_999)));
         let track = TrackId::from_wire(1 << 32 | 1);
         for n in 0..100 {
             let grants = vec![(track, None, Reason::Best); RECORDED_GRANTS_PER_PEER_MAX / 4];
@@ -186,13 +194,13 @@ mod tests {
         let mut demands = Demands::default();
         demands.push(Demand::new(track), []);
         for second in 0..10_000 {
-            let budget = Budget { now: secs(second), ..Budget::default() };
-            recorder.allocated(&budget, &demands, &[]);
+            let budget = Budget { now: secs(second * 2), ..Budget::default() };
+            recorder.note_run(&budget, &demands, &[]);
             assert!(recorder.trace.bytes() <= TRACE_BYTES_PER_PEER_MAX);
         }
         let trace = recorder.trace();
         assert!(trace.len() > 100, "{}", trace.len());
-        assert_eq!(trace.last().map(|run| run.budget.now), Some(secs(9_999)));
+        assert_eq!(trace.last().map(|run| run.budget.now), Some(secs(2 * 9_999)));
     }
 
     #[test]
@@ -201,15 +209,16 @@ mod tests {
         let (mut allocator, mut grants) = (Allocator::default(), Vec::new());
         let mut demands = Demands::default();
         demands.push(Demand::new(TrackId::from_wire(1 << 32 | 1)), [option(0, 0, 100_000)]);
-        for (second, bps) in [200_000, 300_000, 50_000, 50_000].into_iter().enumerate() {
+        for (second, bps) in [200_000, 300_000, 50_000, 50_000, 50_000].into_iter().enumerate() {
             let now = secs(second as u64);
             let budget = Budget { estimate_bps: bps, now, ..Budget::default() };
             allocator.allocate(&budget, &demands, &mut grants);
-            recorder.allocated(&budget, &demands, &grants);
+            recorder.note_run(&budget, &demands, &grants);
         }
-        let at: Vec<_> = recorder.records().iter().map(|record| record.at).collect();
+        let at: Vec<_> = recorder.records().map(|record| record.at).collect();
         assert_eq!(at, [secs(0), secs(2)]);
-        assert_eq!(recorder.trace().len(), 4);
+        let at: Vec<_> = recorder.trace().iter().map(|run| run.budget.now).collect();
+        assert_eq!(at, [secs(0), secs(2), secs(4)]);
     }
 
     fn option(encoding: u8, temporal: u8, bitrate_bps: u64) -> LayerOption {
@@ -257,7 +266,7 @@ mod tests {
                 (any::<u64>(), preference(), any::<bool>(), options(), 0..8u8), 1..8,
             ),
             runs in proptest::collection::vec(
-                (0..6_000_000u64, 0..400_000u64, any::<Option<u32>>(), 0..4_000u64, any::<bool>()),
+                (0..6_000_000u64, 0..400_000u64, any::<Option<u32>>(), 2_010..9_000u64, any::<bool>()),
                 1..12,
             ),
         ) {
@@ -265,8 +274,8 @@ mod tests {
             let (mut allocator, mut grants) = (Allocator::default(), Vec::<Grant>::new());
             let mut now = Duration::from_micros(1_234_567);
             let mut inputs = Vec::new();
-            for (estimate_bps, reserve_bps, probed, micros, hurry) in runs {
-                now += Duration::from_micros(micros * 997);
+            for (estimate_bps, reserve_bps, probed, millis, hurry) in runs {
+                now += Duration::from_micros(millis * 997);
                 let probed_bps = probed.map(u64::from);
                 let budget = Budget { estimate_bps, reserve_bps, probed_bps, now };
                 let mut demands = Demands::default();
@@ -283,7 +292,7 @@ mod tests {
                     demands.push(demand, options.iter().copied());
                 }
                 allocator.allocate(&budget, &demands, &mut grants);
-                recorder.allocated(&budget, &demands, &grants);
+                recorder.note_run(&budget, &demands, &grants);
                 inputs.push((budget, demands));
             }
             let trace = recorder.trace();
