@@ -2,8 +2,8 @@
 //!
 //! Two rings, both bounded, both empty until something happens. The *records* are for people: the
 //! estimate when it has moved, probes, grants when they have changed, switches, keyframe requests.
-//! The *trace* is for replay: every run of the allocation with all it was given, so that
-//! [`replay`] comes to the same grants, on another machine and another day, and a changed allocator
+//! The *trace* is for replay: runs of the allocation with all they were given, so that [`replay`]
+//! comes to the same grants, on another machine and another day, and a changed allocator
 //! can be tried on what really happened.
 
 mod trace;

@@ -218,6 +218,15 @@ impl LayerMeter {
         })
     }
 
+    /// The size of a layer in pixels, (0, 0) if unknown.
+    #[must_use]
+    pub fn size_of(&self, layer: LayerId) -> (u16, u16) {
+        if usize::from(layer.encoding) >= self.encodings.len() {
+            return (0, 0);
+        }
+        self.size(layer.encoding, layer.spatial)
+    }
+
     /// The size of a layer: as told; else by halves of, or twice, the nearest that is known, of its
     /// own encoding first; else (0, 0).
     fn size(&self, encoding: u8, spatial: u8) -> (u16, u16) {

@@ -6,6 +6,7 @@ pub mod history;
 pub mod keyframe;
 pub mod meter;
 pub mod nack;
+pub mod pages;
 pub mod receive;
 pub mod track;
 pub mod twcc;
