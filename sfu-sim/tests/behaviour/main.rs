@@ -31,5 +31,6 @@ mod slot_reuse;
 mod slots_needed;
 mod ssrc_flood;
 mod ten_percent_loss;
+mod thin_uplink;
 mod unvalidated;
 mod upstream_loss;
