@@ -31,27 +31,31 @@ struct Bin {
     first: Duration,
     last: Duration,
     bytes: u64,
+    /// Nothing is known of the time before it.
+    is_behind_gap: bool,
 }
 
 impl AckedRate {
-    /// Takes a packet that arrived. Packets may come in any order.
-    pub fn on_packet(&mut self, arrival: Duration, bytes: usize) {
+    /// Takes a packet that arrived. Packets may have overtaken each other. `is_behind_gap`: what
+    /// was sent before it is not known to have arrived or not.
+    pub fn on_packet(&mut self, arrival: Duration, bytes: usize, is_behind_gap: bool) {
         let bytes = bytes as u64;
+        let bin = Bin { first: arrival, last: arrival, bytes, is_behind_gap };
         let Some(newest) = self.bins.back_mut() else {
-            self.bins.push_back(Bin { first: arrival, last: arrival, bytes });
+            self.bins.push_back(bin);
             return;
         };
         if arrival.abs_diff(newest.last) > JUMP {
             self.bins.clear();
-            self.bins.push_back(Bin { first: arrival, last: arrival, bytes });
+            self.bins.push_back(bin);
         } else if arrival <= newest.last {
             // Overtaken on the way; which bin it is added to makes no difference to a sum.
             newest.bytes = newest.bytes.saturating_add(bytes);
-        } else if arrival - newest.first < BIN {
+        } else if arrival - newest.first < BIN && !is_behind_gap {
             newest.last = arrival;
             newest.bytes = newest.bytes.saturating_add(bytes);
         } else {
-            self.bins.push_back(Bin { first: arrival, last: arrival, bytes });
+            self.bins.push_back(bin);
             self.forget_old(arrival);
         }
     }
@@ -79,14 +83,17 @@ impl AckedRate {
         self.bins.clear();
     }
 
-    /// Bytes behind the first bin of the window, by the time from it to the last.
+    /// Bytes behind the first bin of the window, by the time from it to the last. Where feedback
+    /// is missing, neither the time nor the packet that ends it counts.
     fn over(&self, window: Duration) -> Option<u64> {
         let newest = self.bins.back()?;
         let (mut bytes, mut span) = (0u64, Duration::ZERO);
         let mut later = newest;
         for (bins, bin) in self.bins.iter().rev().enumerate().skip(1) {
-            bytes = bytes.saturating_add(later.bytes);
-            span = newest.last.saturating_sub(bin.last);
+            if !later.is_behind_gap {
+                bytes = bytes.saturating_add(later.bytes);
+                span += later.last.saturating_sub(bin.last);
+            }
             later = bin;
             if span >= window && bins >= BINS_MIN {
                 break;
@@ -120,7 +127,7 @@ mod tests {
     fn a_steady_rate_is_read_as_it_is() {
         let mut rate = AckedRate::default();
         for n in 0..200u64 {
-            rate.on_packet(Duration::from_millis(10 * n), 1250);
+            rate.on_packet(Duration::from_millis(10 * n), 1250, false);
             if n > 30 {
                 assert_eq!(rate.bps(), Some(1_000_000));
                 assert_eq!(rate.smooth_bps(), Some(1_000_000));
@@ -136,6 +143,7 @@ mod tests {
             rate.on_packet(
                 Duration::from_millis(100 * (n / 10)) + Duration::from_micros(n % 10),
                 1250,
+                false,
             );
         }
         let seen = rate.bps().unwrap();
@@ -148,7 +156,7 @@ mod tests {
         let mut at = Duration::ZERO;
         for gap_ms in std::iter::repeat_n(4, 200).chain(std::iter::repeat_n(16, 12)) {
             at += Duration::from_millis(gap_ms);
-            rate.on_packet(at, 1250);
+            rate.on_packet(at, 1250, false);
         }
         // 16 ms × 12 = 192 ms at a quarter of the rate.
         assert_eq!(rate.bps(), Some(625_000));
@@ -159,21 +167,31 @@ mod tests {
     fn reordering_changes_nothing_by_much_and_a_jump_starts_afresh() {
         let mut rate = AckedRate::default();
         for n in 0..100u64 {
-            rate.on_packet(Duration::from_millis(10 * (n ^ 1)), 1250);
+            rate.on_packet(Duration::from_millis(10 * (n ^ 1)), 1250, false);
         }
         let seen = rate.smooth_bps().unwrap();
         assert!((930_000..=1_070_000).contains(&seen), "{seen}");
-        rate.on_packet(Duration::from_secs(500), 1250);
+        rate.on_packet(Duration::from_secs(500), 1250, false);
         assert_eq!(rate.bps(), None);
-        rate.on_packet(Duration::from_secs(1), usize::MAX);
+        rate.on_packet(Duration::from_secs(1), usize::MAX, false);
         assert_eq!(rate.bps(), None);
+    }
+
+    #[test]
+    fn missing_feedback_is_not_a_lower_rate() {
+        let mut rate = AckedRate::default();
+        for n in (0..200u64).filter(|n| n % 15 < 10) {
+            rate.on_packet(Duration::from_millis(10 * n), 1250, n % 15 == 0);
+        }
+        assert_eq!(rate.smooth_bps(), Some(1_000_000));
+        assert_eq!(rate.bps(), Some(1_000_000));
     }
 
     #[test]
     fn bins_are_bounded() {
         let mut rate = AckedRate::default();
         for n in 0..100_000u64 {
-            rate.on_packet(Duration::from_micros(100 * n), 1250);
+            rate.on_packet(Duration::from_micros(100 * n), 1250, false);
             assert!(rate.bins.len() <= limits::ACKNOWLEDGED_BINS_MAX + 1);
         }
     }

@@ -82,6 +82,7 @@ impl Alr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bandwidth::tests::origin;
 
     /// Sends `bps` in packets for a while, at an estimate of 1 Mbit/s.
     fn send(alr: &mut Alr, now: &mut Instant, bps: u64, ms: u64) {
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn enters_below_two_thirds_and_leaves_above() {
-        let mut now = Instant::now();
+        let mut now = origin();
         let mut alr = Alr::new(now, 1_000_000);
         send(&mut alr, &mut now, 1_000_000, 2000);
         assert_eq!(alr.since(), None);
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn silence_is_the_application_s_too() {
-        let now = Instant::now();
+        let now = origin();
         let mut alr = Alr::new(now, 1_000_000);
         alr.handle_timeout(now + Duration::from_millis(600));
         assert_eq!(alr.since(), Some(now + Duration::from_millis(600)));
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_keyframe_does_not_end_it() {
-        let mut now = Instant::now();
+        let mut now = origin();
         let mut alr = Alr::new(now, 3_000_000);
         send(&mut alr, &mut now, 150_000, 3000);
         alr.on_sent(now, 15_000);

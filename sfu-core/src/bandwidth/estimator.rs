@@ -8,7 +8,7 @@ use interceptor::{BandwidthEstimator, EstimatorStats, PacketReport};
 use super::acked::AckedRate;
 use super::aimd::{Aimd, Signals};
 use super::detector::{Detector, Usage};
-use super::groups::{Groups, Times};
+use super::groups::{Groups, Spread, Times};
 use super::loss::{LossModel, Surroundings};
 use super::queue::QueueDelay;
 use super::send_side::BandwidthConfig;
@@ -41,6 +41,9 @@ pub struct Estimator {
     aimd: Aimd,
     loss: LossModel,
     remb_bps: Option<u64>,
+    /// The latest packet reported on.
+    last_id: u64,
+    jitter: Jitter,
     rtt: Option<Duration>,
     /// The least of the batch: what the receiver held back until it reported is not of the path.
     round_trip: Option<Duration>,
@@ -76,6 +79,8 @@ impl Estimator {
             aimd: Aimd::new(config.start_bps, config.min_bps, config.max_bps),
             loss: LossModel::default(),
             remb_bps: None,
+            last_id: 0,
+            jitter: Jitter::default(),
             rtt: None,
             round_trip: None,
             is_application_limited: false,
@@ -89,6 +94,8 @@ impl Estimator {
     /// meant to fill the path, whose queue is of its own making.
     pub fn on_packet(&mut self, now: Instant, report: &PacketReport, is_probe: bool) -> Usage {
         self.loss.on_packet(report.departure, report.size, report.arrived);
+        let last = self.last_id;
+        self.last_id = last.max(report.id);
         if !report.arrived {
             return Usage::Normal;
         }
@@ -96,7 +103,9 @@ impl Estimator {
         self.round_trip =
             self.round_trip.map_or(Some(round_trip), |least| Some(least.min(round_trip)));
         let Some(arrival) = report.arrival else { return Usage::Normal };
-        self.acked.on_packet(arrival, report.size);
+        if report.id > last {
+            self.acked.on_packet(arrival, report.size, report.id > last + 1);
+        }
         let times = self.times(report.departure, arrival);
         self.queue.on_packet(times);
         if is_probe {
@@ -106,6 +115,7 @@ impl Estimator {
             return Usage::Normal;
         }
         let Some(spread) = self.groups.on_packet(times) else { return Usage::Normal };
+        self.jitter.on_spread(&spread);
         let Some(trend) = self.trendline.on_spread(&spread) else { return Usage::Normal };
         self.detector.on_trend(spread.at, trend, spread.sent)
     }
@@ -239,6 +249,12 @@ impl Estimator {
         self.queue.delay()
     }
 
+    /// How much packets' delays differ from one to the next.
+    #[must_use]
+    pub fn jitter(&self) -> Duration {
+        self.jitter.mean()
+    }
+
     /// Share of packets that the path loses whatever the rate, 0 to 1.
     #[must_use]
     pub fn inherent_loss(&self) -> f64 {
@@ -314,6 +330,25 @@ impl Estimator {
 
     fn outage_after(&self) -> Duration {
         OUTAGE_MIN.max(3 * self.rtt())
+    }
+}
+
+/// Mean difference of the delays of neighbouring groups.
+#[derive(Debug, Default)]
+struct Jitter {
+    seconds: f64,
+}
+
+impl Jitter {
+    /// As in RFC 3550 §6.4.1.
+    const WEIGHT: f64 = 1.0 / 16.0;
+
+    fn on_spread(&mut self, spread: &Spread) {
+        self.seconds += ((spread.arrived - spread.sent).abs() - self.seconds) * Self::WEIGHT;
+    }
+
+    fn mean(&self) -> Duration {
+        Duration::try_from_secs_f64(self.seconds).unwrap_or(Duration::ZERO)
     }
 }
 

@@ -6,9 +6,9 @@
 //! arrives, [`aimd`] below its [`ceiling`] draws the conclusion, and [`loss`] caps it. [`prober`]
 //! decides when to try for more, [`probe`] what came of it, [`alr`] whether little is sent by choice.
 
-pub mod allocate;
 pub mod acked;
 pub mod aimd;
+pub mod allocate;
 pub mod alr;
 pub mod ceiling;
 pub mod detector;

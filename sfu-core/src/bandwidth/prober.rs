@@ -12,8 +12,12 @@ use crate::decision::ProbeReason;
 /// How long a probe lasts, and of how many packets it is at least.
 const DURATION: Duration = Duration::from_millis(15);
 const PACKETS_MIN: u8 = 5;
-/// From the start of one probe to that of the next.
-const SPACING: Duration = Duration::from_millis(20);
+/// Where packets' delays differ, it lasts this many times as long as they do, for the ends not to
+/// blur what is between them; at most so long.
+const DURATION_JITTERS: u32 = 8;
+const DURATION_MAX: Duration = Duration::from_millis(60);
+/// From the end of one probe to the start of the next.
+const SPACING: Duration = Duration::from_millis(5);
 /// What the first two probes ask for, in starting rates, …
 const START: [f64; 2] = [3.0, 6.0];
 /// … and what follows a probe that got through.
@@ -73,6 +77,8 @@ pub struct Prober {
     planned: ArrayVec<(u64, ProbeReason), 2>,
     next_id: u32,
     issued: Option<Instant>,
+    /// When the next may follow.
+    free: Option<Instant>,
     /// The probes that are out: until when they are waited for.
     awaited: Option<Instant>,
     interval: Duration,
@@ -100,6 +106,7 @@ impl Prober {
             planned: ArrayVec::new(),
             next_id: 0,
             issued: None,
+            free: None,
             awaited: None,
             interval: UNMET_INTERVAL_MIN,
             dropped: None,
@@ -208,8 +215,8 @@ impl Prober {
     }
 
     /// The next probe, if it is its time.
-    pub fn poll(&mut self, now: Instant) -> Option<Probe> {
-        if self.planned.is_empty() || self.issued.is_some_and(|at| now < at + SPACING) {
+    pub fn poll(&mut self, now: Instant, jitter: Duration) -> Option<Probe> {
+        if self.planned.is_empty() || self.free.is_some_and(|at| now < at) {
             return None;
         }
         let (bitrate_bps, why) = self.planned.remove(0);
@@ -217,7 +224,9 @@ impl Prober {
         self.next_id = self.next_id.wrapping_add(1);
         self.issued = Some(now);
         self.awaited = Some(now + ANSWER_MAX);
-        Some(Probe { id, bitrate_bps, duration: DURATION, packets_min: PACKETS_MIN, why })
+        let duration = (DURATION_JITTERS * jitter).clamp(DURATION, DURATION_MAX);
+        self.free = Some(now + duration + SPACING);
+        Some(Probe { id, bitrate_bps, duration, packets_min: PACKETS_MIN, why })
     }
 
     /// When [`Self::handle_timeout`] and [`Self::poll`] have something to do.
@@ -227,7 +236,7 @@ impl Prober {
             return None;
         }
         if !self.planned.is_empty() {
-            return Some(self.issued.map_or(now, |at| at + SPACING));
+            return Some(self.free.unwrap_or(now));
         }
         if self.awaited.is_some() {
             return self.awaited;

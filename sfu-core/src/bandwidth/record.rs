@@ -125,7 +125,7 @@ impl SendRecord {
         self.next
     }
 
-    /// The oldest packet that is still remembered.
+    /// Nothing older is remembered.
     #[must_use]
     pub fn oldest_index(&self) -> u64 {
         self.next.saturating_sub(self.ring.len() as u64).max(SEQUENCE_BASE)

@@ -252,7 +252,7 @@ impl SendSide {
     /// A probe that should go out now, if any. To be asked after everything that may have changed
     /// the mind: feedback, demand, and [`Self::handle_timeout`].
     pub fn poll_probe(&mut self, now: Instant) -> Option<Probe> {
-        let probe = self.prober.poll(now)?;
+        let probe = self.prober.poll(now, self.estimator.jitter())?;
         self.clusters.on_issued(now, probe);
         Some(probe)
     }

@@ -7,6 +7,7 @@ use super::Engine;
 use super::build::PACKET_OVERHEAD;
 use super::peer::{Outgoing, OutgoingKind};
 use crate::bandwidth::SendSide;
+use crate::decision::{KeyframeReason, What};
 use crate::deliver::pacer::Class;
 use crate::deliver::slot::ntp_to_duration;
 use crate::drops::DropReason;
@@ -43,11 +44,14 @@ impl Engine {
                 self.stats.keyframe_requests_in += 1;
                 let slot = self.peers[id].receive.slot_by_ssrc(media_ssrc);
                 if let Some(subscription) = slot.and_then(|slot| slot.subscription) {
-                    self.request_keyframe(now, subscription);
+                    self.request_keyframe(now, subscription, KeyframeReason::Subscriber);
                 }
             }
             Rtcp::Twcc(block) => {
                 self.receive_path_feedback(now, id, |path| path.on_twcc(now, block))
+            }
+            Rtcp::Ccfb(block) => {
+                self.receive_path_feedback(now, id, |path| path.on_ccfb(now, block))
             }
             Rtcp::Remb { bitrate_bps } => self.receive_path_feedback(now, id, |path| {
                 path.on_remb(now, bitrate_bps);
@@ -157,15 +161,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Asks the publisher for a keyframe on behalf of a subscription: of the encoding it wants, or,
-    /// if it has that, of the encoding it has.
-    pub(super) fn request_keyframe(&mut self, now: Instant, id: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get(id) else { return };
-        let track = &mut self.tracks[subscription.track];
+    /// Asks the publisher for a keyframe on behalf of a subscription: of the encoding it aims at,
+    /// or, if it has that, of the one it has.
+    pub(super) fn request_keyframe(
+        &mut self,
+        now: Instant,
+        id: SubscriptionId,
+        why: KeyframeReason,
+    ) {
+        let age = self.age(now);
+        let Self { peers, tracks, subscriptions, .. } = self;
+        let Some(subscription) = subscriptions.get(id) else { return };
+        let track = &mut tracks[subscription.track];
         let Some(target) = subscription.selector.target() else { return };
-        let encoding = track.encodings.get_mut(usize::from(target.encoding));
-        let Some(encoding) = encoding else { return };
+        let Some(encoding) = track.encodings.get_mut(usize::from(target.encoding)) else { return };
         encoding.keyframes.request(now, subscription.peer);
+        let what =
+            What::KeyframeRequested { track: subscription.track, encoding: target.encoding, why };
+        peers[subscription.peer].receive.quality.recorder_mut().note(age, what);
         let publisher = track.peer;
         self.touch(publisher);
     }

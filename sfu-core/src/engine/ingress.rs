@@ -11,6 +11,7 @@ use crate::deliver::sent::SentPacket;
 use crate::demux::{Kind, classify};
 use crate::drops::DropReason;
 use crate::event::{Event, FailReason, TransportState};
+use crate::forward::layer::LayerId;
 use crate::forward::munge::Edit;
 use crate::forward::selector::{Candidate, Verdict};
 use crate::id::{Mid, PayloadType, PeerId, Rid, TrackId};
@@ -183,7 +184,7 @@ impl Engine {
                 *bound = Some(packet.ssrc());
                 if !rtx {
                     encoding.may_rebind = false;
-                    encoding.restart();
+                    encoding.restart(&mut self.pages);
                 }
             }
             _ => *bound = Some(packet.ssrc()),
@@ -233,7 +234,7 @@ impl Engine {
         Ok((!payload.is_empty()).then_some(arrived))
     }
 
-    /// Takes a packet of a encoding into its history and hands it to the subscriptions.
+    /// Takes a packet of an encoding into its history and hands it to the subscriptions.
     fn accept(
         &mut self,
         now: Instant,
@@ -246,7 +247,6 @@ impl Engine {
         let codec = track.codec(arrived.payload_type).ok_or(DropReason::PayloadTypeUnknown)?;
         let (codec, clock_rate) = (codec.codec, codec.clock_rate);
         let (kind, muted, participant) = (track.kind, track.muted, track.participant);
-        let encodings = track.encodings.len();
         let encoding = &mut track.encodings[usize::from(route.encoding)];
         let mut index = encoding.sequence.unwrap(arrived.sequence);
         match encoding.nack.on_packet(now, index) {
@@ -254,7 +254,7 @@ impl Engine {
             NackVerdict::Duplicate => return Err(DropReason::Duplicate),
             NackVerdict::Restart if arrived.repeated => return Err(DropReason::TooOld),
             NackVerdict::Restart => {
-                encoding.restart();
+                encoding.restart(&mut self.pages);
                 index = encoding.sequence.unwrap(arrived.sequence);
                 encoding.nack.on_packet(now, index);
                 if kind == MediaKind::Video {
@@ -265,7 +265,6 @@ impl Engine {
         if !arrived.repeated {
             encoding.statistics.on_packet(now, index, arrived.timestamp, clock_rate);
         }
-        let measured = encoding.rate.note(now, arrived.payload.len());
         if arrived.payload.is_empty() {
             self.skip(route, index);
             return Ok(());
@@ -306,12 +305,36 @@ impl Engine {
             extensions,
         };
         let late = encoding.history.newest().is_some_and(|newest| index < newest);
-        encoding.history.insert(index, stored, arrived.payload)?;
+        encoding.history.insert(&mut self.pages, index, stored, arrived.payload)?;
+        self.measure(now, route, arrived.payload.len(), &info);
         self.fan_out(now, route, index, late, arrived, &info);
-        if measured && encodings > 1 {
-            self.retarget(now, route.track);
-        }
         Ok(())
+    }
+
+    /// Notes what a packet costs, and of which layer it is. An encoding that begins, or begins
+    /// again, changes what there is to choose from: at once, so that its first keyframe is not lost
+    /// on those who wait for it.
+    fn measure(&mut self, now: Instant, route: Route, payload_bytes: usize, info: &PayloadInfo) {
+        let track = &mut self.tracks[route.track];
+        let layer = LayerId {
+            encoding: route.encoding,
+            spatial: info.spatial.unwrap_or(0),
+            temporal: info.temporal.unwrap_or(0),
+        };
+        let known = track.meter.arrives(now, route.encoding);
+        let bytes = payload_bytes + PACKET_OVERHEAD;
+        track.meter.note(now, layer, bytes, info.frame_start);
+        if let Some((width, height)) = info.size {
+            let top = info.layers.as_ref().map_or(0, |layers| layers.spatial.saturating_sub(1));
+            track.meter.set_size(route.encoding, top, width, height);
+        }
+        let sizes = info.layers.iter().flat_map(|layers| &layers.sizes);
+        for (spatial, &(width, height)) in (0u8..).zip(sizes) {
+            track.meter.set_size(route.encoding, spatial, width, height);
+        }
+        if !known && track.kind == MediaKind::Video {
+            self.allocate_for_track(now, route.track);
+        }
     }
 
     /// Offers a packet to every subscription of its track.
@@ -324,7 +347,7 @@ impl Engine {
         arrived: &Arrived<'_>,
         info: &PayloadInfo,
     ) {
-        let Self { tracks, subscriptions, peers, dirty, stats, .. } = self;
+        let Self { tracks, subscriptions, peers, dirty, stats, switched, .. } = self;
         let track = &tracks[route.track];
         let encoding = &track.encodings[usize::from(route.encoding)];
         let epoch = encoding.epoch;
@@ -332,13 +355,17 @@ impl Engine {
         let Some(codec) = track.codec(arrived.payload_type) else { return };
         let candidate =
             Candidate { now, encoding: route.encoding, epoch, index, late, timestamp, info };
-        for &subscription in &track.subscriptions {
-            let subscription = &mut subscriptions[subscription];
+        for &id in &track.subscriptions {
+            let subscription = &mut subscriptions[id];
             let peer = &mut peers[subscription.peer];
             let Some(at) = subscription.slot.filter(|_| peer.is_connected()) else { continue };
             let slot = &mut peer.receive.slots[usize::from(at)];
             let Some(choice) = slot.choose(route.track, codec) else { continue };
-            let edit = match subscription.selector.decide(&candidate) {
+            let verdict = subscription.selector.decide(&candidate);
+            if info.frame_start && subscription.note_forwarded() {
+                switched.push(id);
+            }
+            let edit = match verdict {
                 Verdict::Drop => continue,
                 Verdict::Skip => {
                     slot.line.skip(index);

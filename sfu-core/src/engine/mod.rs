@@ -7,6 +7,7 @@ mod build;
 mod commands;
 mod data;
 mod egress;
+mod explain;
 mod feedback;
 mod ingress;
 mod offer;
@@ -34,6 +35,7 @@ use crate::drops::DropReason;
 use crate::event::Event;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
 use crate::limits::EVENTS_MAX;
+use crate::publish::pages::PagePool;
 use crate::publish::track::Track;
 use crate::room::Room;
 use crate::stats::EngineStats;
@@ -41,6 +43,7 @@ use crate::transport::{Certificate, Path, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
+use quality::Allocation;
 use subscriptions::Subscription;
 use timers::{Timer, Timers};
 
@@ -73,6 +76,8 @@ pub struct Engine {
     peers: SlotMap<PeerId, Peer>,
     tracks: SlotMap<TrackId, Track>,
     subscriptions: SlotMap<SubscriptionId, Subscription>,
+    /// Where the payloads of all tracks are.
+    pages: PagePool,
     demux: Demux,
     timers: Timers,
     /// Peers with something to send, in the order in which it came up.
@@ -83,6 +88,9 @@ pub struct Engine {
     /// Goodbyes of peers that are gone.
     farewells: VecDeque<(Path, Bytes)>,
     stats: EngineStats,
+    allocation: Allocation,
+    /// Subscriptions whose forwarded layer has changed.
+    switched: Vec<SubscriptionId>,
 }
 
 impl Engine {
@@ -97,6 +105,7 @@ impl Engine {
             peers: SlotMap::with_key(),
             tracks: SlotMap::with_key(),
             subscriptions: SlotMap::with_key(),
+            pages: PagePool::default(),
             demux: Demux::default(),
             timers: Timers::default(),
             dirty: VecDeque::new(),
@@ -104,6 +113,8 @@ impl Engine {
             events: VecDeque::new(),
             farewells: VecDeque::new(),
             stats: EngineStats::default(),
+            allocation: Allocation::default(),
+            switched: Vec::new(),
         }
     }
 
@@ -168,6 +179,8 @@ impl Engine {
                 let (paths, ufrags) = self.demux.len();
                 (paths + ufrags) as u64
             },
+            history_pages: self.pages.in_use() as u64,
+            history_pages_refused: self.pages.refused(),
             ..self.stats.clone()
         }
     }

@@ -108,6 +108,7 @@ fn deliver_media(
 ) -> bool {
     let Some(link) = &mut peer.link else { return true };
     let receive = &mut peer.receive;
+    receive.leave_for(now, path);
     let mut builder = Builder { transport: &mut link.transport, tracks, send_time };
     while egress.has_room(DATAGRAM_BYTES_MAX * 2, 1) {
         let (outgoing, class, probe) = match receive.pacer.pop(now) {
@@ -148,6 +149,18 @@ fn deliver_media(
 }
 
 impl ReceiveState {
+    /// Notes that media leaves for an address; another one than before is another path.
+    fn leave_for(&mut self, now: Instant, path: Path) {
+        match &mut self.sending {
+            Some((_, known)) if *known == path => {}
+            Some((_, known)) => {
+                *known = path;
+                self.bandwidth.on_route_change(now);
+            }
+            None => self.sending = Some((now, path)),
+        }
+    }
+
     /// What a probe sends when nothing waits: a packet that was sent lately, once more, which is
     /// of use if it was lost; else padding on a retransmission SSRC, which leaves no gap in any
     /// media. `None` if the subscriber has no such SSRC.

@@ -114,6 +114,10 @@ pub(crate) struct ReceiveState {
     pub(crate) bandwidth: SendSide,
     /// How that is shared out.
     pub(super) quality: Quality,
+    /// Whether the peer promised to say what arrives (TWCC, RFC 8888 or REMB).
+    pub(crate) feedback: bool,
+    /// Since when media leaves for the peer, and where to.
+    pub(crate) sending: Option<(Instant, Path)>,
     pub(crate) rtx_budget: RtxBudget,
     pub(crate) rtt: Option<Duration>,
     /// What [`crate::event::Event::SlotsNeeded`] last said.
@@ -128,6 +132,8 @@ impl ReceiveState {
             pacer: Pacer::new(PacerConfig::default()),
             bandwidth: SendSide::new(now, BandwidthConfig::default()),
             quality: Quality::default(),
+            feedback: false,
+            sending: None,
             rtx_budget: RtxBudget::default(),
             rtt: None,
             slots_announced: (0, 0),

@@ -109,9 +109,9 @@ impl Layers {
 
     /// Before a picture is numbered: those that are missing, and would not be forwarded, get no
     /// number.
-    pub(super) fn close_gaps(&mut self, packet: Packet<'_>, now: Choice, numbers: &mut Numbers) {
-        if let Kind::Temporal(temporal) = &mut self.kind {
-            temporal.close_gaps(packet, now, numbers);
+    pub(super) fn close_gaps(&self, packet: Packet<'_>, now: Choice, numbers: &mut Numbers) {
+        if let Kind::Temporal(_) = &self.kind {
+            Temporal::close_gaps(packet, now, numbers);
         }
     }
 
@@ -154,28 +154,29 @@ impl Layers {
 
     /// The mask of active decode targets that a packet is to carry, if it is not to stay as it is.
     /// Once it differs from what the structure implies it is on every packet, so that no loss
-    /// matters.
+    /// matters; and on those that come late.
     pub(super) fn mask(&mut self, packet: Packet<'_>, choice: Choice) -> Option<MaskEdit> {
         let frame = packet.info.dependency.as_ref()?.frame.as_ref()?;
         let structure = &frame.structure;
-        let known = self.mask.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, structure));
-        if !known {
-            if !packet.in_order {
-                return None;
-            }
-            self.mask = Some((Arc::clone(structure), false));
-            self.last_mask = structure.all();
-        }
         let target = match self.kind {
             Kind::Targets(_) => Some(choice.target),
             _ => structure.target_for(choice.spatial, choice.temporal, structure.all()),
         };
         let included = structure.included.get(usize::from(target?)).copied()?;
         let active = frame.active & included;
-        let (_, changed) = self.mask.as_mut()?;
-        *changed |= active != self.last_mask;
-        self.last_mask = active;
-        (*changed || frame.has_mask).then_some(MaskEdit {
+        let mut said = frame.has_mask || !packet.in_order;
+        if packet.in_order {
+            let known = self.mask.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, structure));
+            if !known {
+                self.mask = Some((Arc::clone(structure), false));
+                self.last_mask = structure.all();
+            }
+            let (_, changed) = self.mask.as_mut()?;
+            *changed |= active != self.last_mask;
+            self.last_mask = active;
+            said |= *changed;
+        }
+        said.then_some(MaskEdit {
             active,
             decode_targets: structure.decode_targets,
             at: frame.mask_at,

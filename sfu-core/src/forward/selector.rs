@@ -193,7 +193,10 @@ impl Selector {
         let in_order = candidate.index > following.highest;
         let packet = Packet { index: candidate.index, in_order, info: candidate.info };
         if in_order {
-            let new_picture = candidate.timestamp != following.picture;
+            // Where something is missing before a higher layer, the picture has begun already.
+            let first = candidate.info.spatial.is_none_or(|spatial| spatial == 0)
+                || candidate.index == following.highest + 1;
+            let new_picture = candidate.timestamp != following.picture && first;
             if new_picture && candidate.info.frame_start {
                 if paused {
                     self.restart();
@@ -265,23 +268,6 @@ fn edit(
     edit.end_of_picture = layers.ends_picture(packet.info, choice);
     edit.mask = layers.mask(packet, choice);
     Some(edit)
-}
-
-/// How much better another encoding must be before it is worth a switch, as a ratio of bitrates.
-/// The encodings of one source differ by 2 or more; less is noise.
-const BETTER_NUMERATOR: u64 = 3;
-const BETTER_DENOMINATOR: u64 = 2;
-
-/// The best encoding that arrives: the one with the highest bitrate (bit/s, 0 = silent).
-/// `present` is kept unless another is clearly better or it went silent.
-#[must_use]
-pub fn best_layer(bitrates: impl Iterator<Item = u64> + Clone, present: u8) -> u8 {
-    let now = bitrates.clone().nth(usize::from(present)).unwrap_or(0);
-    let best = (0u8..).zip(bitrates).max_by_key(|&(layer, rate)| (rate, layer));
-    match best {
-        Some((layer, rate)) if rate * BETTER_DENOMINATOR > now * BETTER_NUMERATOR => layer,
-        Some(_) | None => present,
-    }
 }
 
 #[cfg(test)]

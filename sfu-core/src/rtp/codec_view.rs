@@ -64,6 +64,7 @@ pub enum Detail {
 pub struct Reader {
     dependencies: dependency_descriptor::Reader,
     parameter_sets: h264::ParameterSets,
+    pattern: vp8::Pattern,
     layering: vp9::Layering,
 }
 
@@ -83,7 +84,7 @@ impl Reader {
                 let detail = Detail::Audio;
                 return PayloadInfo { frame_start, detail, ..PayloadInfo::default() };
             }
-            Codec::Vp8 => vp8::inspect(payload),
+            Codec::Vp8 => vp8::inspect(payload, &mut self.pattern),
             Codec::Vp9 => vp9::inspect(payload, &mut self.layering),
             Codec::H264 => h264::inspect(payload, &mut self.parameter_sets),
             Codec::Av1 => av1::inspect(payload),

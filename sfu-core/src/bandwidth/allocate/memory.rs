@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use super::Entry;
 
-/// How long a step up must have fitted, with its margin, at every run.
-const UP_HOLD: Duration = Duration::from_millis(1_500);
-/// The same for coming back from a pause.
-const RESUME_HOLD: Duration = Duration::from_millis(2_000);
-/// A step up that is taken back within this time was a mistake.
+/// How long a step up, or coming back from a pause, must have fitted with its margin at every run.
+const HOLD: Duration = Duration::from_secs(2);
+/// A step up that is taken back within this time was a mistake; after as much time it is forgiven.
 const REGRET: Duration = Duration::from_secs(30);
-/// Each mistake doubles the hold, this many times: 1.5 s to 24 s. Each step that lasted halves it.
-const CAUTION_MAX: u8 = 4;
+/// Each mistake doubles the hold, this many times: 2 s to 16 s.
+const CAUTION_MAX: u8 = 3;
 /// How long a slight excess is borne before a video is paused.
 const PAUSE_HOLD: Duration = Duration::from_secs(1);
 
@@ -28,7 +26,9 @@ pub struct Memory {
     pub(crate) tight_since: Option<Duration>,
     /// The last step up.
     pub(crate) raised_at: Option<Duration>,
-    /// Mistakes, less the steps up that lasted.
+    /// The last mistake, or the last time that one was forgiven.
+    pub(crate) erred_at: Option<Duration>,
+    /// Mistakes that are not forgiven yet.
     pub(crate) caution: u8,
 }
 
@@ -49,6 +49,10 @@ impl Mood {
         let caution = all.clone().map(|memory| memory.caution).max().unwrap_or(0);
         let asked = all.clone().any(|memory| memory.hurry);
         Self { now, caution: caution.min(CAUTION_MAX), probed: false, asked }
+    }
+
+    fn hold(&self) -> Duration {
+        HOLD * (1 << self.caution)
     }
 }
 
@@ -83,13 +87,8 @@ impl Memory {
     /// Whether it may have what fits, rather than stay as it is.
     pub(super) fn settled(&self, mood: &Mood) -> bool {
         let held =
-            self.fits_since.is_some_and(|since| mood.now.saturating_sub(since) >= self.hold(mood));
+            self.fits_since.is_some_and(|since| mood.now.saturating_sub(since) >= mood.hold());
         self.state == State::New || self.hurry || mood.probed || held
-    }
-
-    fn hold(&self, mood: &Mood) -> Duration {
-        let hold = if self.paused() { RESUME_HOLD } else { UP_HOLD };
-        hold * (1 << mood.caution)
     }
 
     /// What to remember after a run. `tight`: it has its lowest step, and all together are a little
@@ -100,20 +99,19 @@ impl Memory {
         }
         let now = mood.now;
         self.hurry = false;
-        if self.raised_at.is_some_and(|at| now.saturating_sub(at) >= REGRET) {
+        if self.erred_at.is_some_and(|at| now.saturating_sub(at) >= REGRET) {
             self.caution = self.caution.saturating_sub(1);
-            self.raised_at = None;
+            self.erred_at = (self.caution > 0).then_some(now);
         }
         if entry.level > entry.present {
             self.raised_at = Some(now);
             self.fits_since = None;
         } else if entry.level < entry.present {
             let soon = self.raised_at.is_some_and(|at| now.saturating_sub(at) < REGRET);
-            self.caution = if soon {
-                (self.caution + 1).min(CAUTION_MAX)
-            } else {
-                self.caution.saturating_sub(1)
-            };
+            if soon && !mood.asked {
+                self.caution = (mood.caution + 1).min(CAUTION_MAX);
+                self.erred_at = Some(now);
+            }
             self.raised_at = None;
             self.fits_since = None;
         }
@@ -125,7 +123,7 @@ impl Memory {
 
     /// When a run is due although nothing has changed.
     pub(super) fn due(&self, mood: &Mood) -> Option<Duration> {
-        let fits = self.fits_since.map(|since| since + self.hold(mood));
+        let fits = self.fits_since.map(|since| since + mood.hold());
         let tight = self.tight_since.map(|since| since + PAUSE_HOLD);
         match (fits, tight) {
             (Some(a), Some(b)) => Some(a.min(b)),

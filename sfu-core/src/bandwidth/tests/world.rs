@@ -7,13 +7,15 @@ use rand_core::Rng;
 use rand_pcg::Pcg32;
 
 use crate::bandwidth::send_side::OVERHEAD_BYTES;
-use crate::bandwidth::{BandwidthConfig, Departure, Probe, SendSide, SentKind};
+use crate::bandwidth::{BandwidthConfig, Departure, Probe, ProbeId, SendSide, SentKind};
 use crate::id::Ssrc;
 use crate::publish::twcc::TwccRecorder;
 
 pub(super) const MEDIA: Ssrc = Ssrc(0x1111);
 const PADDING: Ssrc = Ssrc(0x2222);
 const PAYLOAD: usize = 1172;
+/// As much as RTP padding holds (RFC 3550 §5.1), and a header with extensions.
+const PADDING_PAYLOAD: usize = 255 + 28;
 pub(super) const STEP: Duration = Duration::from_millis(1);
 
 /// What a run is about; the defaults are those of RFC 8867.
@@ -133,11 +135,6 @@ pub(super) struct World {
     pub(super) probed: Vec<u64>,
 }
 
-#[allow(clippy::disallowed_methods, reason = "tests need an origin; only differences matter")]
-fn origin() -> Instant {
-    Instant::now()
-}
-
 fn at(schedule: &[(f64, u64)], seconds: f64) -> u64 {
     schedule.iter().rev().find(|(from, _)| seconds >= *from).map_or(0, |&(_, value)| value)
 }
@@ -148,16 +145,19 @@ fn within(span: Option<(f64, f64)>, seconds: f64) -> bool {
 
 impl World {
     pub(super) fn new(setup: Setup) -> Self {
-        let start = origin();
+        let start = super::origin();
         let mut sender = SendSide::new(start, setup.config);
         for n in 0..setup.numbered {
-            sender.record(start, Departure {
-                ssrc: Ssrc(9),
-                sequence: n,
-                bytes: 0,
-                kind: SentKind::Padding,
-                probe: None,
-            });
+            sender.record(
+                start,
+                Departure {
+                    ssrc: Ssrc(9),
+                    sequence: n,
+                    bytes: 0,
+                    kind: SentKind::Padding,
+                    probe: None,
+                },
+            );
         }
         let first = setup.sequence;
         Self {
@@ -261,8 +261,7 @@ impl World {
                 if !padding {
                     self.backlog -= size;
                 }
-                self.transmit(padding, Some(probe.id));
-                bytes += size as u64;
+                bytes += self.transmit(padding, Some(probe.id)) as u64;
                 packets += 1;
                 let asked = rate * probe.duration.as_secs_f64();
                 if bytes as f64 >= asked && packets >= u32::from(probe.packets_min) {
@@ -282,15 +281,16 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, padding: bool, probe: Option<crate::bandwidth::ProbeId>) {
+    fn transmit(&mut self, padding: bool, probe: Option<ProbeId>) -> usize {
+        let payload = if padding { PADDING_PAYLOAD } else { PAYLOAD };
         let ssrc = if padding { PADDING } else { MEDIA };
         let rtp_sequence = self.sequence[usize::from(padding)];
         self.sequence[usize::from(padding)] = rtp_sequence.wrapping_add(1);
         let sequence = self.sender.next_sequence();
         let kind = if padding { SentKind::Padding } else { SentKind::Video };
-        let departure = Departure { ssrc, sequence: rtp_sequence, bytes: PAYLOAD, kind, probe };
+        let departure = Departure { ssrc, sequence: rtp_sequence, bytes: payload, kind, probe };
         self.sender.record(self.now, departure);
-        let bytes = PAYLOAD + OVERHEAD_BYTES;
+        let bytes = payload + OVERHEAD_BYTES;
         let sample = self.samples.last_mut().unwrap();
         sample.sent += bytes as u64;
         sample.packets += 1;
@@ -299,14 +299,15 @@ impl World {
         if self.rng.next_u32() as f64 / 4_294_967_296.0 < self.setup.loss
             || within(self.setup.outage, seconds)
         {
-            return;
+            return bytes;
         }
         if (self.queue_bytes + bytes) as f64 > limit {
             sample.dropped += 1;
-            return;
+            return bytes;
         }
         self.queue_bytes += bytes;
         self.queue.push_back(Flying { at: self.now, sequence, ssrc, rtp_sequence, bytes, padding });
+        bytes
     }
 
     fn serve(&mut self) {
@@ -488,7 +489,8 @@ impl World {
         let mut text = String::new();
         for (n, window) in self.span(from, to).chunks(every).enumerate() {
             let last = window.last().unwrap();
-            let kbps = |f: fn(&Sample) -> u64| window.iter().map(f).sum::<u64>() * 8 / window.len() as u64;
+            let kbps =
+                |f: fn(&Sample) -> u64| window.iter().map(f).sum::<u64>() * 8 / window.len() as u64;
             text += &format!(
                 "{:7.2} cap {:5} target {:5} sent {:5} got {:5} queue {:4} dropped {}\n",
                 from + (n * every) as f64 / 1000.0,

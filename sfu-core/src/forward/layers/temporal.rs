@@ -2,18 +2,14 @@
 
 use super::{Choice, Packet, Want};
 use crate::forward::numbers::{Numbers, picture_id};
+use crate::rtp::codec_view::Detail;
 
 /// What is remembered of the layers of a VP8 stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Temporal {
-    /// The layer that each of the last pictures was of, by picture id modulo [`PATTERN`].
-    recent: [Option<u8>; PATTERN as usize],
     /// A picture of this layer was lost on the way through here.
     lost: Option<u8>,
 }
-
-/// Patterns of temporal layers repeat after 1, 2, 4 or 8 pictures.
-const PATTERN: u64 = 8;
 
 impl Temporal {
     /// Down at any picture; up by one layer, at a picture of that layer that depends on the lowest
@@ -21,7 +17,7 @@ impl Temporal {
     pub(super) fn choose(&mut self, packet: Packet<'_>, now: Choice, want: Want) -> Choice {
         let (_, wanted) = want;
         if packet.info.keyframe_start {
-            *self = Self::default();
+            self.lost = None;
             return Choice { temporal: wanted, ..now };
         }
         let mut temporal = now.temporal.min(wanted);
@@ -37,19 +33,21 @@ impl Temporal {
 
     /// Receivers wait for a missing picture id, though by the pattern it would not be forwarded:
     /// it gets none. If that was wrong the picture is lost (see [`Self::lost`]).
-    pub(super) fn close_gaps(&mut self, packet: Packet<'_>, now: Choice, numbers: &mut Numbers) {
-        let Some((id, bits)) = picture_id(packet.info) else { return };
+    pub(super) fn close_gaps(packet: Packet<'_>, now: Choice, numbers: &mut Numbers) {
+        let (Some((id, bits)), Detail::Vp8(descriptor)) =
+            (picture_id(packet.info), &packet.info.detail)
+        else {
+            return;
+        };
         let number = numbers.pictures.place(id, bits);
         let Some(highest) = numbers.pictures.highest() else { return };
-        if number > highest && number - highest <= PATTERN {
-            for missing in highest + 1..number {
-                let expected = self.recent[(missing % PATTERN) as usize];
-                if expected.is_some_and(|layer| layer > now.temporal) {
-                    numbers.pictures.skip(missing);
-                }
+        let missing = number.saturating_sub(highest + 1);
+        for (back, layer) in descriptor.before.into_iter().enumerate().rev() {
+            let back = back as u64 + 1;
+            if back <= missing && layer.is_some_and(|layer| layer > now.temporal) {
+                numbers.pictures.skip(number - back);
             }
         }
-        self.recent[(number % PATTERN) as usize] = packet.info.temporal;
     }
 
     pub(super) fn lost(&mut self, layer: u8) {
