@@ -10,6 +10,7 @@ mod data_messages;
 mod determinism;
 mod duplicates;
 mod encrypted;
+mod estimate_apart;
 mod fan_out;
 mod first_publisher;
 mod ice_restart;

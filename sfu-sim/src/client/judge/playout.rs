@@ -116,6 +116,9 @@ impl Playout {
     pub(crate) fn interrupt(&mut self, now: Duration) {
         self.interrupted = Some(now);
         self.shown = None;
+        if let Some(was) = self.showing.take() {
+            self.history.push((now, Shown { width: 0, ..was }));
+        }
     }
 
     /// The picture that was last played.
