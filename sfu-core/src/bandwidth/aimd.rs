@@ -234,6 +234,12 @@ impl Aimd {
     }
 
     fn increase(&mut self, seconds: f64, signals: &Signals) {
+        // What arrives without a queue is no more than the path carries, whatever was thought of
+        // it: a sender may be told to send more than the estimate, as at the start.
+        let proven = signals.acked_smooth_bps.unwrap_or(0) as f64;
+        if proven > self.bps {
+            self.set(proven);
+        }
         if signals.is_application_limited {
             return;
         }

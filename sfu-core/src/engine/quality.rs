@@ -100,6 +100,7 @@ impl Engine {
         for &subscription in &peer.receive.subscriptions {
             if subscriptions[subscription].track == track {
                 subscriptions[subscription].preference = preference;
+                subscriptions[subscription].memory.hurry();
             }
         }
         self.reconsider(now, id);

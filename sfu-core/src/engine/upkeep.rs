@@ -113,6 +113,7 @@ impl Engine {
         let Self { peers, tracks, subscriptions, pages, .. } = self;
         let mut blocks = Vec::new();
         for track in peers[id].publish.tracks() {
+            tracks[track].meter.tick(now);
             for encoding in &mut tracks[track].encodings {
                 encoding.history.expire(pages, now);
                 let heard = encoding.ssrc.filter(|_| encoding.statistics.received() > 0);
