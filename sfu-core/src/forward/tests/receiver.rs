@@ -66,7 +66,7 @@ pub(super) fn judge(
     check_line(&packets, &mut verdict);
     let arrived = assemble(shape, frames, &packets);
     check_markers(shape, &packets, &arrived);
-    decode(shape, &arrived, let_go, &mut verdict);
+    decode(shape, frames, &arrived, let_go, &mut verdict);
     verdict
 }
 
@@ -171,6 +171,7 @@ fn check_markers(shape: &Shape, packets: &[Received], arrived: &[Arrived<'_>]) {
 /// Decodes what can be decoded.
 fn decode(
     shape: &Shape,
+    frames: &[Frame],
     arrived: &[Arrived<'_>],
     mut let_go: HashSet<usize>,
     verdict: &mut Verdict,
@@ -205,6 +206,17 @@ fn decode(
             Ok(())
         };
         let found = if shape.codec == Codec::Vp8 { vp8.find(this) } else { Ok(()) };
+        // What was let go leaves a hole too.
+        let hole = found.is_err()
+            && let_go.iter().map(|&id| &frames[id]).any(|gone| {
+                let back = this.frame.picture.saturating_sub(gone.picture);
+                gone.encoding == this.frame.encoding && (1..8).contains(&back)
+            });
+        if hole && readable().is_ok() {
+            let_go.insert(this.id);
+            verdict.cut += 1;
+            continue;
+        }
         if let Err(why) = readable().and(found) {
             let Frame { picture, spatial, temporal, key, .. } = this.frame;
             verdict.undecodable.push(format!(
