@@ -143,7 +143,7 @@ fn a_pause_begins_with_the_next_picture_and_ends_with_a_keyframe() {
 fn temporal_layers_go_down_at_once_and_up_layer_by_layer() {
     let layer = |temporal| LayerId { encoding: 0, spatial: 0, temporal };
     let mut script = Script::aiming(layer(2));
-    let mut step = |script: &mut Script, index, temporal, sync, want| {
+    let step = |script: &mut Script, index, temporal, sync, want| {
         let key = index == 10;
         let got = script.decide(0, 0, index, &picture(index, Some((temporal, sync)), key));
         assert_eq!(got, want, "index {index}");

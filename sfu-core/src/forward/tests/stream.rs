@@ -277,7 +277,7 @@ impl Encoder {
             }
         }
         if structure {
-            out.push(self.shape.spatial - 1 << 5);
+            out.push((self.shape.spatial - 1) << 5);
         }
         out
     }
