@@ -169,7 +169,12 @@ fn run(plan: &Plan) -> Outcome {
             let asked = &mut asked[usize::from(encoding)];
             if asked.is_none_or(|at| picture >= at + 5) {
                 *asked = Some(picture);
-                encoders[usize::from(encoding)].request_keyframe();
+            }
+        }
+        for (encoder, asked) in encoders.iter_mut().zip(asked) {
+            // The request takes its time to the publisher.
+            if asked == picture.checked_sub(2) {
+                encoder.request_keyframe();
             }
         }
         if plan.reports && picture % 30 == 10 {
