@@ -241,7 +241,9 @@ impl Engine {
             now + if receive.is_starting(now) { RUN_INTERVAL_AT_START } else { RUN_INTERVAL };
         let next = totals.rerun_at.map_or(regular, |at| regular.min(self.start + at));
         receive.quality.next_run = (!run.grants.is_empty()).then_some(next);
-        receive.bandwidth.set_demand(now, totals.wanted_bps, totals.allocated_bps);
+        // A step is taken with a margin: to know no more than the rate would not be enough.
+        let wanted = totals.wanted_bps.max(totals.next_step_bps.unwrap_or(0));
+        receive.bandwidth.set_demand(now, wanted, totals.allocated_bps);
         self.set_pace(now, id);
         self.allocation = run;
     }
