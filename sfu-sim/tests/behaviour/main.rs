@@ -35,3 +35,4 @@ mod ten_percent_loss;
 mod thin_uplink;
 mod unvalidated;
 mod upstream_loss;
+mod zz;
