@@ -4,9 +4,13 @@ use sfu_sim::{Plan, World};
 fn show(world: &mut World, viewer: sfu_sim::ClientId) {
     let peer = world.client(viewer).peer;
     let Ok(Reply::Decisions(d)) = world.command(Command::Decisions { peer }) else { panic!() };
-    for r in &d.records { println!("{:?}", r); }
+    for r in &d.records {
+        println!("{:?}", r);
+    }
     println!("{:?}", d.estimate);
-    for s in &d.subscriptions { println!("{:?}", s); }
+    for s in &d.subscriptions {
+        println!("{:?}", s);
+    }
     println!("{:?}", video(world, viewer));
 }
 #[test]
