@@ -20,8 +20,8 @@ fn upper_encodings_stop_and_come_back() {
     for seed in [1, 2] {
         let mut world = World::new(seed);
         let room = world.create_room();
-        let up = LinkPlan::from(thin(4_000)).then(s(5), thin(900)).then(s(15), thin(4_000));
-        let video = VideoPlan { adapts: true, ..VideoPlan::simulcast() };
+        let up = LinkPlan::from(thin(4_000)).then(s(5), thin(1_100)).then(s(15), thin(4_000));
+        let video = VideoPlan { adapts: true, follows_demand: false, ..VideoPlan::simulcast() };
         let camera = world.join(room, Plan::camera().with_video(video).with_up(up));
         world.join(room, Plan::viewer().with_slots(0, 1));
         world.run_for(s(5));
@@ -37,9 +37,9 @@ fn upper_encodings_stop_and_come_back() {
 fn upper_spatial_layers_stop_and_come_back() {
     let mut world = World::new(3);
     let room = world.create_room();
-    let up = LinkPlan::from(thin(4_000)).then(s(5), thin(900)).then(s(15), thin(4_000));
+    let up = LinkPlan::from(thin(4_000)).then(s(5), thin(1_100)).then(s(15), thin(4_000));
     let video = VideoPlan::layered(sfu_core::negotiation::Codec::Vp9, Layering::new(3, 1));
-    let video = VideoPlan { adapts: true, ..video };
+    let video = VideoPlan { adapts: true, follows_demand: false, ..video };
     let camera = world.join(room, Plan::camera().with_video(video).with_up(up));
     world.join(room, Plan::viewer().with_slots(0, 1));
     let layers = |world: &World| world.client(camera).cameras().next().unwrap().spatial_layers(0);
