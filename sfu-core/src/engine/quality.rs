@@ -345,8 +345,9 @@ impl Engine {
             paused_before && grant.layer.is_some() && subscription.selector.current().is_some();
         if moved {
             subscription.selector.aim(grant.layer);
-            self.start_subscription(now, id, KeyframeReason::Switch);
         }
+        // Also when nothing moved: a keyframe whose first packet came late was of no use.
+        self.start_subscription(now, id, KeyframeReason::Switch);
         let paused = grant.layer.is_none() && (!paused_before || !same_reason);
         if paused || resumed {
             self.tell_forwarding(now, id);
