@@ -40,6 +40,7 @@ import { until } from './until.js';
  * @property {string} [subscribe] `0`: see and hear nobody
  * @property {string} [codec]
  * @property {string} [simulcast]
+ * @property {string} [svc]
  * @property {number} [width]
  * @property {number} [height]
  * @property {number} [mock] so many invented participants, and no server
