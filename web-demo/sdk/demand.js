@@ -13,14 +13,9 @@ const ALL = 8;
  */
 export function limit(sender, planned, { encodings, max_spatial }) {
   const parameters = sender.getParameters();
-  let changed = false;
-  parameters.encodings.forEach((encoding, i) => {
-    for (const [key, value] of Object.entries({ active: encodings[i] ?? true, ...fewer(planned[i], max_spatial) })) {
-      changed ||= Reflect.get(encoding, key) !== value;
-      Reflect.set(encoding, key, value);
-    }
-  });
-  if (!changed) return;
+  const before = JSON.stringify(parameters);
+  parameters.encodings.forEach((encoding, i) => Object.assign(encoding, { active: encodings[i] ?? true }, fewer(planned[i], max_spatial)));
+  if (JSON.stringify(parameters) === before) return;
   sender.setParameters(parameters).catch(() => {
     // An engine that cannot change the mode while it sends can still stop and start.
     if (max_spatial < ALL) limit(sender, planned, { encodings, max_spatial: ALL });

@@ -5,38 +5,33 @@
  * @typedef {'devices' | 'signalling' | 'negotiation' | 'ice' | 'dtls' | 'media'} Step
  */
 
-/** @type {Record<string, [Step, string, string]>} code → step, message, hint */
+/** Others have the server's own title. @type {Record<string, [Step, string, string]>} code → step, message, hint */
 const KNOWN = {
   permission_denied: ['devices', 'Camera and microphone are not allowed for this page.', 'Allow them in the address bar and in the system settings, then try again.'],
   device_missing: ['devices', 'No such device was found.', 'Plug one in or choose another; you can also join without.'],
   device_busy: ['devices', 'The device could not be started.', 'Close other programs that may be using it, or choose another device.'],
   device_unsuitable: ['devices', 'The device cannot do what was asked of it.', 'Choose another device.'],
   insecure_page: ['devices', 'Browsers give camera and microphone to secure pages only.', 'Open this page by https:// or on localhost.'],
-  unsupported_browser: ['devices', 'This browser has no WebRTC.', 'Use a current Chrome, Edge, Firefox or Safari.'],
+  unsupported_browser: ['devices', 'This browser has no WebRTC.', 'Use a current one.'],
 
   unreachable: ['signalling', 'The server could not be reached.', 'Check your network; if it is fine, try again in a moment.'],
   connection_lost: ['signalling', 'The connection to the server was lost.', 'Check your network.'],
   timeout: ['signalling', 'The server did not answer in time.', 'Check your network, then try again.'],
   wrong_protocol: ['signalling', 'The server speaks another protocol version.', 'Reload the page.'],
   room_full: ['signalling', 'The room is full.', 'Ask somebody to leave, or use another room.'],
-  limit: ['signalling', 'A limit of the server was reached.', 'Try again later.'],
   rate_limited: ['signalling', 'Too many requests.', 'Try again in a moment.'],
   invalid_name: ['signalling', 'The server refused this room or display name.', 'Choose a shorter one.'],
   draining: ['signalling', 'The server is about to stop.', 'Try again in a moment.'],
   server_full: ['signalling', 'The server is full.', 'Try again later.'],
-  refused: ['signalling', 'The server refused.', 'Check address and token.'],
-  no_publisher: ['signalling', 'Nobody is publishing there.', 'Try again later.'],
   kicked: ['signalling', 'A moderator removed you from the room.', ''],
   room_closed: ['signalling', 'The room was closed.', ''],
-  no_such_participant: ['signalling', 'That participant is no longer here.', ''],
-  no_such_track: ['signalling', 'That track is no longer there.', ''],
-  message_too_large: ['signalling', 'The message is too large.', 'Messages may have 64 KiB.'],
+  message_too_large: ['signalling', 'The message is too large.', ''],
   not_connected: ['signalling', 'There is no connection yet.', 'Try again in a moment.'],
   send_buffer_full: ['signalling', 'Messages are produced faster than the network takes them.', ''],
 
   not_accepted: ['negotiation', 'The server did not accept the track.', 'Try another codec.'],
   negotiation_failed: ['negotiation', 'Browser and server could not agree.', 'Leave and join again.'],
-  ice_failed: ['ice', 'No media path to the server was found.', 'The network seems to block UDP: try another network or switch your VPN off.'],
+  ice_failed: ['ice', 'No media path to the server was found.', 'Try another network, or switch your VPN off.'],
   dtls_failed: ['dtls', 'The encrypted connection could not be set up.', 'Try another network.'],
   unplayable: ['media', 'This browser cannot play what somebody sends.', 'Ask them to use another codec (VP8 plays everywhere).'],
   no_media: ['media', 'Somebody’s sound or picture does not arrive.', 'It may recover by itself; else leave and join again.'],

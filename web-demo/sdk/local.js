@@ -134,16 +134,20 @@ export function encodings(track, source, { simulcast = 'auto', codec = 'vp8', sv
 }
 
 /**
- * The capabilities to prefer so that only `codec` (and what repairs it) is offered.
- * @param {VideoCodec | undefined} codec
- * @returns {RTCRtpCodec[] | null} `null`: no wish, or the browser has no such codec
+ * @param {'RTCRtpSender' | 'RTCRtpReceiver'} side
+ * @param {'audio' | 'video'} kind
+ * @param {RegExp} wanted
  */
-export function codecPreference(codec) {
-  if (!codec || typeof RTCRtpSender === 'undefined') return null;
-  const all = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
-  const wanted = all.filter(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`);
-  const repair = all.filter(({ mimeType }) => /\/(rtx|red|ulpfec|flexfec)/i.test(mimeType));
-  return wanted.length ? [...wanted, ...repair] : null;
+const capabilities = (side, kind, wanted) =>
+  (globalThis[side]?.getCapabilities(kind)?.codecs ?? []).filter((c) => wanted.test(c.mimeType + c.sdpFmtpLine));
+
+/**
+ * What to offer so that only `codec` is sent, and what repairs it; nothing: the browser's own choice.
+ * @param {VideoCodec} codec
+ */
+export function sentCodecs(codec) {
+  const list = capabilities('RTCRtpSender', 'video', RegExp(`/(${codec}|rtx|red|ulpfec|flexfec)`, 'i'));
+  return list.some(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`) ? list : [];
 }
 
 const RECEIVED = /opus|vp8|rtx|(vp9|av1)(?!.*profile(-id)?=[1-9])|h264(?=.*mode=1).*=(42e|4d|64)/i;
@@ -153,5 +157,4 @@ const RECEIVED = /opus|vp8|rtx|(vp9|av1)(?!.*profile(-id)?=[1-9])|h264(?=.*mode=
  * browser knows outgrows the server's limit at a dozen people.
  * @param {'audio' | 'video'} kind
  */
-export const receivedCodecs = (kind) =>
-  (globalThis.RTCRtpReceiver?.getCapabilities(kind)?.codecs ?? []).filter((c) => RECEIVED.test(c.mimeType + c.sdpFmtpLine));
+export const receivedCodecs = (kind) => capabilities('RTCRtpReceiver', kind, RECEIVED);

@@ -3,7 +3,7 @@
 import { Channels } from './data.js';
 import { limit } from './demand.js';
 import { SfuError, fromNegotiation } from './errors.js';
-import { codecPreference, receivedCodecs } from './local.js';
+import { receivedCodecs, sentCodecs } from './local.js';
 
 /** @typedef {import('./local.js').LocalTrack} LocalTrack */
 /** @typedef {import('./protocol.d.ts').Requests} Requests */
@@ -74,14 +74,6 @@ export class Peer {
   }
 
   /**
-   * The m-line of a received track, for browsers whose statistics do not name it.
-   * @param {string | undefined} trackId
-   */
-  midOf(trackId) {
-    return this.pc.getTransceivers().find((t) => t.receiver.track.id === trackId)?.mid ?? null;
-  }
-
-  /**
    * Adds receiving m-lines; a negotiation must follow.
    * @param {Kind} kind
    * @param {number} count
@@ -121,8 +113,7 @@ export class Peer {
     if (free) this.#refit(free, local);
     Object.assign(sender, { local, announced: false });
     local.id = null;
-    const preference = codecPreference(local.codec);
-    if (preference) sender.transceiver.setCodecPreferences(preference);
+    if (local.codec) sender.transceiver.setCodecPreferences?.(sentCodecs(local.codec));
     this.negotiate();
   }
 
@@ -331,14 +322,13 @@ export class Peer {
   #addSender(local) {
     const { kind, encodings, mediaStreamTrack } = local;
     const source = mediaStreamTrack ?? kind;
-    /** @type {RTCRtpTransceiverInit} */
-    const init = { direction: 'sendonly' };
+    const direction = 'sendonly';
     /** @type {RTCRtpTransceiver} */
     let transceiver;
     try {
-      transceiver = this.pc.addTransceiver(source, encodings.length ? { ...init, sendEncodings: encodings } : init);
+      transceiver = this.pc.addTransceiver(source, { direction, sendEncodings: encodings });
     } catch {
-      transceiver = this.pc.addTransceiver(source, init); // an engine that knows less of encodings
+      transceiver = this.pc.addTransceiver(source, { direction }); // an engine that knows less of encodings
     }
     const sender = { transceiver, kind, local, announced: false, mutedAtServer: false };
     this.#senders.push(sender);

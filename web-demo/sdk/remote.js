@@ -135,13 +135,13 @@ export class RemoteTrack extends Emitter {
     this.#changed(this, true);
   }
 
-  /** For the library: all that is wanted; `null`: nobody has said. @returns {import('./protocol.d.ts').Preference | null} */
+  /** For the library: all that is wanted. @returns {import('./protocol.d.ts').Preference} */
   preference() {
     const wish = { track: this.id, ...this.#wish };
-    if (!this.#placed) return Object.keys(wish).length > 1 ? wish : null;
+    if (!this.#placed) return wish;
     const sizes = [...this.#elements.values()].map((place) => place?.size ?? [0, 0]);
-    const [width, height] = sizes.sort((a, b) => b[0] * b[1] - a[0] * a[1])[0] ?? [0, 0];
-    return width && height ? { ...wish, max_width: width, max_height: height } : { ...wish, visible: false };
+    const [max_width, max_height] = sizes.sort((a, b) => b[0] * b[1] - a[0] * a[1])[0] ?? [0, 0];
+    return max_width * max_height ? { ...wish, max_width, max_height } : { ...wish, visible: false };
   }
 
   /**

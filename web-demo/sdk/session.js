@@ -63,8 +63,8 @@ export class Session {
       { iceServers: options.iceServers ?? [], iceTransportPolicy: options.iceTransport ?? 'all' },
       {
         request: (type, fields) => this.signalling.request(type, fields),
-        assigned: (assigned) => owner.assigned(assigned),
-        data: (message) => owner.data(message),
+        assigned: owner.assigned,
+        data: owner.data,
         state: (state) => owner.transport(this, state),
         error: (error) => this.#closed || owner.error(error),
       },

@@ -62,12 +62,12 @@ export class Viewing {
   #say() {
     this.#timer = null;
     const tracks = [...this.#changed].filter((track) => {
-      const now = track.preference();
-      return now && JSON.stringify(now) !== JSON.stringify(this.#said.get(track));
+      const said = this.#said.get(track) ?? { track: track.id };
+      return JSON.stringify(track.preference()) !== JSON.stringify(said);
     });
     this.#changed.clear();
     if (!tracks.length) return;
-    const preferences = tracks.map((track) => /** @type {Preference} */ (track.preference()));
+    const preferences = tracks.map((track) => track.preference());
     tracks.forEach((track, i) => this.#said.set(track, preferences[i]));
     this.#prefer(preferences).catch(({ code }) => {
       // With a connection that is lost, or a server that knows no preferences, there is nothing to do.
@@ -80,8 +80,8 @@ export class Viewing {
   }
 }
 
-/** @param {Preference | null} preference */
-const area = (preference) => (preference?.visible === false ? 0 : (preference?.max_width ?? Infinity) * (preference?.max_height ?? 1));
+/** @param {Preference} preference */
+const area = ({ visible, max_width = Infinity, max_height = 1 }) => (visible === false ? 0 : max_width * max_height);
 
 /** Where an element stands on the page. */
 export class Place {

@@ -47,6 +47,8 @@ export function whepPlay(url, options = {}) {
 
 /** What a status means, where it is not `refused`. @type {Record<number, string>} */
 const CODES = { 400: 'negotiation_failed', 409: 'no_publisher', 422: 'negotiation_failed', 429: 'rate_limited', 503: 'server_full' };
+/** What the rest of the library has no words for. @type {Record<string, string>} */
+const MESSAGES = { no_publisher: 'Nobody is publishing there.', refused: 'The server refused: check address and token.' };
 
 /**
  * One offer, one answer: the server's holds all its candidates, and needs none of ours.
@@ -70,7 +72,8 @@ async function exchange(url, stream, { token, signal, iceServers = [] }, fill) {
     const { status } = response;
     if (status !== 201) {
       const { title, detail } = await response.json().catch(() => ({})); // problem+json (RFC 9457), if it says so
-      throw new SfuError(CODES[status] ?? 'refused', { detail: [status, title, detail].filter(Boolean).join(' ') });
+      const code = CODES[status] ?? 'refused';
+      throw new SfuError(code, { message: MESSAGES[code], detail: [status, title, detail].filter(Boolean).join(' ') });
     }
     // Relative to where the answer came from, which a 307 may have changed (RFC 9725 §4.5).
     const location = response.headers.get('Location');
