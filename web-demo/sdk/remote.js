@@ -63,7 +63,7 @@ export class RemoteTrack extends Emitter {
   /**
    * @param {Participant} participant
    * @param {TrackMessage} message
-   * @param {(track: RemoteTrack, asked?: boolean) => void} [changed] what is wanted of it may be something else
+   * @param {(track: RemoteTrack) => void} [changed] what is wanted of it may be something else
    */
   constructor(participant, message, changed = () => {}) {
     super();
@@ -132,7 +132,7 @@ export class RemoteTrack extends Emitter {
   /** What is wanted beyond its place on the page; what is not named stays. @param {Wish} wish */
   want(wish) {
     Object.assign(this.#wish, wish);
-    this.#changed(this, true);
+    this.#changed(this);
   }
 
   /** For the library: all that is wanted. @returns {import('./protocol.d.ts').Preference} */

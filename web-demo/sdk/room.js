@@ -70,7 +70,7 @@ export class Room extends Emitter {
     super();
     this.#platform = platform(surroundings);
     this.#history = new History(this.#platform.now);
-    this.#roster = new Roster((type, detail) => this.emit(type, /** @type {any} */ (detail)), this.#platform.MediaStream, (track, asked) => this.#viewing.look(track, asked));
+    this.#roster = new Roster((type, detail) => this.emit(type, /** @type {any} */ (detail)), this.#platform.MediaStream, (track) => this.#viewing.look(track));
     this.#viewing = new Viewing(this.#platform, (preferences) => this.#request('prefer', { preferences }));
     this.on('track', ({ track }) => this.#watchBegin(track));
     globalThis.addEventListener?.('online', () => this.reconnect());

@@ -34,7 +34,7 @@ export class Roster {
   /**
    * @param {Emit} emit
    * @param {typeof MediaStream} Stream
-   * @param {(track: RemoteTrack, asked?: boolean) => void} changed what is wanted of a track may be something else
+   * @param {(track: RemoteTrack) => void} changed what is wanted of a track may be something else
    */
   constructor(emit, Stream, changed) {
     this.#emit = emit;

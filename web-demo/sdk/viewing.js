@@ -10,6 +10,8 @@ const LESS_MS = 600;
 /** Pixels are told in steps: dragging a window's edge is no hundred requests. */
 const STEP = 16;
 const PIXELS_MAX = 65_520;
+/** As many as the server takes. */
+const AT_ONCE_MAX = 250;
 /** Errors after which the same may be said again. */
 const BUSY = /rate_limited|overloaded/;
 
@@ -46,12 +48,11 @@ export class Viewing {
   /**
    * Something may have changed.
    * @param {RemoteTrack} track
-   * @param {boolean} [asked] in words: that does not wait
    */
-  look(track, asked = false) {
+  look(track) {
     const said = this.#said.get(track);
     this.#changed.add(track);
-    const soon = asked || !said || area(track.preference()) >= area(said);
+    const soon = !said || area(track.preference()) >= area(said);
     if (this.#timer && (this.#soon || !soon)) return;
     this.#platform.clearTimeout(this.#timer);
     this.#soon = soon;
@@ -61,12 +62,14 @@ export class Viewing {
   /** All in one request, also what could wait: what one gives up may be what another one needs. */
   #say() {
     this.#timer = null;
-    const tracks = [...this.#changed].filter((track) => {
+    const changed = [...this.#changed].filter((track) => {
       const said = this.#said.get(track) ?? { track: track.id };
       return JSON.stringify(track.preference()) !== JSON.stringify(said);
     });
     this.#changed.clear();
-    if (!tracks.length) return;
+    if (!changed.length) return;
+    const tracks = changed.splice(0, AT_ONCE_MAX);
+    for (const track of changed) this.look(track);
     const preferences = tracks.map((track) => track.preference());
     tracks.forEach((track, i) => this.#said.set(track, preferences[i]));
     this.#prefer(preferences).catch(({ code }) => {

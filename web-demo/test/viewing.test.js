@@ -134,6 +134,14 @@ test('words: at once, each with all that was said before', async () => {
   assert.deepEqual(said(), [[{ track: 'ada-cam', quality: 'low' }], [{ ...words, pinned: true }], [{ ...words, pinned: false }]]);
 });
 
+test('more tracks than one request may name: in several', async () => {
+  server.participants = Array.from({ length: 300 }, (_, i) => person(`${i + 1}`, 'P', camera(`c${i}`)));
+  await join();
+  for (const each of server.participants) track(each).setQuality('low');
+  await clock.advance(500);
+  assert.deepEqual(said().map(({ length }) => length), [250, 50]);
+});
+
 test('a new connection is told everything again', async () => {
   await join();
   track(ADA).attach(page.video(320, 180));
