@@ -104,6 +104,10 @@ impl Answer {
                 self.write_head(f, section, &formats, tagged)?;
                 media.write_rtp(f)?;
                 media.codecs.iter().try_for_each(|codec| codec.write(f))?;
+                if media.codecs.iter().any(|codec| codec.feedback.ack_ccfb) {
+                    // RFC 8888 §6: for all payload types or none.
+                    line(f, "a=rtcp-fb:* ack ccfb")?;
+                }
                 media.write_receiving(f)?;
                 media.write_sending(f, msid, &self.cname)
             }
@@ -316,7 +320,7 @@ impl CodecParameters {
 }
 
 impl super::Feedback {
-    /// The values of `a=rtcp-fb`.
+    /// The values of `a=rtcp-fb` for one payload type.
     fn names(self) -> impl Iterator<Item = &'static str> {
         [
             (self.nack, "nack"),

@@ -71,6 +71,8 @@ fn formats(media: &MediaDescription) -> Result<Vec<Format<'_>>, OfferError> {
             _ => format.feedback.add(value),
         }
     }
+    // RFC 8888 §6: named for single payload types it means nothing.
+    formats.iter_mut().for_each(|format| format.feedback.ack_ccfb = false);
     formats.iter_mut().for_each(|format| format.feedback.add_all(for_all));
     Ok(formats)
 }
@@ -126,6 +128,7 @@ impl Feedback {
             (Some("nack"), Some("pli")) => self.nack_pli = true,
             (Some("ccm"), Some("fir")) => self.ccm_fir = true,
             (Some("transport-cc"), None) => self.transport_cc = true,
+            (Some("ack"), Some("ccfb")) => self.ack_ccfb = true,
             (Some("goog-remb"), None) => self.goog_remb = true,
             _ => {}
         }
@@ -136,6 +139,7 @@ impl Feedback {
         self.nack_pli |= other.nack_pli;
         self.ccm_fir |= other.ccm_fir;
         self.transport_cc |= other.transport_cc;
+        self.ack_ccfb |= other.ack_ccfb;
         self.goog_remb |= other.goog_remb;
     }
 }

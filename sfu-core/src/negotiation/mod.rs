@@ -95,8 +95,18 @@ pub struct Feedback {
     pub ccm_fir: bool,
     /// Transport-wide congestion control.
     pub transport_cc: bool,
+    /// Congestion control feedback (RFC 8888 §6).
+    pub ack_ccfb: bool,
     /// Receiver estimated maximum bitrate.
     pub goog_remb: bool,
+}
+
+impl Feedback {
+    /// Whether the receiver says what the path to it carries.
+    #[must_use]
+    pub fn tells_of_path(&self) -> bool {
+        self.transport_cc || self.ack_ccfb || self.goog_remb
+    }
 }
 
 /// A parsed, bounded offer.

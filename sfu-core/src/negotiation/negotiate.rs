@@ -24,6 +24,7 @@ pub fn negotiate(
         check_continuity(offered, before)?;
     }
     let data = offer.sections.iter().position(|s| matches!(s.content, OfferedContent::Data(_)));
+    let transport_cc = offer.offers_transport_cc();
     let section = |(index, offered): (usize, &OfferedSection)| {
         let content = match &offered.content {
             // RFC 8841 §9.2: one association per DTLS connection.
@@ -31,7 +32,7 @@ pub fn negotiate(
             OfferedContent::Data(_) | OfferedContent::Rejected => SectionContent::Rejected,
             OfferedContent::Media(media) => {
                 let before = before.get(index).and_then(|section| section.sending(offered));
-                media_section(media, before, new_ssrc)
+                media_section(media, transport_cc, before, new_ssrc)
             }
         };
         Section { mid: offered.mid.clone(), line: offered.line.clone(), content }
@@ -67,10 +68,11 @@ impl Section {
 
 fn media_section(
     offered: &OfferedMedia,
+    transport_cc: bool,
     before: Option<&SendParameters>,
     new_ssrc: &mut dyn FnMut() -> Ssrc,
 ) -> SectionContent {
-    let codecs = codecs(offered);
+    let codecs = codecs(offered, transport_cc);
     if codecs.is_empty() {
         return SectionContent::Rejected;
     }
@@ -93,7 +95,7 @@ fn media_section(
 }
 
 /// The codecs to use: all that both sides know. RED is nothing without the Opus it wraps.
-fn codecs(offered: &OfferedMedia) -> Vec<CodecParameters> {
+fn codecs(offered: &OfferedMedia, transport_cc: bool) -> Vec<CodecParameters> {
     let usable = |codec: &&CodecParameters| {
         codec.codec != Codec::Red
             || offered.codecs.iter().any(|opus| {
@@ -105,19 +107,40 @@ fn codecs(offered: &OfferedMedia) -> Vec<CodecParameters> {
         .iter()
         .filter(usable)
         .map(|codec| CodecParameters {
-            feedback: codec.feedback.agreed(offered.kind),
+            feedback: codec.feedback.agreed(offered, transport_cc),
             ..codec.clone()
         })
         .collect()
 }
 
+impl Offer {
+    /// Whether transport-wide feedback is offered for anything.
+    fn offers_transport_cc(&self) -> bool {
+        self.sections.iter().any(|section| match &section.content {
+            OfferedContent::Media(media) => media.codecs.iter().any(|c| c.feedback.transport_cc),
+            OfferedContent::Data(_) | OfferedContent::Rejected => false,
+        })
+    }
+}
+
 impl Feedback {
-    /// What is used of what was offered: one bandwidth estimate, and nothing that audio has no
-    /// need of.
-    fn agreed(self, kind: MediaKind) -> Self {
-        match kind {
-            MediaKind::Audio => Self { transport_cc: self.transport_cc, ..Self::default() },
-            MediaKind::Video => Self { goog_remb: self.goog_remb && !self.transport_cc, ..self },
+    /// What is used of what was offered: nothing that audio has no need of, and one bandwidth
+    /// estimate, for packets reported on in two formats would seem to arrive twice. All m-lines
+    /// share one transport, so `transport_cc` anywhere rules out the others everywhere.
+    fn agreed(self, offered: &OfferedMedia, transport_cc: bool) -> Self {
+        // Agreed feedback is due in both directions (RFC 8888 §6), and the server reads this format
+        // but does not write it.
+        let only_sent_to = offered.direction.receives() && !offered.direction.sends();
+        let one = Self {
+            ack_ccfb: self.ack_ccfb && !transport_cc && only_sent_to,
+            goog_remb: self.goog_remb && !transport_cc && !self.ack_ccfb,
+            ..self
+        };
+        match offered.kind {
+            MediaKind::Audio => {
+                Self { transport_cc: one.transport_cc, ack_ccfb: one.ack_ccfb, ..Self::default() }
+            }
+            MediaKind::Video => one,
         }
     }
 }

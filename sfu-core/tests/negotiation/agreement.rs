@@ -204,3 +204,37 @@ fn a_rejected_place_may_be_used_again() {
         assert_eq!(media(&recycled[3]).send, media(&first[3]).send);
     }
 }
+
+#[test]
+fn one_feedback_for_congestion_control_is_agreed() {
+    // Offered for video, the m-line's direction, and whether transport-cc, ccfb, REMB are agreed.
+    let (cc, ccfb, remb) = ("96 transport-cc", "* ack ccfb", "96 goog-remb");
+    let table: [(&[&str], &str, (bool, bool, bool)); 9] = [
+        (&[cc, ccfb, remb], "recvonly", (true, false, false)),
+        (&[ccfb, remb], "recvonly", (false, true, false)),
+        (&[remb], "recvonly", (false, false, true)),
+        (&[ccfb], "recvonly", (false, true, false)),
+        // The server would have to send it too.
+        (&[ccfb], "sendrecv", (false, false, false)),
+        (&[ccfb, remb], "sendonly", (false, false, false)),
+        (&["96 ack ccfb"], "recvonly", (false, false, false)),
+        (&["* ack rpsi"], "recvonly", (false, false, false)),
+        (&[], "recvonly", (false, false, false)),
+    ];
+    for (offered, direction, expected) in table {
+        let lines: String = offered.iter().map(|line| format!("a=rtcp-fb:{line}\r\n")).collect();
+        let sdp = plain("a=mid:1\r\n", &format!("a=mid:1\r\na={direction}\r\n{lines}"));
+        let agreed = media(&agree(&sdp)[1]).codecs[0].feedback;
+        let agreed = (agreed.transport_cc, agreed.ack_ccfb, agreed.goog_remb);
+        assert_eq!(agreed, expected, "{offered:?} {direction}");
+    }
+}
+
+#[test]
+fn transport_wide_feedback_anywhere_rules_out_the_others() {
+    let audio = "a=mid:0\r\na=recvonly\r\na=rtcp-fb:111 transport-cc\r\n";
+    let video = "a=mid:1\r\na=recvonly\r\na=rtcp-fb:* ack ccfb\r\na=rtcp-fb:96 goog-remb\r\n";
+    let sdp = plain("a=mid:0\r\n", audio).replace("a=mid:1\r\n", video);
+    let video = media(&agree(&sdp)[1]).codecs[0].feedback;
+    assert!(!video.ack_ccfb && !video.goog_remb);
+}

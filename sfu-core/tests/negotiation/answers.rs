@@ -196,3 +196,15 @@ fn a_stopped_m_line_of_firefox_is_answered() {
     assert_eq!(m_lines(&answer)[0], "m=audio 0 UDP/TLS/RTP/SAVPF 0");
     assert!(answer.contains("a=group:BUNDLE 1 2 3 4 5 6\r\n"));
 }
+
+#[test]
+fn congestion_control_feedback_is_answered_for_all_payload_types() {
+    let offered = "a=mid:1\r\na=recvonly\r\na=rtcp-fb:* ack ccfb\r\n";
+    let answer = answer(&plain("a=mid:1\r\n", offered));
+    let about = |line: &&&str| line.contains("ccfb");
+    assert_eq!(
+        section(&answer, 1).iter().filter(about).collect::<Vec<_>>(),
+        [&"a=rtcp-fb:* ack ccfb"]
+    );
+    assert!(!section(&answer, 0).iter().any(|line| line.contains("ccfb")));
+}

@@ -30,6 +30,9 @@ pub enum Rtcp<'a> {
     /// Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01): the whole
     /// packet, of which only the fixed part is known to be there.
     Twcc(&'a [u8]),
+    /// Congestion control feedback (RFC 8888 §3.1): the whole packet, of which only the fixed part
+    /// is known to be there.
+    Ccfb(&'a [u8]),
     /// Receiver estimated maximum bitrate (draft-alvestrand-rmcat-remb-03).
     Remb { bitrate_bps: u64 },
     /// RFC 3550 §6.6, once for each source.
@@ -94,6 +97,7 @@ mod packet_type {
 /// Feedback message types: of transport feedback, then of payload-specific feedback.
 mod feedback {
     pub(super) const NACK: u8 = 1;
+    pub(super) const CCFB: u8 = 11;
     pub(super) const TWCC: u8 = 15;
     pub(super) const PLI: u8 = 1;
     pub(super) const FIR: u8 = 4;
@@ -205,6 +209,8 @@ impl<'a> Block<'a> {
             // Base, count, reference time and feedback number are there, and a chunk.
             feedback::TWCC if control.len() < 10 => return None,
             feedback::TWCC => Rtcp::Twcc(self.whole),
+            // There is no media SSRC; the sender's and the report timestamp are the eight bytes.
+            feedback::CCFB => Rtcp::Ccfb(self.whole),
             _ => Rtcp::Other,
         };
         f(said);

@@ -132,11 +132,12 @@ fn the_reason_of_a_bye_must_fit() {
 #[test]
 fn feedback_needs_its_control_information() {
     // Name, format, packet type, bytes behind the two SSRCs, and whether it holds together.
-    let table: [(&str, u8, u8, &[u8], bool); 14] = [
+    let table: [(&str, u8, u8, &[u8], bool); 15] = [
         ("NACK without entry", 1, 205, &[], false),
         ("NACK", 1, 205, &[0; 4], true),
         ("TWCC without chunk", 15, 205, &[0; 8], false),
         ("TWCC", 15, 205, &[0; 12], true),
+        ("RFC 8888, nothing but its time", 11, 205, &[], true),
         ("another transport feedback", 3, 205, &[], true),
         ("PLI", 1, 206, &[], true),
         ("FIR without entry", 4, 206, &[], false),
@@ -154,6 +155,12 @@ fn feedback_needs_its_control_information() {
         let short = block(format, packet_type, &[0; 4]);
         assert_eq!(read(&short), (Err(DropReason::RtcpMalformed), vec![]), "{name}, without SSRCs");
     }
+}
+
+#[test]
+fn congestion_control_feedback_is_handed_on_as_a_whole() {
+    let data = block(11, 205, &[1; 20]);
+    assert_eq!(read(&data), (Ok(()), vec![Rtcp::Ccfb(&data)]));
 }
 
 #[test]

@@ -1,0 +1,230 @@
+//! The rate that delay allows: up in small steps while queues stay empty, down to what arrives once
+//! they grow (draft-ietf-rmcat-gcc-02 §5.5), then back to just below what the path was seen to
+//! carry as soon as the queue has drained.
+
+use std::time::{Duration, Instant};
+
+use super::ceiling::Ceiling;
+use super::detector::Usage;
+
+/// What is kept of the arriving rate when queues grow, at most …
+const DECREASE_MAX: f64 = 0.88;
+/// … and at least.
+const DECREASE_MIN: f64 = 0.5;
+/// A queue is to be drained within about this time, which is what sets the decrease in between.
+const DRAIN_TIME: Duration = Duration::from_millis(800);
+/// A queue this short is empty.
+const DRAINED: Duration = Duration::from_millis(12);
+/// A queue that has not drained by now is not ours.
+const DRAIN_TIME_MAX: Duration = Duration::from_millis(1500);
+/// What is kept of the capacity once the queue has drained.
+const RESUME: f64 = 0.95;
+/// What arrives is less than what is sent by more than this: it is still too much.
+const DELIVERED_MIN: f64 = 0.95;
+/// Growth per second while the path's limit is far or unknown.
+const GROWTH_PER_SECOND: f64 = 1.08;
+/// Bits of a full packet: near the limit the rate grows by one packet per response time.
+const PACKET_BITS: f64 = 1200.0 * 8.0;
+/// What a receiver and a sender take to react, beside the round trip.
+const REACTION: Duration = Duration::from_millis(100);
+/// No estimate grows beyond this much of what arrives, …
+const AHEAD_MAX: f64 = 1.5;
+/// … and this, so that silence can end.
+const AHEAD_BPS: f64 = 10_000.0;
+/// Shortest and longest time between two decreases.
+const DECREASE_INTERVAL_MIN: Duration = Duration::from_millis(10);
+const DECREASE_INTERVAL_MAX: Duration = Duration::from_millis(200);
+/// Longest time that one step may account for.
+const STEP_MAX: Duration = Duration::from_secs(1);
+/// More random loss than this is not made up for.
+const INHERENT_LOSS_MAX: f64 = 0.4;
+
+/// What the rate is decided from.
+#[derive(Clone, Copy, Debug)]
+pub struct Signals {
+    /// What the delay says.
+    pub usage: Usage,
+    /// How long packets wait.
+    pub queue: Duration,
+    /// Round-trip time.
+    pub rtt: Duration,
+    /// What arrives of late, bit/s.
+    pub acked_bps: Option<u64>,
+    /// What arrives, over a longer time.
+    pub acked_smooth_bps: Option<u64>,
+    /// Share of packets that the path loses whatever the rate, 0 to 1.
+    pub inherent_loss: f64,
+    /// Whether the application sends much less than it might.
+    pub is_application_limited: bool,
+}
+
+/// Additive increase, multiplicative decrease.
+#[derive(Debug)]
+pub struct Aimd {
+    bps: f64,
+    min_bps: f64,
+    max_bps: f64,
+    ceiling: Ceiling,
+    state: State,
+    updated: Option<Instant>,
+    decreased: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Increase,
+    /// A queue is being drained; afterwards the rate is `resume_bps`.
+    Drain {
+        since: Instant,
+        resume_bps: f64,
+    },
+}
+
+impl Aimd {
+    /// Starts at `start_bps`, and stays within the bounds.
+    #[must_use]
+    pub fn new(start_bps: u64, min_bps: u64, max_bps: u64) -> Self {
+        Self {
+            bps: start_bps as f64,
+            min_bps: min_bps as f64,
+            max_bps: max_bps as f64,
+            ceiling: Ceiling::default(),
+            state: State::Increase,
+            updated: None,
+            decreased: None,
+        }
+    }
+
+    /// The rate, bit/s.
+    #[must_use]
+    pub fn bps(&self) -> u64 {
+        self.bps as u64
+    }
+
+    /// What the path carried when it was last full, bit/s.
+    #[must_use]
+    pub fn ceiling_bps(&self) -> Option<u64> {
+        self.ceiling.bps()
+    }
+
+    /// Whether a queue is being drained.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.state != State::Increase
+    }
+
+    /// Takes what a batch of feedback says.
+    pub fn update(&mut self, now: Instant, signals: &Signals) {
+        let elapsed = self.updated.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.updated = Some(now);
+        let seconds = elapsed.min(STEP_MAX).as_secs_f64();
+        match (signals.usage, self.state) {
+            (Usage::Overuse, _) => self.decrease(now, signals),
+            (_, State::Drain { since, resume_bps }) => self.drain(now, since, resume_bps, signals),
+            (Usage::Normal, State::Increase) => self.increase(seconds, signals),
+            (Usage::Underuse, State::Increase) => {}
+        }
+    }
+
+    /// A probe has got through at this rate; `is_saturated` if it met the limit.
+    pub fn on_probe(&mut self, bps: u64, is_saturated: bool) {
+        if is_saturated {
+            self.ceiling.on_probe(bps);
+        } else if self.ceiling.is_below(bps) {
+            self.ceiling.forget();
+        }
+        if bps as f64 > self.bps {
+            self.state = State::Increase;
+            self.set(bps as f64);
+        }
+    }
+
+    /// Nothing is heard any more.
+    pub fn on_outage(&mut self) {
+        self.set(self.bps / 2.0);
+    }
+
+    /// Starts again from a rate that is thought to be safe, knowing nothing of the path.
+    pub fn restart(&mut self, bps: u64) {
+        self.ceiling.forget();
+        self.state = State::Increase;
+        self.set(bps as f64);
+    }
+
+    fn decrease(&mut self, now: Instant, signals: &Signals) {
+        let carried = self.carried(signals);
+        if !self.may_decrease(now, signals.rtt, carried) {
+            return;
+        }
+        let excess = signals.queue.as_secs_f64() / DRAIN_TIME.as_secs_f64();
+        let factor = (1.0 - excess).clamp(DECREASE_MIN, DECREASE_MAX);
+        if let Some(acked) = signals.acked_bps.filter(|_| !signals.is_application_limited) {
+            self.ceiling.on_overuse(acked);
+        }
+        self.state = State::Drain { since: now, resume_bps: carried * RESUME };
+        self.decreased = Some(now);
+        self.set((carried * factor).min(self.bps));
+    }
+
+    fn may_decrease(&self, now: Instant, rtt: Duration, carried: f64) -> bool {
+        let interval = rtt.clamp(DECREASE_INTERVAL_MIN, DECREASE_INTERVAL_MAX);
+        self.decreased.is_none_or(|at| {
+            now.saturating_duration_since(at) >= interval || carried < DECREASE_MIN * self.bps
+        })
+    }
+
+    fn drain(&mut self, now: Instant, since: Instant, resume_bps: f64, signals: &Signals) {
+        let waited = now.saturating_duration_since(since);
+        if signals.queue <= DRAINED {
+            self.state = State::Increase;
+            self.set(self.bps.max(resume_bps));
+        } else if waited > signals.rtt + REACTION
+            && signals.acked_bps.is_some_and(|acked| (acked as f64) < DELIVERED_MIN * self.bps)
+            && !signals.is_application_limited
+            && signals.queue > 2 * DRAINED
+        {
+            // The queue is full: it grows no more, and still too much is sent.
+            self.decrease(now, signals);
+        } else if waited > DRAIN_TIME_MAX {
+            self.state = State::Increase;
+        }
+    }
+
+    fn increase(&mut self, seconds: f64, signals: &Signals) {
+        if signals.is_application_limited {
+            return;
+        }
+        let Some(acked) = signals.acked_smooth_bps else { return };
+        if self.ceiling.is_below(acked) {
+            self.ceiling.forget();
+        }
+        let grown = if self.ceiling.is_near(self.bps()) {
+            self.bps + seconds * self.step_per_second(signals.rtt)
+        } else {
+            self.bps * GROWTH_PER_SECOND.powf(seconds)
+        };
+        let most = AHEAD_MAX * acked as f64 + AHEAD_BPS;
+        self.set(grown.min(most).max(self.bps));
+    }
+
+    /// One packet per response time, in bit/s each second.
+    fn step_per_second(&self, rtt: Duration) -> f64 {
+        PACKET_BITS / (rtt + REACTION).as_secs_f64()
+    }
+
+    /// What the path is seen to carry: what arrives, and what would have arrived but for random
+    /// loss.
+    fn carried(&self, signals: &Signals) -> f64 {
+        let Some(acked) = signals.acked_bps else { return self.bps };
+        acked as f64 / (1.0 - signals.inherent_loss.clamp(0.0, INHERENT_LOSS_MAX))
+    }
+
+    fn set(&mut self, bps: f64) {
+        if bps.is_finite() {
+            self.bps = bps.clamp(self.min_bps, self.max_bps);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

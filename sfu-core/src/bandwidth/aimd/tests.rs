@@ -1,0 +1,153 @@
+use super::*;
+use crate::bandwidth::tests::origin;
+
+const STEADY: Signals = Signals {
+    usage: Usage::Normal,
+    queue: Duration::ZERO,
+    rtt: Duration::from_millis(100),
+    acked_bps: Some(1_000_000),
+    acked_smooth_bps: Some(1_000_000),
+    inherent_loss: 0.0,
+    is_application_limited: false,
+};
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// One batch every 50 ms; gives the rate.
+fn feed(aimd: &mut Aimd, now: &mut Instant, batches: u32, signals: &Signals) -> u64 {
+    for _ in 0..batches {
+        *now += ms(50);
+        aimd.update(*now, signals);
+    }
+    aimd.bps()
+}
+
+fn at_a_million() -> (Aimd, Instant) {
+    let mut aimd = Aimd::new(1_000_000, 30_000, 20_000_000);
+    let now = origin();
+    aimd.update(now, &STEADY);
+    (aimd, now)
+}
+
+#[test]
+fn grows_by_eight_per_cent_a_second_while_nothing_is_known() {
+    let (mut aimd, mut now) = at_a_million();
+    let grown = feed(&mut aimd, &mut now, 20, &STEADY);
+    assert!((1_079_000..=1_081_000).contains(&grown), "{grown}");
+    let grown = feed(&mut aimd, &mut now, 400, &STEADY);
+    assert_eq!(grown, 1_510_000, "one and a half times what arrives");
+}
+
+#[test]
+fn grows_by_a_packet_per_response_time_near_its_ceiling() {
+    let (mut aimd, mut now) = at_a_million();
+    aimd.on_probe(1_000_000, true);
+    let grown = feed(&mut aimd, &mut now, 20, &STEADY);
+    assert!((1_040_000..=1_050_000).contains(&grown), "9600 bits in 200 ms: {grown}");
+}
+
+#[test]
+fn does_not_grow_while_little_is_sent_or_queues_shrink_or_nothing_is_known_to_arrive() {
+    let (mut aimd, mut now) = at_a_million();
+    for signals in [
+        Signals { is_application_limited: true, ..STEADY },
+        Signals { usage: Usage::Underuse, ..STEADY },
+        Signals { acked_smooth_bps: None, ..STEADY },
+    ] {
+        assert_eq!(feed(&mut aimd, &mut now, 100, &signals), 1_000_000);
+    }
+}
+
+#[test]
+fn falls_below_what_arrives_by_what_the_queue_asks_for() {
+    // Queue, what arrives, random loss; what is left.
+    let table = [
+        (20, 900_000, 0.0, 792_000),
+        (160, 900_000, 0.0, 720_000),
+        (300, 600_000, 0.0, 375_000),
+        (900, 600_000, 0.0, 300_000),
+        (20, 720_000, 0.2, 792_000),
+        (20, 5_000_000, 0.0, 1_000_000),
+    ];
+    for (queue, acked, inherent_loss, expected) in table {
+        let (mut aimd, mut now) = at_a_million();
+        let signals = Signals {
+            usage: Usage::Overuse,
+            queue: ms(queue),
+            acked_bps: Some(acked),
+            inherent_loss,
+            ..STEADY
+        };
+        assert_eq!(feed(&mut aimd, &mut now, 1, &signals), expected, "{queue} {acked}");
+        assert!(aimd.is_draining());
+    }
+}
+
+#[test]
+fn comes_back_to_just_below_the_path_s_rate_once_the_queue_has_drained() {
+    let (mut aimd, mut now) = at_a_million();
+    let acked = Signals { acked_bps: Some(900_000), acked_smooth_bps: Some(900_000), ..STEADY };
+    feed(&mut aimd, &mut now, 1, &Signals { usage: Usage::Overuse, queue: ms(40), ..acked });
+    assert_eq!(feed(&mut aimd, &mut now, 1, &Signals { queue: ms(30), ..acked }), 792_000);
+    assert_eq!(feed(&mut aimd, &mut now, 1, &Signals { queue: ms(5), ..acked }), 855_000);
+    assert!(!aimd.is_draining());
+    assert_eq!(aimd.ceiling_bps(), Some(900_000));
+}
+
+#[test]
+fn a_full_queue_that_grows_no_more_is_still_too_much() {
+    let (mut aimd, mut now) = at_a_million();
+    let full = Signals { acked_bps: Some(800_000), queue: ms(300), ..STEADY };
+    feed(&mut aimd, &mut now, 1, &Signals { usage: Usage::Overuse, ..full });
+    let after = aimd.bps();
+    let less = Signals { acked_bps: Some(300_000), ..full };
+    assert_eq!(feed(&mut aimd, &mut now, 4, &less), after, "give it a response time");
+    assert!(feed(&mut aimd, &mut now, 1, &less) < after / 2);
+}
+
+#[test]
+fn a_queue_that_does_not_drain_is_not_waited_for_for_ever() {
+    let (mut aimd, mut now) = at_a_million();
+    let stays = Signals { acked_bps: Some(900_000), queue: ms(100), ..STEADY };
+    feed(&mut aimd, &mut now, 1, &Signals { usage: Usage::Overuse, ..stays });
+    feed(&mut aimd, &mut now, 29, &stays);
+    assert!(aimd.is_draining());
+    feed(&mut aimd, &mut now, 2, &stays);
+    assert!(!aimd.is_draining());
+}
+
+#[test]
+fn two_decreases_are_a_round_trip_apart_unless_it_is_much_too_much() {
+    let (mut aimd, mut now) = at_a_million();
+    let over = Signals { usage: Usage::Overuse, acked_bps: Some(900_000), ..STEADY };
+    let first = feed(&mut aimd, &mut now, 1, &over);
+    let less = Signals { acked_bps: Some(700_000), ..over };
+    assert_eq!(feed(&mut aimd, &mut now, 1, &less), first);
+    assert!(feed(&mut aimd, &mut now, 1, &less) < first);
+    let much = Signals { acked_bps: Some(100_000), ..over };
+    assert_eq!(feed(&mut aimd, &mut now, 1, &much), 88_000);
+}
+
+#[test]
+fn probes_raise_and_never_lower() {
+    let (mut aimd, _) = at_a_million();
+    aimd.on_probe(500_000, true);
+    assert_eq!(aimd.bps(), 1_000_000);
+    aimd.on_probe(2_000_000, false);
+    assert_eq!((aimd.bps(), aimd.ceiling_bps()), (2_000_000, None));
+    aimd.on_probe(u64::MAX, false);
+    assert_eq!(aimd.bps(), 20_000_000);
+}
+
+#[test]
+fn outages_halve_down_to_the_bound() {
+    let (mut aimd, _) = at_a_million();
+    aimd.on_outage();
+    assert_eq!(aimd.bps(), 500_000);
+    (0..20).for_each(|_| aimd.on_outage());
+    assert_eq!(aimd.bps(), 30_000);
+    aimd.restart(700_000);
+    assert_eq!(aimd.bps(), 700_000);
+}

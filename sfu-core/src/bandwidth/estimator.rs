@@ -1,0 +1,408 @@
+//! The estimator: reports of packets in, a rate out. It knows no feedback format, no pacer and no
+//! media, only what left, what arrived and when.
+
+use std::time::{Duration, Instant};
+
+use interceptor::{BandwidthEstimator, EstimatorStats, PacketReport};
+
+use super::acked::AckedRate;
+use super::aimd::{Aimd, Signals};
+use super::detector::{Detector, Usage};
+use super::groups::{Groups, Spread, Times};
+use super::loss::{LossModel, Surroundings};
+use super::queue::QueueDelay;
+use super::send_side::BandwidthConfig;
+use super::trendline::Trendline;
+use crate::decision::LimitedBy;
+use crate::limits;
+
+/// A silence of the receiver this long ends what a trend was drawn from: 2 round trips, at most
+/// this.
+const SILENCE_MAX: Duration = Duration::from_millis(500);
+/// Without any feedback for this long, or three round trips, the path is out.
+const OUTAGE_MIN: Duration = Duration::from_millis(500);
+/// Weight of a new round-trip time (RFC 6298 §2).
+const RTT_WEIGHT: f64 = 0.125;
+/// Before any is known.
+const RTT_START: Duration = Duration::from_millis(100);
+/// A round-trip time beyond this is none.
+const RTT_MAX: Duration = Duration::from_secs(5);
+
+/// Delay-based and loss-based estimation of one path.
+#[derive(Debug)]
+pub struct Estimator {
+    epoch: Instant,
+    config: BandwidthConfig,
+    groups: Groups,
+    trendline: Trendline,
+    detector: Detector,
+    queue: QueueDelay,
+    acked: AckedRate,
+    aimd: Aimd,
+    loss: LossModel,
+    remb_bps: Option<u64>,
+    /// The latest packet reported on.
+    last_id: u64,
+    jitter: Jitter,
+    rtt: Option<Duration>,
+    /// The least of the batch: what the receiver held back until it reported is not of the path.
+    round_trip: Option<Duration>,
+    is_application_limited: bool,
+    heard: Option<Instant>,
+    outage: Option<Outage>,
+    /// Whether anything is under way that feedback should come for, and since when.
+    waiting_since: Option<Instant>,
+}
+
+/// Nothing is heard any more.
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    /// What arrived before.
+    safe_bps: u64,
+    /// When the rate is halved again.
+    next: Instant,
+}
+
+impl Estimator {
+    /// Nothing is known of the path yet.
+    #[must_use]
+    pub fn new(now: Instant, config: BandwidthConfig) -> Self {
+        let config = config.sane();
+        Self {
+            epoch: now,
+            config,
+            groups: Groups::default(),
+            trendline: Trendline::default(),
+            detector: Detector::default(),
+            queue: QueueDelay::default(),
+            acked: AckedRate::default(),
+            aimd: Aimd::new(config.start_bps, config.min_bps, config.max_bps),
+            loss: LossModel::default(),
+            remb_bps: None,
+            last_id: 0,
+            jitter: Jitter::default(),
+            rtt: None,
+            round_trip: None,
+            is_application_limited: false,
+            heard: None,
+            outage: None,
+            waiting_since: None,
+        }
+    }
+
+    /// Takes one packet of a batch, in the order in which they left. `is_probe`: it left in a burst
+    /// meant to fill the path, whose queue is of its own making.
+    pub fn on_packet(&mut self, now: Instant, report: &PacketReport, is_probe: bool) -> Usage {
+        self.loss.on_packet(report.departure, report.size, report.arrived);
+        let last = self.last_id;
+        self.last_id = last.max(report.id);
+        if !report.arrived {
+            return Usage::Normal;
+        }
+        let round_trip = now.saturating_duration_since(report.departure);
+        self.round_trip =
+            self.round_trip.map_or(Some(round_trip), |least| Some(least.min(round_trip)));
+        let Some(arrival) = report.arrival else { return Usage::Normal };
+        if report.id > last {
+            self.acked.on_packet(arrival, report.size, report.id > last + 1);
+        }
+        let times = self.times(report.departure, arrival);
+        self.queue.on_packet(times);
+        if is_probe {
+            self.groups.reset();
+            self.trendline.reset();
+            self.detector.reset();
+            return Usage::Normal;
+        }
+        let Some(spread) = self.groups.on_packet(times) else { return Usage::Normal };
+        self.jitter.on_spread(&spread);
+        let Some(trend) = self.trendline.on_spread(&spread) else { return Usage::Normal };
+        self.detector.on_trend(spread.at, trend, spread.sent)
+    }
+
+    /// A packet's times as they are compared.
+    #[must_use]
+    pub fn times(&self, departure: Instant, arrival: Duration) -> Times {
+        Times { departure: departure.saturating_duration_since(self.epoch), arrival }
+    }
+
+    /// Before the first packet of a batch.
+    pub fn begin(&mut self, now: Instant) {
+        let silence = self.heard.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        if silence > SILENCE_MAX.min(2 * self.rtt()).max(SILENCE_MAX / 2) {
+            self.groups.reset();
+            self.trendline.reset();
+            self.detector.reset();
+        }
+        self.heard = Some(now);
+    }
+
+    /// After the last packet of a batch, of which some said `overused`.
+    pub fn finish(&mut self, now: Instant, overused: bool) {
+        if let Some(sample) = self.round_trip.take() {
+            self.on_round_trip(sample);
+        }
+        if let Some(outage) = self.outage.take() {
+            // What arrived before is likely to arrive again; a probe finds the rest.
+            self.aimd.restart(outage.safe_bps.max(self.aimd.bps()));
+        }
+        self.waiting_since = None;
+        let signals = Signals {
+            usage: if overused { Usage::Overuse } else { self.detector.usage() },
+            queue: self.queue.delay(),
+            rtt: self.rtt(),
+            acked_bps: self.acked.bps(),
+            acked_smooth_bps: self.acked.smooth_bps(),
+            inherent_loss: self.loss.inherent(),
+            is_application_limited: self.is_application_limited,
+        };
+        self.aimd.update(now, &signals);
+        self.loss.update(&Surroundings {
+            queue: signals.queue,
+            acked_bps: signals.acked_bps,
+            delay_bps: self.aimd.bps(),
+        });
+    }
+
+    /// A packet that had been reported lost is about to be reported as arrived.
+    pub fn take_back_loss(&mut self, bytes: usize) {
+        self.loss.take_back(bytes);
+    }
+
+    /// A probe has got through at this rate; `is_saturated` if it met the limit.
+    pub fn on_probed(&mut self, bps: u64, is_saturated: bool) {
+        if self.detector.usage() != Usage::Overuse {
+            self.aimd.on_probe(bps, is_saturated);
+            self.loss.on_probe(bps);
+        }
+    }
+
+    /// The receiver's own estimate: a cap.
+    pub fn on_remb(&mut self, bps: u64) {
+        self.remb_bps = Some(bps);
+    }
+
+    /// Packets take another path. Half of what the old one carried is kept.
+    pub fn on_route_change(&mut self) {
+        self.groups.reset();
+        self.trendline.reset();
+        self.detector = Detector::default();
+        self.queue.reset();
+        self.acked.reset();
+        self.loss = LossModel::default();
+        self.aimd.restart(self.target_bps() / 2);
+        (self.rtt, self.outage, self.remb_bps) = (None, None, None);
+    }
+
+    /// Whether the application sends much less than it might.
+    pub fn set_application_limited(&mut self, is: bool) {
+        if self.is_application_limited != is {
+            self.is_application_limited = is;
+            self.loss.forget_observations();
+        }
+    }
+
+    /// Packets have been under way since then, for which feedback should come; `None`: none are.
+    pub fn set_waiting(&mut self, since: Option<Instant>) {
+        self.waiting_since = since;
+    }
+
+    /// The estimate, bit/s.
+    #[must_use]
+    pub fn target_bps(&self) -> u64 {
+        self.target().0
+    }
+
+    /// What sets it.
+    #[must_use]
+    pub fn limited_by(&self) -> LimitedBy {
+        self.target().1
+    }
+
+    /// What delay allows, bit/s.
+    #[must_use]
+    pub fn delay_bps(&self) -> u64 {
+        self.aimd.bps()
+    }
+
+    /// What loss allows, bit/s, if it limits.
+    #[must_use]
+    pub fn loss_bps(&self) -> Option<u64> {
+        self.loss.limit_bps()
+    }
+
+    /// The receiver's own estimate, bit/s.
+    #[must_use]
+    pub fn remb_bps(&self) -> Option<u64> {
+        self.remb_bps
+    }
+
+    /// What arrives, bit/s.
+    #[must_use]
+    pub fn acked_bps(&self) -> Option<u64> {
+        self.acked.smooth_bps()
+    }
+
+    /// How long packets wait on the way.
+    #[must_use]
+    pub fn queue_delay(&self) -> Duration {
+        self.queue.delay()
+    }
+
+    /// How much packets' delays differ from one to the next.
+    #[must_use]
+    pub fn jitter(&self) -> Duration {
+        self.jitter.mean()
+    }
+
+    /// Share of packets that the path loses whatever the rate, 0 to 1.
+    #[must_use]
+    pub fn inherent_loss(&self) -> f64 {
+        self.loss.inherent()
+    }
+
+    /// Share of packets lost of late, 0 to 1.
+    #[must_use]
+    pub fn recent_loss(&self) -> f64 {
+        self.loss.recent()
+    }
+
+    /// The smoothed round-trip time, once there is one.
+    #[must_use]
+    pub fn measured_rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// Whether queues grow, or are being drained, or packets are lost to a limit, or nothing is
+    /// heard.
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
+        self.detector.usage() == Usage::Overuse
+            || self.aimd.is_draining()
+            || self.loss.is_decreasing()
+            || self.outage.is_some()
+    }
+
+    fn rtt(&self) -> Duration {
+        self.rtt.unwrap_or(RTT_START)
+    }
+
+    fn target(&self) -> (u64, LimitedBy) {
+        let mut target = (self.aimd.bps(), LimitedBy::Delay);
+        if self.heard.is_none() {
+            target.1 = LimitedBy::Start;
+        }
+        if self.outage.is_some() {
+            target.1 = LimitedBy::Outage;
+        }
+        for (cap, by) in
+            [(self.loss.limit_bps(), LimitedBy::Loss), (self.remb_bps, LimitedBy::Remb)]
+        {
+            if let Some(cap) = cap.filter(|&cap| cap < target.0) {
+                target = (cap, by);
+            }
+        }
+        let BandwidthConfig { min_bps, max_bps, .. } = self.config;
+        if target.0 <= min_bps || target.0 >= max_bps {
+            target.1 = LimitedBy::Bounds;
+        }
+        (target.0.clamp(min_bps, max_bps), target.1)
+    }
+
+    fn on_round_trip(&mut self, sample: Duration) {
+        if sample > RTT_MAX {
+            return;
+        }
+        self.rtt = Some(match self.rtt {
+            None => sample,
+            Some(rtt) => rtt.mul_f64(1.0 - RTT_WEIGHT) + sample.mul_f64(RTT_WEIGHT),
+        });
+    }
+
+    fn outage_due(&self) -> Option<Instant> {
+        match self.outage {
+            Some(outage) => self.waiting_since.map(|_| outage.next),
+            None => self.waiting_since.map(|since| {
+                self.heard.map_or(since, |heard| heard.max(since)) + self.outage_after()
+            }),
+        }
+    }
+
+    fn outage_after(&self) -> Duration {
+        OUTAGE_MIN.max(3 * self.rtt())
+    }
+}
+
+/// Mean difference of the delays of neighbouring groups.
+#[derive(Debug, Default)]
+struct Jitter {
+    seconds: f64,
+}
+
+impl Jitter {
+    /// As in RFC 3550 §6.4.1.
+    const WEIGHT: f64 = 1.0 / 16.0;
+
+    fn on_spread(&mut self, spread: &Spread) {
+        self.seconds += ((spread.arrived - spread.sent).abs() - self.seconds) * Self::WEIGHT;
+    }
+
+    fn mean(&self) -> Duration {
+        Duration::try_from_secs_f64(self.seconds).unwrap_or(Duration::ZERO)
+    }
+}
+
+impl BandwidthEstimator for Estimator {
+    fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
+        if reports.is_empty() {
+            return;
+        }
+        self.begin(now);
+        let mut overused = false;
+        for report in reports {
+            overused |= self.on_packet(now, report, false) == Usage::Overuse;
+        }
+        self.finish(now, overused);
+    }
+
+    fn target_bitrate(&self) -> f64 {
+        self.target_bps() as f64
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.outage_due().is_none_or(|due| now < due) {
+            return;
+        }
+        let safe_bps = self.outage.map_or_else(
+            || self.acked.smooth_bps().unwrap_or(0).min(self.target_bps()),
+            |outage| outage.safe_bps,
+        );
+        self.aimd.on_outage();
+        self.outage = Some(Outage { safe_bps, next: now + self.outage_after() });
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.outage_due()
+    }
+
+    fn stats(&self) -> EstimatorStats {
+        let mut stats = EstimatorStats::default();
+        stats.delay_based_bitrate = Some(self.aimd.bps() as f64);
+        stats.loss_based_bitrate = self.loss.limit_bps().map(|bps| bps as f64);
+        stats.packet_loss = Some(self.loss.recent());
+        stats.round_trip_time = self.rtt;
+        stats
+    }
+}
+
+impl BandwidthConfig {
+    /// In order, whatever was configured.
+    fn sane(self) -> Self {
+        let max_bps = self.max_bps.clamp(1, limits::ESTIMATE_BPS_MAX);
+        let min_bps = self.min_bps.clamp(1, max_bps);
+        Self { start_bps: self.start_bps.clamp(min_bps, max_bps), min_bps, max_bps }
+    }
+}
+
+#[cfg(test)]
+mod tests;
