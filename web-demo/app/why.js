@@ -69,7 +69,7 @@ export class Why {
       h('h3', {}, this.#label(participant, track)),
       h('p', { class: 'faint' }, text.wanted(wanted.filter(Boolean).join(', '))),
       h('p', {}, `${text.granted} ${grant}`, grant === now ? null : ` → ${text.now} ${now}`),
-      h('p', { class: granted && reason !== 'bandwidth' ? null : 'held' }, text.reasons[reason] ?? reason),
+      h('p', { class: granted && reason !== 'bandwidth' ? null : 'held' }, (!granted && strings.paused[reason]) || text.reasons[reason] || reason),
     );
   }
 

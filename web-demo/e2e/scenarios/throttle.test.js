@@ -13,6 +13,8 @@ import { until } from '../harness/until.js';
 
 /** The least for which Chromium makes three sizes of one picture. */
 const SIZE = { width: 960, height: 540 };
+/** In which the tile has a place for all of it. */
+const WINDOW = { width: 1280, height: 800 };
 const ROWS = [
   { name: 'VP8 simulcast', codec: 'vp8', simulcast: '1' },
   { name: 'VP9 SVC', codec: 'vp9', svc: 'L3T3_KEY' },
@@ -32,7 +34,7 @@ for (const { name, ...wishes } of ROWS) {
     try {
       await stage.server({ http: '0.0.0.0:0', flags: ['--advertise', link.address] });
       await stage.join({ name: 'sender', publish: 'video', ...SIZE, ...wishes });
-      const viewer = await stage.join({ name: 'viewer', publish: '0' }, 'chromium', { link });
+      const viewer = await stage.join({ name: 'viewer', publish: '0', viewport: WINDOW }, 'chromium', { link });
       await viewer.sees('sender');
       const picture = await Picture.watch(viewer.page);
       const full = await steady(picture);
