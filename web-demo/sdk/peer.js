@@ -2,6 +2,7 @@
 
 import { Channels } from './data.js';
 import { limit } from './demand.js';
+import { takeLayers } from './extensions.js';
 import { SfuError, fromNegotiation } from './errors.js';
 import { receivedCodecs, sentCodecs } from './local.js';
 
@@ -83,6 +84,7 @@ export class Peer {
     for (let i = 0; i < Math.min(count, room); i++) {
       const slot = this.pc.addTransceiver(kind, { direction: 'recvonly' });
       slot.setCodecPreferences?.(receivedCodecs(kind)); // an empty list means the browser's own
+      takeLayers(slot);
       this.#slots[kind].push(slot);
     }
   }

@@ -173,13 +173,13 @@ export class Room extends Emitter {
   }
 
   /** @param {RemoteTrack} track */
-  async subscribe(track) {
-    await this.#request('subscribe', { track: track.id });
+  async subscribe({ id }) {
+    await this.#request('subscribe', { track: id });
   }
 
   /** @param {RemoteTrack} track */
-  async unsubscribe(track) {
-    await this.#request('unsubscribe', { track: track.id });
+  async unsubscribe({ id }) {
+    await this.#request('unsubscribe', { track: id });
   }
 
   /** While reconnecting: tries at once. Else: sees whether the connection is alive. */

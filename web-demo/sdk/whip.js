@@ -1,6 +1,7 @@
 /** WHIP (RFC 9725) and WHEP (draft): one peer connection with one HTTP exchange; usable alone. */
 
 import { SfuError, fromNegotiation } from './errors.js';
+import { takeLayers } from './extensions.js';
 
 /**
  * @typedef {object} HttpOptions
@@ -41,7 +42,11 @@ export function whipPublish(url, stream, options = {}) {
 export function whepPlay(url, options = {}) {
   const stream = new MediaStream();
   return exchange(url, stream, options, (pc) => {
-    for (const kind of ['audio', 'video']) stream.addTrack(pc.addTransceiver(kind, { direction: 'recvonly' }).receiver.track);
+    for (const kind of ['audio', 'video']) {
+      const transceiver = pc.addTransceiver(kind, { direction: 'recvonly' });
+      takeLayers(transceiver);
+      stream.addTrack(transceiver.receiver.track);
+    }
   });
 }
 
