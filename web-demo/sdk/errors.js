@@ -14,7 +14,7 @@ const KNOWN = {
   insecure_page: ['devices', 'Browsers give camera and microphone to secure pages only.', 'Open this page by https:// or on localhost.'],
   unsupported_browser: ['devices', 'This browser has no WebRTC.', 'Use a current one.'],
 
-  unreachable: ['signalling', 'The server could not be reached.', 'Check your network; if it is fine, try again in a moment.'],
+  unreachable: ['signalling', 'The server could not be reached.', 'Check your network, then try again.'],
   connection_lost: ['signalling', 'The connection to the server was lost.', 'Check your network.'],
   timeout: ['signalling', 'The server did not answer in time.', 'Check your network, then try again.'],
   wrong_protocol: ['signalling', 'The server speaks another protocol version.', 'Reload the page.'],
@@ -27,14 +27,14 @@ const KNOWN = {
   room_closed: ['signalling', 'The room was closed.', ''],
   message_too_large: ['signalling', 'The message is too large.', ''],
   not_connected: ['signalling', 'There is no connection yet.', 'Try again in a moment.'],
-  send_buffer_full: ['signalling', 'Messages are produced faster than the network takes them.', ''],
+  send_buffer_full: ['signalling', 'The network is too slow for all these messages.', ''],
 
   not_accepted: ['negotiation', 'The server did not accept the track.', 'Try another codec.'],
   negotiation_failed: ['negotiation', 'Browser and server could not agree.', 'Leave and join again.'],
   ice_failed: ['ice', 'No media path to the server was found.', 'Try another network, or switch your VPN off.'],
   dtls_failed: ['dtls', 'The encrypted connection could not be set up.', 'Try another network.'],
   unplayable: ['media', 'This browser cannot play what somebody sends.', 'Ask them to use another codec (VP8 plays everywhere).'],
-  no_media: ['media', 'Somebody’s sound or picture does not arrive.', 'It may recover by itself; else leave and join again.'],
+  no_media: ['media', 'Somebody’s sound or picture does not arrive.', 'Leave and join again.'],
 };
 
 /** Other names the same thing goes by: close codes, and what getUserMedia throws. */

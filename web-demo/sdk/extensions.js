@@ -6,6 +6,6 @@
  */
 export function takeLayers(transceiver) {
   const list = transceiver.getHeaderExtensionsToNegotiate?.() ?? [];
-  for (const extension of list) if (/dependency-desc/.test(extension.uri)) extension.direction = 'sendrecv';
+  for (const extension of list) if (extension.uri.includes('#dependency')) extension.direction = 'sendrecv';
   transceiver.setHeaderExtensionsToNegotiate?.(list);
 }

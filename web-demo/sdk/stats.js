@@ -9,7 +9,6 @@ const RECEIVED = /** @type {const} */ ([
   'framesReceived', 'framesDecoded', 'framesDropped', 'framesPerSecond', 'frameWidth', 'frameHeight',
   'keyFramesDecoded', 'freezeCount', 'totalFreezesDuration',
   'totalSamplesReceived', 'concealedSamples', 'totalAudioEnergy',
-  'jitterBufferDelay', 'jitterBufferEmittedCount',
 ]);
 const SENT = /** @type {const} */ ([
   'packetsSent', 'bytesSent', 'retransmittedPacketsSent', 'nackCount', 'pliCount',
@@ -18,7 +17,7 @@ const SENT = /** @type {const} */ ([
 
 /** @typedef {{participant: string, name: string, track: string, source: string, kind: string, mid: string, codec: string, muted: boolean} & Record<typeof RECEIVED[number], number>} Received */
 /** @typedef {{track: string | null, source: string, kind: string, mid: string, rid: string, codec: string, limitedBy: string, rtt_ms: number | null, lossRemote: number | null} & Record<typeof SENT[number], number>} Sent */
-/** @typedef {{state: string, dtls: string, cipher: string, local: string, protocol: string, rtt_ms: number | null, outgoing_bps: number | null, bytesSent: number, bytesReceived: number}} Transport */
+/** @typedef {{state: string, dtls: string, cipher: string, local: string, rtt_ms: number | null, outgoing_bps: number | null}} Transport */
 /** @typedef {{transport: Transport | null, sent: Sent[], received: Received[]}} Stats */
 
 /**
@@ -69,17 +68,13 @@ export async function roomStats(peer, roster) {
 function transport(rows, all, state) {
   const row = rows.find(({ type }) => type === 'transport') ?? {};
   const pair = all.get(row.selectedCandidatePairId) ?? {};
-  const local = all.get(pair.localCandidateId) ?? {};
   return {
     state,
     dtls: row.dtlsState ?? '',
     cipher: row.srtpCipher ?? '',
-    local: local.candidateType ?? '',
-    protocol: local.protocol ?? '',
+    local: all.get(pair.localCandidateId)?.candidateType ?? '',
     rtt_ms: ms(pair.currentRoundTripTime),
     outgoing_bps: pair.availableOutgoingBitrate ?? null,
-    bytesSent: pair.bytesSent ?? 0,
-    bytesReceived: pair.bytesReceived ?? 0,
   };
 }
 

@@ -9,7 +9,6 @@ const MORE_MS = 100;
 const LESS_MS = 600;
 /** Pixels are told in steps: dragging a window's edge is no hundred requests. */
 const STEP = 16;
-const PIXELS_MAX = 65_520;
 /** As many as the server takes. */
 const AT_ONCE_MAX = 250;
 /** Errors after which the same may be said again. */
@@ -112,7 +111,7 @@ export class Place {
     const { element } = this;
     const away = document.hidden && document.pictureInPictureElement !== element;
     return [element.clientWidth, element.clientHeight].map((length) =>
-      away || !this.#seen ? 0 : Math.min(PIXELS_MAX, Math.ceil((length * devicePixelRatio) / STEP) * STEP),
+      away || !this.#seen ? 0 : Math.ceil((length * devicePixelRatio) / STEP) * STEP,
     );
   }
 

@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browsers.js';
+import { Link } from './netns.js';
 import { Participant } from './participant.js';
 import { Server } from './server.js';
 
 /** @typedef {import('./browsers.js').Engine} Engine */
 /** @typedef {import('puppeteer-core').Browser} Browser */
-/** @typedef {import('./netns.js').Link} Link */
 /** @typedef {import('puppeteer-core').Viewport} Viewport */
 /** @typedef {Partial<import('./participant.js').Wishes> & {name: string, viewport?: Viewport}} Guest */
 
@@ -50,6 +50,8 @@ export class Stage {
   #server;
   /** @type {Map<Engine | Link, Promise<Browser>>} */
   #browsers = new Map();
+  /** @type {Link[]} */
+  #links = [];
   /** @type {Participant[]} */
   participants = [];
 
@@ -65,6 +67,13 @@ export class Stage {
    */
   async server(options) {
     return (this.#server ??= Server.start(options));
+  }
+
+  /** A link for a browser of its own. */
+  link() {
+    const link = new Link();
+    this.#links.push(link);
+    return link;
   }
 
   /**
@@ -163,6 +172,7 @@ export class Stage {
     }));
     const server = await this.#server?.catch(() => undefined);
     await server?.stop();
+    for (const link of this.#links) link.close();
   }
 }
 
