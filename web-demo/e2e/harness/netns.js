@@ -17,8 +17,8 @@ export const NO_LINKS = process.env.SFU_NO_NETNS ? 'SFU_NO_NETNS says that there
 
 /** What a home router's queue holds, in ms at the shaped rate. */
 const QUEUE_MS = 200;
-/** One burst of the shaper: a few packets, so that it is the rate and not the bucket that is felt. */
-const BURST_BYTES = 8_000;
+/** Hardly more than a packet: a full bucket would let whole probes through at the speed of memory. */
+const BURST_BYTES = 2_000;
 /** 198.18.0.0/15 is for tests of networks (RFC 2544): no network of the machine uses it. */
 const NETWORK = '198.18';
 
