@@ -12,7 +12,7 @@ import { until } from '../harness/until.js';
 /** The least for which Chromium makes three sizes of one picture: 240, 480 and 960 wide. */
 const SENT = { publish: 'video', simulcast: '1', width: 960, height: 540 };
 const LARGE = { width: 1280, height: 800 };
-/** The one tile in it is filled by the middle size. */
+/** Of two tiles in it each is filled by the middle size, of three by the smallest. */
 const SMALL = { width: 400, height: 420 };
 const PHONE = { width: 360, height: 740, isMobile: true, hasTouch: true };
 /** From a tile that shrank to an encoder that stopped, in ms: the server waits whether it is for good. */
@@ -46,7 +46,7 @@ scenario('a smaller tile gets a smaller picture, and a larger one a larger', asy
     stage.join({ name: 'other', publish: '0', viewport: LARGE }),
   ]);
   await width(viewer, 960, 40_000);
-  for (const [viewport, wide] of /** @type {const} */ ([[SMALL, 480], [LARGE, 960]])) {
+  for (const [viewport, wide] of /** @type {const} */ ([[SMALL, 240], [LARGE, 960]])) {
     await viewer.page.setViewport(viewport);
     await width(viewer, wide, 10_000);
     await viewer.sees('sender');
