@@ -48,6 +48,10 @@ pub(super) struct Allocation {
 
 /// Bandwidth is shared out at least this often: measured rates move.
 const RUN_INTERVAL: Duration = Duration::from_millis(500);
+/// The same while tracks and estimate are new: what is measured changes fast.
+const RUN_INTERVAL_AT_START: Duration = Duration::from_millis(100);
+/// How long after the first media that is.
+const START: Duration = Duration::from_millis(1_500);
 /// An estimate that has risen by this much, in per cent, is worth a run of its own.
 const RISE_PERCENT: u64 = 5;
 /// A peer that promised feedback and has given none for so long never will: it is sent what it
@@ -149,11 +153,10 @@ impl Engine {
         let matters = estimate.target_bps > risen
             || estimate.target_bps < quality.totals.allocated_bps
             || quality.probed_bps.is_some();
-        let held = receive.holds_back(now, &estimate).then_some(estimate.target_bps);
-        receive.pacer.set_estimate(now, held);
-        if matters && estimate.target_bps != receive.quality.estimate_bps {
-            receive.quality.next_run = Some(now);
+        if matters && estimate.target_bps != quality.estimate_bps {
+            quality.next_run = Some(now);
         }
+        self.set_pace(now, id);
         self.touch(id);
     }
 
@@ -169,6 +172,17 @@ impl Engine {
             self.allocate(now, id);
             self.send_probes(now, id);
         }
+    }
+
+    /// Paces by the estimate, or by what is granted if that is more, as it is at the start.
+    fn set_pace(&mut self, now: Instant, id: PeerId) {
+        let receive = &mut self.peers[id].receive;
+        let estimate = receive.bandwidth.estimate();
+        let start = if receive.is_starting(now) { START_BPS_MAX } else { 0 };
+        let granted = receive.quality.totals.allocated_bps;
+        let pace = estimate.target_bps.max(granted).max(start);
+        let held = receive.holds_back(now, &estimate).then_some(pace);
+        receive.pacer.set_estimate(now, held);
     }
 
     fn send_probes(&mut self, now: Instant, id: PeerId) {
@@ -207,10 +221,12 @@ impl Engine {
         quality.totals = totals;
         quality.estimate_bps = budget.estimate_bps;
         quality.probed_bps = None;
-        let rerun = totals.rerun_at.map(|at| self.start + at);
-        let next = (now + RUN_INTERVAL).min(rerun.unwrap_or(now + RUN_INTERVAL));
-        quality.next_run = (!run.grants.is_empty()).then_some(next);
+        let regular =
+            now + if receive.is_starting(now) { RUN_INTERVAL_AT_START } else { RUN_INTERVAL };
+        let next = totals.rerun_at.map_or(regular, |at| regular.min(self.start + at));
+        receive.quality.next_run = (!run.grants.is_empty()).then_some(next);
         receive.bandwidth.set_demand(now, totals.wanted_bps, totals.allocated_bps);
+        self.set_pace(now, id);
         self.allocation = run;
     }
 
@@ -229,7 +245,7 @@ impl Engine {
         let receive = &peer.receive;
         let estimate = receive.bandwidth.estimate();
         let mut audio_bps = 0;
-        let mut lowest_bps = 0;
+        let (mut lowest_bps, mut largest_bps) = (0, 0);
         run.demands.clear();
         run.subscriptions.clear();
         for &subscription in &receive.subscriptions {
@@ -261,14 +277,17 @@ impl Engine {
             run.options.clear();
             track.meter.options(now, &mut run.options);
             let lowest = run.options.iter().map(|option| option.bitrate_bps).min();
-            lowest_bps += lowest.filter(|_| withheld.is_none()).unwrap_or(0);
+            let lowest = lowest.filter(|_| withheld.is_none()).unwrap_or(0);
+            lowest_bps += lowest;
+            largest_bps = lowest.max(largest_bps);
             run.demands.push(demand, run.options.iter().copied());
         }
         let estimate_bps = match receive.holds_back(now, &estimate) {
             false => u64::MAX,
-            // A guess is no reason to show nothing: what is lowest goes out, paced, and is measured.
-            true if unheard(&estimate) => {
-                estimate.target_bps.max((audio_bps + lowest_bps).min(START_BPS_MAX))
+            // A guess is no reason to show nothing: what is lowest goes out, and is measured.
+            true if receive.is_starting(now) => {
+                let video_bps = lowest_bps.min(START_BPS_MAX.max(largest_bps));
+                estimate.target_bps.max(audio_bps + video_bps)
             }
             true => estimate.target_bps,
         };
@@ -361,10 +380,17 @@ impl Engine {
     }
 }
 
-/// Up to this much is sent to show everybody's lowest layer before anything is known of the path.
+/// Up to this much is sent to show everybody's lowest layer before anything is known of the path;
+/// more only for a single one, whose first keyframe makes it look larger than it is.
 const START_BPS_MAX: u64 = 1_500_000;
 
 impl super::peer::ReceiveState {
+    /// Whether media has only just begun to leave.
+    fn is_starting(&self, now: Instant) -> bool {
+        let new = |&(since, _): &(Instant, _)| now.saturating_duration_since(since) < START;
+        self.sending.as_ref().is_none_or(new)
+    }
+
     /// Whether the estimate is one: a peer that says nothing of what arrives, whether it promised
     /// to or not, is sent what it wants.
     fn holds_back(&self, now: Instant, estimate: &Estimate) -> bool {

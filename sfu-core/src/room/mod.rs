@@ -1,9 +1,11 @@
 //! Who is in a room, what they publish, and who speaks.
 
+mod last_n;
 mod speakers;
 
 use crate::id::{ParticipantId, PeerId, TrackId};
 
+pub use last_n::LastN;
 pub use speakers::Speakers;
 
 /// One room.

@@ -61,6 +61,7 @@ pub(crate) struct Playout {
     truth: Truth,
     claims: Claims,
     last: Option<Played>,
+    /// Timestamp of the packet just before; none after a gap.
     last_timestamp: Option<u32>,
     /// Pictures from one to the next of late: more than 1 if temporal layers are left out.
     step: u32,
@@ -115,6 +116,9 @@ impl Playout {
     pub(crate) fn interrupt(&mut self, now: Duration) {
         self.interrupted = Some(now);
         self.shown = None;
+        if let Some(was) = self.showing.take() {
+            self.history.push((now, Shown { width: 0, ..was }));
+        }
     }
 
     /// The picture that was last played.
@@ -216,6 +220,7 @@ impl Playout {
         self.contiguous = false;
         self.unit = None;
         self.picture = None;
+        self.last_timestamp = None;
         self.claims.gap();
     }
 
@@ -228,8 +233,10 @@ impl Playout {
         quality: &mut Quality,
     ) -> Option<Duration> {
         let timestamp = packet.timestamp;
+        // After a gap a new timestamp proves nothing: the frame's beginning may be what is missing.
         let starts = packet.seen.start
-            || (packet.seen.start_by_timestamp && self.last_timestamp != Some(timestamp));
+            || packet.seen.start_by_timestamp
+                && self.last_timestamp.map_or(packet.seen.keyframe, |last| last != timestamp);
         self.last_timestamp = Some(timestamp);
         let (end, marker) = (packet.seen.end, packet.marker);
         if starts {
@@ -254,6 +261,7 @@ impl Playout {
                 quality.violation(Violation::FrameStart { index });
             }
             self.gap();
+            self.last_timestamp = Some(timestamp);
             return None;
         }
         if end && let Some(unit) = self.unit.take() {
