@@ -44,6 +44,11 @@ export class Tile {
     );
     this.element.style.setProperty('--hue', String(hue(name)));
     this.#mute.hidden = true;
+    const count = () => {
+      this.#frames++;
+      this.video.requestVideoFrameCallback?.(count);
+    };
+    count();
     this.#update();
   }
 
@@ -78,10 +83,9 @@ export class Tile {
   /** Once a second: what is shown, in pixels and frames. */
   measure() {
     const { videoWidth, videoHeight } = this.video;
-    const frames = this.video.getVideoPlaybackQuality?.().totalVideoFrames ?? 0;
     const live = this.element.classList.contains('live');
-    this.#size.textContent = live ? strings.tile.size(videoWidth, videoHeight, Math.max(0, frames - this.#frames)) : '';
-    this.#frames = frames;
+    this.#size.textContent = live ? strings.tile.size(videoWidth, videoHeight, this.#frames) : '';
+    this.#frames = 0;
   }
 
   /** @param {boolean} speaking */
