@@ -50,6 +50,8 @@ export class Link {
       run('ip', 'netns', 'add', this.name);
       run('ip', 'link', 'add', this.#device, 'type', 'veth', 'peer', 'name', inside, 'netns', this.name);
       run('ip', 'address', 'add', `${this.address}/30`, 'dev', this.#device);
+      // An IPv6 address comes seconds later, and browsers outside drop what they load when one does.
+      run('ip', 'link', 'set', this.#device, 'addrgenmode', 'none');
       run('ip', 'link', 'set', this.#device, 'up');
       run('ip', '-n', this.name, 'address', 'add', `${far}/30`, 'dev', inside);
       run('ip', '-n', this.name, 'link', 'set', inside, 'up');
