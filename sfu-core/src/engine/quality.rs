@@ -12,10 +12,11 @@ use crate::command::{CommandError, Reply, Source};
 use crate::decision::{Estimate, KeyframeReason, LayerOption, Reason, What};
 use crate::deliver::pacer::Cluster;
 use crate::event::Event;
+use crate::forward::layer::LayerId;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
 use crate::limits::SUBSCRIPTIONS_PER_PEER_MAX;
 use crate::negotiation::MediaKind;
-use crate::preference::{Preference, RoomPolicy};
+use crate::preference::{Preference, Quality as Words, RoomPolicy};
 use crate::publish::demand::Asked;
 use crate::recorder::Recorder;
 
@@ -99,6 +100,7 @@ impl Engine {
         for &subscription in &peer.receive.subscriptions {
             if subscriptions[subscription].track == track {
                 subscriptions[subscription].preference = preference;
+                subscriptions[subscription].memory.hurry();
             }
         }
         self.reconsider(now, id);
@@ -108,11 +110,14 @@ impl Engine {
     /// Sets what a room forwards at all.
     pub(super) fn set_room_policy(
         &mut self,
-        _now: Instant,
-        room: RoomId,
-        _policy: RoomPolicy,
+        now: Instant,
+        id: RoomId,
+        policy: RoomPolicy,
     ) -> Result<Reply, CommandError> {
-        self.rooms.get(room).ok_or(CommandError::NoSuchRoom)?;
+        let room = self.rooms.get_mut(id).ok_or(CommandError::NoSuchRoom)?;
+        if room.last_n.set_policy(now, policy) {
+            self.reconsider_room(now, id);
+        }
         Ok(Reply::Done)
     }
 
@@ -135,6 +140,14 @@ impl Engine {
         for at in 0..self.tracks[track].subscriptions.len() {
             let subscription = self.tracks[track].subscriptions[at];
             self.reconsider(now, self.subscriptions[subscription].peer);
+        }
+    }
+
+    /// The same for everyone in a room.
+    pub(super) fn reconsider_room(&mut self, now: Instant, room: RoomId) {
+        for at in 0..self.rooms[room].peers.len() {
+            let (_, peer) = self.rooms[room].peers[at];
+            self.reconsider(now, peer);
         }
     }
 
@@ -178,7 +191,7 @@ impl Engine {
     fn set_pace(&mut self, now: Instant, id: PeerId) {
         let receive = &mut self.peers[id].receive;
         let estimate = receive.bandwidth.estimate();
-        let start = if receive.is_starting(now) { START_BPS_MAX } else { 0 };
+        let start = if receive.is_starting(now) { START_PACE_BPS } else { 0 };
         let granted = receive.quality.totals.allocated_bps;
         let pace = estimate.target_bps.max(granted).max(start);
         let held = receive.holds_back(now, &estimate).then_some(pace);
@@ -249,33 +262,36 @@ impl Engine {
         run.demands.clear();
         run.subscriptions.clear();
         for &subscription in &receive.subscriptions {
-            let this = &subscriptions[subscription];
-            let track = &mut tracks[this.track];
+            let id = subscription;
+            let this = &mut subscriptions[id];
+            let track = &tracks[this.track];
+            let seated = rooms[track.room].last_n.forwards(track.participant, track.source);
             let withheld = match () {
                 () if this.slot.is_none() => Some(Reason::NoSlot),
                 () if track.muted => Some(Reason::Muted),
-                () if !rooms[track.room].forwards(this.track, this.preference.pinned) => {
-                    Some(Reason::LastN)
-                }
+                () if !seated && !this.preference.pinned => Some(Reason::LastN),
                 () => None,
             };
+            run.options.clear();
+            track.meter.options(now, &mut run.options);
             if track.kind == MediaKind::Audio {
-                if withheld.is_none() {
-                    run.options.clear();
-                    track.meter.options(now, &mut run.options);
+                let off = this.preference.quality == Words::Off;
+                this.reason = withheld.or(off.then_some(Reason::Off)).unwrap_or_default();
+                let forwarded = this.reason == Reason::Best;
+                this.granted = forwarded.then(|| LayerId::all_of(0));
+                this.selector.aim(this.granted);
+                if forwarded {
                     audio_bps += run.options.iter().map(|o| o.bitrate_bps).max().unwrap_or(0);
                 }
                 continue;
             }
-            run.subscriptions.push(subscription);
+            run.subscriptions.push(id);
             let mut demand = Demand::new(this.track);
             demand.screen = track.source == Source::Screen;
             demand.preference = this.preference;
             demand.withheld = withheld;
             demand.granted = this.granted;
             demand.memory = this.memory;
-            run.options.clear();
-            track.meter.options(now, &mut run.options);
             let lowest = run.options.iter().map(|option| option.bitrate_bps).min();
             let lowest = lowest.filter(|_| withheld.is_none()).unwrap_or(0);
             lowest_bps += lowest;
@@ -312,11 +328,15 @@ impl Engine {
         subscription.wanted = grant.wanted;
         let moved = subscription.granted != grant.layer;
         subscription.granted = grant.layer;
+        // What begins with a keyframe is told when that has come.
+        let resumed =
+            paused_before && grant.layer.is_some() && subscription.selector.current().is_some();
         if moved {
             subscription.selector.aim(grant.layer);
             self.start_subscription(now, id, KeyframeReason::Switch);
         }
-        if grant.layer.is_none() && (!paused_before || !same_reason) {
+        let paused = grant.layer.is_none() && (!paused_before || !same_reason);
+        if paused || resumed {
             self.tell_forwarding(now, id);
         }
         if moved {
@@ -383,6 +403,9 @@ impl Engine {
 /// Up to this much is sent to show everybody's lowest layer before anything is known of the path;
 /// more only for a single one, whose first keyframe makes it look larger than it is.
 const START_BPS_MAX: u64 = 1_500_000;
+/// While little is known, packets are spread as if the path carried this: so that the first keyframe
+/// does not take longer than receivers have patience.
+const START_PACE_BPS: u64 = 5_000_000;
 
 impl super::peer::ReceiveState {
     /// Whether media has only just begun to leave.

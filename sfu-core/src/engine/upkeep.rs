@@ -113,6 +113,7 @@ impl Engine {
         let Self { peers, tracks, subscriptions, pages, .. } = self;
         let mut blocks = Vec::new();
         for track in peers[id].publish.tracks() {
+            tracks[track].meter.tick(now);
             for encoding in &mut tracks[track].encodings {
                 encoding.history.expire(pages, now);
                 let heard = encoding.ssrc.filter(|_| encoding.statistics.received() > 0);
@@ -222,11 +223,15 @@ impl Engine {
     pub(super) fn tick_speakers(&mut self, now: Instant, id: RoomId) {
         let Some(room) = self.rooms.get_mut(id) else { return };
         let list = room.speakers.tick();
+        let seated = room.last_n.tick(now, room.speakers.levels());
         if !room.speakers.is_idle() {
             self.timers.set(Timer::Room(id), Some(now + SPEAKERS_INTERVAL));
         }
         if let Some(speakers) = list {
             self.tell(Event::Speakers { room: id, speakers });
+        }
+        if seated {
+            self.reconsider_room(now, id);
         }
     }
 }
