@@ -413,6 +413,8 @@ impl Engine {
     }
 }
 
+/// The highest spatial layer there can be.
+const SPATIAL_MAX: u8 = 7;
 /// Up to this much is sent to show everybody's lowest layer before anything is known of the path;
 /// more only for a single one, whose first keyframe makes it look larger than it is.
 const START_BPS_MAX: u64 = 1_500_000;
