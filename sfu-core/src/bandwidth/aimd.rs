@@ -22,8 +22,8 @@ const DRAIN_TIME_MAX: Duration = Duration::from_millis(1500);
 /// much again it falls, whatever the trend. A rate just above the path's fills a queue so slowly that a threshold
 /// which adapts takes it for the path's nature.
 const QUEUE_TOLERATED: Duration = Duration::from_millis(20);
-/// A queue that did not drain when the rate fell is another flow's: so much more than it is
-/// tolerated from then on, which fades by half in this time.
+/// A queue that did not drain when the rate fell is another flow's: it and a little more is not
+/// counted from then on, less and less, by half in this time.
 const FOREIGN_MARGIN: f64 = 1.25;
 const FOREIGN_HALF_LIFE: Duration = Duration::from_secs(10);
 /// What is kept of the capacity once the queue has drained.
@@ -36,7 +36,8 @@ const GROWTH_PER_SECOND: f64 = 1.08;
 const PACKET_BITS: f64 = 1200.0 * 8.0;
 /// … but by no more than this share of itself each second, …
 const STEP_SHARE_MAX: f64 = 0.05;
-/// … and by half of that above the limit, where a queue may already be growing unseen.
+/// … and by half of that above the limit, where a queue may already be growing unseen, unless
+/// another flow keeps one full, which will not wait.
 const STEP_ABOVE: f64 = 0.5;
 /// What a receiver and a sender take to react, beside the round trip.
 const REACTION: Duration = Duration::from_millis(100);
@@ -89,9 +90,11 @@ pub struct Aimd {
 enum State {
     Increase,
     /// A queue is being drained; afterwards the rate is `resume_bps`.
+    /// `is_adjusted`: to what the queue had become when the decrease was felt.
     Drain {
         since: Instant,
         resume_bps: f64,
+        is_adjusted: bool,
     },
 }
 
@@ -135,7 +138,7 @@ impl Aimd {
         self.updated = Some(now);
         let seconds = elapsed.min(STEP_MAX).as_secs_f64();
         self.foreign_queue *= 0.5f64.powf(seconds / FOREIGN_HALF_LIFE.as_secs_f64());
-        let beyond = signals.queue.as_secs_f64() - self.tolerated_queue();
+        let beyond = self.own_queue(signals) - self.tolerated_queue();
         match (signals.usage, self.state) {
             (Usage::Overuse, _) => self.decrease(now, signals),
             (_, State::Increase)
@@ -143,7 +146,9 @@ impl Aimd {
             {
                 self.decrease(now, signals);
             }
-            (_, State::Drain { since, resume_bps }) => self.drain(now, since, resume_bps, signals),
+            (_, State::Drain { since, resume_bps, is_adjusted }) => {
+                self.drain(now, since, resume_bps, is_adjusted, signals);
+            }
             (Usage::Normal, State::Increase) if beyond <= 0.0 => self.increase(seconds, signals),
             (Usage::Normal | Usage::Underuse, State::Increase) => {}
         }
@@ -186,12 +191,11 @@ impl Aimd {
         if !self.may_decrease(now, signals.rtt, carried) {
             return;
         }
-        let excess = signals.queue.as_secs_f64() / DRAIN_TIME.as_secs_f64();
-        let factor = (1.0 - excess).clamp(DECREASE_MIN, DECREASE_MAX);
+        let factor = self.decrease_factor(signals);
         if let Some(acked) = signals.acked_bps.filter(|_| !signals.is_application_limited) {
             self.ceiling.on_overuse(acked);
         }
-        self.state = State::Drain { since: now, resume_bps: carried * RESUME };
+        self.state = State::Drain { since: now, resume_bps: carried * RESUME, is_adjusted: false };
         self.decreased = Some(now);
         self.set((carried * factor).min(self.bps));
     }
@@ -203,29 +207,55 @@ impl Aimd {
         })
     }
 
-    fn drain(&mut self, now: Instant, since: Instant, resume_bps: f64, signals: &Signals) {
+    fn drain(
+        &mut self,
+        now: Instant,
+        since: Instant,
+        resume_bps: f64,
+        is_adjusted: bool,
+        signals: &Signals,
+    ) {
         let waited = now.saturating_duration_since(since);
-        let drained = DRAINED.max(self.packet_time().min(DRAINED_MAX));
-        if signals.queue <= drained {
+        let drained = DRAINED.max(self.packet_time().min(DRAINED_MAX)).as_secs_f64();
+        let queue = self.own_queue(signals);
+        let is_answered = waited > signals.rtt + REACTION;
+        let is_long = queue > 2.0 * drained && !signals.is_application_limited;
+        if queue <= drained {
             self.state = State::Increase;
             self.set(self.bps.max(resume_bps));
-        } else if waited > signals.rtt + REACTION
+        } else if is_answered
+            && is_long
             && signals.acked_bps.is_some_and(|acked| (acked as f64) < DELIVERED_MIN * self.bps)
-            && !signals.is_application_limited
-            && signals.queue > 2 * drained
         {
             // The queue is full: it grows no more, and still too much is sent.
             self.decrease(now, signals);
+        } else if is_answered && is_long && !is_adjusted {
+            // It has grown until the first decrease was felt. Once, for what another flow keeps
+            // full would make this go on and on.
+            let carried = self.carried(signals).min(resume_bps / RESUME);
+            self.state = State::Drain { since, resume_bps, is_adjusted: true };
+            self.set((carried * self.decrease_factor(signals)).min(self.bps));
         } else if waited > DRAIN_TIME_MAX {
             self.state = State::Increase;
             self.foreign_queue = FOREIGN_MARGIN * signals.queue.as_secs_f64();
         }
     }
 
+    /// What is kept of the arriving rate, for the queue to drain in time.
+    fn decrease_factor(&self, signals: &Signals) -> f64 {
+        let excess = self.own_queue(signals) / DRAIN_TIME.as_secs_f64();
+        (1.0 - excess).clamp(DECREASE_MIN, DECREASE_MAX)
+    }
+
+    /// How long packets wait behind our own, in seconds.
+    fn own_queue(&self, signals: &Signals) -> f64 {
+        (signals.queue.as_secs_f64() - self.foreign_queue).max(0.0)
+    }
+
     /// How long a queue may be without being taken for a sign, in seconds.
     fn tolerated_queue(&self) -> f64 {
         let packet = self.packet_time().min(DRAINED_MAX);
-        (QUEUE_TOLERATED + packet).as_secs_f64() + self.foreign_queue
+        (QUEUE_TOLERATED + packet).as_secs_f64()
     }
 
     /// How long a full packet is on the path's slowest link.
@@ -234,6 +264,12 @@ impl Aimd {
     }
 
     fn increase(&mut self, seconds: f64, signals: &Signals) {
+        // What arrives without a queue is no more than the path carries, whatever was thought of
+        // it: a sender may be told to send more than the estimate, as at the start.
+        let proven = signals.acked_smooth_bps.unwrap_or(0) as f64;
+        if proven > self.bps {
+            self.set(proven);
+        }
         if signals.is_application_limited {
             return;
         }
@@ -255,7 +291,11 @@ impl Aimd {
         let step = PACKET_BITS / (rtt + REACTION).as_secs_f64();
         let step = step.min(STEP_SHARE_MAX * self.bps);
         let is_above = self.ceiling.bps().is_some_and(|ceiling| self.bps() > ceiling);
-        if is_above { STEP_ABOVE * step } else { step }
+        if is_above && self.foreign_queue < QUEUE_TOLERATED.as_secs_f64() {
+            STEP_ABOVE * step
+        } else {
+            step
+        }
     }
 
     /// What the path is seen to carry: what arrives, and what would have arrived but for random

@@ -40,6 +40,8 @@ const BACKOFF: f64 = 0.95;
 const GROWTH: f64 = 1.02;
 /// A limit this far above the rate in use is none.
 const RELEASE: f64 = 1.2;
+/// Weight of an observation in the loss that is told.
+const SMOOTHING: f64 = 0.125;
 /// Weight of an observation that shows less loss than is known of the path.
 const UNLEARN: f64 = 0.1;
 /// Most loss that is taken for a path's nature: beyond, nobody can watch anything anyway.
@@ -51,6 +53,8 @@ pub struct LossModel {
     bins: VecDeque<Bin>,
     filling: Option<Filling>,
     inherent: f64,
+    /// Share lost of late, whatever the reason.
+    smoothed: Option<f64>,
     state: State,
 }
 
@@ -145,6 +149,9 @@ impl LossModel {
         if self.bins.len() == BINS {
             self.bins.pop_front();
         }
+        let share = bin.lost / bin.packets.max(1.0);
+        let before = self.smoothed.unwrap_or(share);
+        self.smoothed = Some(before + SMOOTHING * (share - before));
         self.bins.push_back(bin);
         self.judge(around);
     }
@@ -173,7 +180,7 @@ impl LossModel {
     /// Share of packets lost of late, 0 to 1.
     #[must_use]
     pub fn recent(&self) -> f64 {
-        self.share_of(4)
+        self.smoothed.unwrap_or(0.0)
     }
 
     /// A probe has got through at this rate.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::Engine;
 use crate::bandwidth::allocate::{Allocator, Budget, Demand, Demands, Grant, Totals};
 use crate::command::{CommandError, Reply, Source};
-use crate::decision::{Estimate, KeyframeReason, LayerOption, Reason, What};
+use crate::decision::{Estimate, KeyframeReason, LayerOption, LimitedBy, Reason, What};
 use crate::deliver::pacer::Cluster;
 use crate::event::Event;
 use crate::forward::layer::LayerId;
@@ -53,6 +53,9 @@ const RUN_INTERVAL: Duration = Duration::from_millis(500);
 const RUN_INTERVAL_AT_START: Duration = Duration::from_millis(100);
 /// How long after the first media that is.
 const START: Duration = Duration::from_millis(1_500);
+/// A subscription younger than this goes up as soon as there is room: nobody likes to wait for a
+/// picture to become sharp.
+const SETTLED_AFTER: Duration = Duration::from_secs(4);
 /// An estimate that has risen by this much, in per cent, is worth a run of its own.
 const RISE_PERCENT: u64 = 5;
 /// A peer that promised feedback and has given none for so long never will: it is sent what it
@@ -100,6 +103,7 @@ impl Engine {
         for &subscription in &peer.receive.subscriptions {
             if subscriptions[subscription].track == track {
                 subscriptions[subscription].preference = preference;
+                subscriptions[subscription].memory.hurry();
             }
         }
         self.reconsider(now, id);
@@ -237,7 +241,9 @@ impl Engine {
             now + if receive.is_starting(now) { RUN_INTERVAL_AT_START } else { RUN_INTERVAL };
         let next = totals.rerun_at.map_or(regular, |at| regular.min(self.start + at));
         receive.quality.next_run = (!run.grants.is_empty()).then_some(next);
-        receive.bandwidth.set_demand(now, totals.wanted_bps, totals.allocated_bps);
+        // A step is taken with a margin: to know no more than the rate would not be enough.
+        let wanted = totals.wanted_bps.max(totals.next_step_bps.unwrap_or(0));
+        receive.bandwidth.set_demand(now, wanted, totals.allocated_bps);
         self.set_pace(now, id);
         self.allocation = run;
     }
@@ -285,6 +291,9 @@ impl Engine {
                 continue;
             }
             run.subscriptions.push(id);
+            if now.saturating_duration_since(this.since) < SETTLED_AFTER {
+                this.memory.hurry();
+            }
             let mut demand = Demand::new(this.track);
             demand.screen = track.source == Source::Screen;
             demand.preference = this.preference;
@@ -303,6 +312,10 @@ impl Engine {
             true if receive.is_starting(now) => {
                 let video_bps = lowest_bps.min(START_BPS_MAX.max(largest_bps));
                 estimate.target_bps.max(audio_bps + video_bps)
+            }
+            // Nothing is heard. One video goes on: if nothing were sent, nothing could be heard again.
+            true if estimate.limited_by == LimitedBy::Outage => {
+                estimate.target_bps.max(audio_bps + largest_bps)
             }
             true => estimate.target_bps,
         };

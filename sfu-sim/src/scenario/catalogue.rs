@@ -183,7 +183,8 @@ fn international() -> Scenario {
     checks.extend([
         at_least("far", FramesComplete, 99.0),
         at_most("far", Violations, 0.0),
-        at_most("far", NeedlessRepairs, 10.0),
+        // Probes repeat what was sent of late; they are among these.
+        at_most("far", NeedlessRepairs, 15.0),
     ]);
     Scenario {
         parties: vec![

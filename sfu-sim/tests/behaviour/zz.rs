@@ -1,6 +1,6 @@
 use crate::common::*;
 use sfu_core::command::{Command, Reply};
-use sfu_sim::{Plan, World};
+use sfu_sim::*;
 fn show(world: &mut World, viewer: sfu_sim::ClientId) {
     let peer = world.client(viewer).peer;
     let Ok(Reply::Decisions(d)) = world.command(Command::Decisions { peer }) else { panic!() };
@@ -14,25 +14,39 @@ fn show(world: &mut World, viewer: sfu_sim::ClientId) {
     println!("{:?}", video(world, viewer));
 }
 #[test]
-fn zz_one() {
+fn zz_outage() {
     let mut world = World::new(1);
     let room = world.create_room();
-    let _camera = world.join(room, Plan::publisher());
+    let _camera = world.join(room, Plan::camera());
+    let dark = Conditions::default().with_loss(Loss::Outage);
+    let link = LinkPlan::default().with_spell(s(5), s(6), dark);
+    let viewer = world.join(room, Plan::viewer().with_up(link.clone()).with_down(link));
+    world.run_for(s(9));
+    show(&mut world, viewer);
+}
+
+#[test]
+fn zz_new() {
+    let mut world = World::new(1);
+    let room = world.create_room();
+    for _ in 0..2 {
+        world.join(room, Plan::publisher());
+    }
+    world.run_for(s(5));
     let viewer = world.join(room, Plan::viewer());
-    world.run_for(s(10));
+    world.run_for(s(5));
     show(&mut world, viewer);
 }
 #[test]
-fn zz_mute() {
+fn zz_temporal() {
     let mut world = World::new(1);
     let room = world.create_room();
-    let camera = world.join(room, Plan::camera());
-    let viewer = world.join(room, Plan::viewer());
-    world.run_for(s(3));
-    let track = track(&world, camera);
-    world.command(Command::Mute { track, muted: true }).unwrap();
-    world.run_for(s(3));
-    world.command(Command::Mute { track, muted: false }).unwrap();
-    world.run_for(s(3));
+    world.join(
+        room,
+        Plan::camera()
+            .with_video(VideoPlan::layered(sfu_core::negotiation::Codec::Vp8, Layering::new(1, 3))),
+    );
+    let viewer = world.join(room, Plan::viewer().with_slots(0, 1));
+    world.run_for(s(6));
     show(&mut world, viewer);
 }

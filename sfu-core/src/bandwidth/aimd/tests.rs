@@ -114,6 +114,18 @@ fn a_full_queue_that_grows_no_more_is_still_too_much() {
 }
 
 #[test]
+fn a_queue_that_grew_until_the_decrease_was_felt_is_taken_into_account_once() {
+    let (mut aimd, mut now) = at_a_million();
+    let short = Signals { acked_bps: Some(600_000), queue: ms(80), ..STEADY };
+    assert_eq!(feed(&mut aimd, &mut now, 1, &Signals { usage: Usage::Overuse, ..short }), 528_000);
+    let long = Signals { queue: ms(240), ..short };
+    assert_eq!(feed(&mut aimd, &mut now, 4, &long), 528_000);
+    assert_eq!(feed(&mut aimd, &mut now, 1, &long), 420_000);
+    let longer = Signals { queue: ms(300), ..short };
+    assert_eq!(feed(&mut aimd, &mut now, 15, &longer), 420_000);
+}
+
+#[test]
 fn a_queue_that_does_not_drain_is_not_waited_for_for_ever() {
     let (mut aimd, mut now) = at_a_million();
     let stays = Signals { acked_bps: Some(900_000), queue: ms(100), ..STEADY };
