@@ -12,6 +12,7 @@ mod duplicates;
 mod encrypted;
 mod estimate_apart;
 mod fan_out;
+mod feedback_kinds;
 mod first_publisher;
 mod ice_restart;
 mod late_joiner;
