@@ -9,7 +9,7 @@
  * @property {string} [name] a label for people
  * @property {boolean | 'auto'} [simulcast] several encodings of one picture; `auto` (default): as many as are of use
  * @property {VideoCodec} [codec] send this one only
- * @property {string} [svc] layers of one stream, by the name of the mode; by default `L3T3_KEY` or `L3T3` for cameras in VP9 or AV1
+ * @property {string} [svc] layers of one stream, by the name of the mode; by default `L3T3` for cameras in VP9 or AV1
  * @property {boolean} [muted] start muted
  */
 
@@ -102,7 +102,7 @@ export class LocalTrack {
 }
 
 /** The codecs that have layers within one stream, and the mode that cameras send them in. @type {Record<string, string>} */
-const SVC = { vp9: 'L3T3_KEY', av1: 'L3T3' };
+const SVC = { vp9: 'L3T3', av1: 'L3T3' };
 /** On a thin link a shared screen loses frames before letters blur. */
 const SCREEN = [{ rid: 'h', maxBitrate: 400_000, maxFramerate: 5 }, { rid: 'f', maxBitrate: 2_500_000 }];
 /** Bits per second for a picture of so many lines: 0.2 million for 180, 0.6 for 360, 1.7 for 720, 3.1 for 1080. @param {number} lines */

@@ -158,7 +158,7 @@ test('encodings: as many as are of use, by request, or layers of one stream', as
   assert.deepEqual(counts.map(({ length }) => length), [3, 2, 1, 3, 1, 2, 1]);
   assert.deepEqual(of(720).map(({ maxBitrate }) => Math.round(maxBitrate / 1e5)), [2, 6, 17]);
   const modes = (options) => of(720, options).map(({ scalabilityMode }) => scalabilityMode);
-  assert.deepEqual(modes({ codec: 'vp9' }), ['L3T3_KEY']);
+  assert.deepEqual(modes({ codec: 'vp9' }), ['L3T3']);
   assert.deepEqual(modes({ codec: 'av1' }), ['L3T3']);
   assert.deepEqual(modes({ codec: 'av1', svc: 'L1T2' }), ['L1T2']);
   assert.deepEqual(modes({ codec: 'vp9', simulcast: true }), ['L1T1', 'L1T1', 'L1T1'], 'else Chromium makes layers of them');
