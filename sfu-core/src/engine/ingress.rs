@@ -325,7 +325,10 @@ impl Engine {
         };
         let known = track.meter.arrives(now, route.encoding);
         let bytes = payload_bytes + PACKET_OVERHEAD;
-        track.meter.note(now, layer, bytes, info.frame_start);
+        // In VP9 a picture begins with its lowest layer; the frames of the others are told by their
+        // ends.
+        let frame = info.frame_start || layer.spatial > 0 && info.frame_end;
+        track.meter.note(now, layer, bytes, frame);
         if let Some((width, height)) = info.size {
             let top = info.layers.as_ref().map_or(0, |layers| layers.spatial.saturating_sub(1));
             track.meter.set_size(route.encoding, top, width, height);

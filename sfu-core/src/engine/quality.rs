@@ -345,8 +345,9 @@ impl Engine {
             paused_before && grant.layer.is_some() && subscription.selector.current().is_some();
         if moved {
             subscription.selector.aim(grant.layer);
-            self.start_subscription(now, id, KeyframeReason::Switch);
         }
+        // Also when nothing moved: a keyframe whose first packet came late was of no use.
+        self.start_subscription(now, id, KeyframeReason::Switch);
         let paused = grant.layer.is_none() && (!paused_before || !same_reason);
         if paused || resumed {
             self.tell_forwarding(now, id);
@@ -412,6 +413,8 @@ impl Engine {
     }
 }
 
+/// The highest spatial layer there can be.
+const SPATIAL_MAX: u8 = 7;
 /// Up to this much is sent to show everybody's lowest layer before anything is known of the path;
 /// more only for a single one, whose first keyframe makes it look larger than it is.
 const START_BPS_MAX: u64 = 1_500_000;

@@ -39,6 +39,7 @@ fn every_codec_and_layering_is_seen_whole() {
         let viewer = world.join(room, Plan::viewer().with_slots(0, 1));
         world.run_for(s(6));
         let quality = video(&world, viewer);
+        assert_eq!(quality.violations, [], "{camera:?}");
         assert_flawless(&world, viewer);
         assert!(quality.frames >= 30 * 5 - 5, "{camera:?}: {quality:?}");
         let shown = world.client(viewer).receivers().find_map(|receiver| receiver.showing());

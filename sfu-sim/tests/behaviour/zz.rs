@@ -19,9 +19,9 @@ fn zz_outage() {
     let room = world.create_room();
     let _camera = world.join(room, Plan::camera());
     let dark = Conditions::default().with_loss(Loss::Outage);
-    let link = LinkPlan::default().with_spell(s(5), s(6), dark);
+    let link = LinkPlan::default().with_spell(s(5), s(10), dark);
     let viewer = world.join(room, Plan::viewer().with_up(link.clone()).with_down(link));
-    world.run_for(s(9));
+    world.run_for(s(13));
     show(&mut world, viewer);
 }
 

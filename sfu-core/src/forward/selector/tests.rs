@@ -177,16 +177,3 @@ fn audio_begins_anywhere() {
     assert_eq!(script.decide(0, 0, 71, &info), Forward);
     assert_eq!(script.decide(0, 1, 7, &info), Switch, "a source that begins again");
 }
-
-#[test]
-fn the_best_encoding_is_the_one_with_clearly_more_bits() {
-    for (rates, present, expected) in [
-        (&[100, 300, 900][..], 0, 2),
-        (&[100, 300, 350], 1, 1),
-        (&[100, 300, 0], 2, 1),
-        (&[0, 0, 0], 1, 1),
-        (&[500], 0, 0),
-    ] {
-        assert_eq!(best_layer(rates.iter().copied(), present), expected, "{rates:?}");
-    }
-}

@@ -256,9 +256,13 @@ proptest! {
                 at: frame.mask_at,
                 replaces: frame.has_mask,
             });
-            rewrite(&packet, 9, mask, &mut out);
-            let again = reader.clone().read(&out);
-            prop_assert_eq!(again.map(|descriptor| descriptor.frame_number), Some(9));
+            // Under its own number: it decides which structure is in force.
+            rewrite(&packet, read.frame_number, mask, &mut out);
+            let again = reader.clone().read(&out).unwrap();
+            prop_assert_eq!(again.frame_number, read.frame_number);
+            if let (Some(mask), Some(frame)) = (mask, again.frame) {
+                prop_assert_eq!((frame.active, frame.has_mask), (mask.active, true));
+            }
         }
     }
 }

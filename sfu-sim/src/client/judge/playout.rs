@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use sfu_core::limits::PACER_QUEUE_TIME_MAX;
+
 use smallvec::SmallVec;
 
 use super::claims::Claims;
@@ -355,7 +357,9 @@ impl Playout {
             if same_source { stamp.sent.saturating_sub(last.stamp.sent) } else { now - last.at };
         let elapsed_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
         let off = (i64::from(ticks) / VIDEO_TICKS_PER_MS - elapsed_ms).unsigned_abs();
-        if ticks > 0 && u128::from(off) > TIMESTAMP_TOLERANCE.as_millis() {
+        // What is not of one clock is measured by arrivals, each of which the pacer may delay.
+        let paced = if same_source { Duration::ZERO } else { PACER_QUEUE_TIME_MAX };
+        if ticks > 0 && u128::from(off) > (TIMESTAMP_TOLERANCE + paced).as_millis() {
             quality.violation(Violation::TimestampJump { index, ticks });
         }
         // A change of encoding may show one picture twice.
