@@ -86,10 +86,12 @@ impl Layering {
         }
     }
 
-    /// Whether all later pictures of higher temporal layers can be decoded by who has only this
-    /// one's layer until now: U of RFC 9628 §4.2.
+    /// U of RFC 9628 §4.2 as libwebrtc sets it: the picture builds on lower temporal layers than its
+    /// own only, so that one may begin with its layer here.
     pub(crate) fn switching_up(self, place: u32) -> bool {
-        self.temporal_at(place) > 0 || !self.crosses(place)
+        let back = self.back(place).into_iter().filter(|&back| back > 0);
+        let highest = back.map(|back| self.temporal_at(place - u32::from(back))).max();
+        highest.is_none_or(|highest| self.temporal_at(place) > highest)
     }
 
     /// Whether it builds on temporal layer 0 only: Y of RFC 7741 §4.2.

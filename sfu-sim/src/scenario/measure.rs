@@ -31,7 +31,7 @@ pub enum Measure {
     FramesPerSecond,
     /// Keyframe requests that the participant's camera received, by second.
     KeyframeRequestsPerSecond,
-    /// Shortest time between two of them, in ms.
+    /// Shortest time between two of them for one encoding, in ms.
     KeyframeRequestSpacing,
     /// Packets asked for that came in time by themselves, in per cent of all packets.
     NeedlessRepairs,
@@ -91,10 +91,10 @@ impl Measure {
             }
             Self::KeyframeRequestsPerSecond => requests().count() as f64 / seconds,
             Self::KeyframeRequestSpacing => {
-                let mut times: Vec<_> = requests().collect();
-                times.sort_unstable();
-                let gaps = times.windows(2).map(|pair| (*pair[1] - *pair[0]).as_secs_f64());
-                gaps.fold(f64::INFINITY, f64::min) * 1000.0
+                let spacings = client.cameras().filter_map(|camera| {
+                    Some(camera.published().keyframe_request_spacing?.as_secs_f64())
+                });
+                spacings.fold(f64::INFINITY, f64::min) * 1000.0
             }
             Self::NeedlessRepairs => per_cent(video.needless_repairs, video.packets),
             Self::EmptySeconds => {

@@ -21,6 +21,8 @@ const JITTER_BUFFER: Duration = Duration::from_millis(200);
 const START_WAIT: Duration = Duration::from_millis(100);
 /// How far the timestamp may be off the time that passed: the path's jitter, not a jump.
 const TIMESTAMP_TOLERANCE: Duration = Duration::from_millis(300);
+/// Pictures after which temporal patterns repeat.
+const CYCLE_MAX: u32 = 4;
 const VIDEO_TICKS_PER_MS: i64 = 90;
 
 /// A packet as far as playing it is concerned.
@@ -371,6 +373,8 @@ impl Playout {
             Some(step) if self.contiguous && same_encoding && !stamp.keyframe => {
                 self.step = step;
             }
+            // So it is before a keyframe, as long as it is no more than a cycle of layers.
+            Some(step) if self.contiguous && same_encoding && step <= CYCLE_MAX => {}
             Some(distance) => {
                 quality.frames_missed += u64::from((distance - 1) / self.step.max(1));
             }

@@ -43,6 +43,8 @@ pub struct Published {
     pub paddings: u64,
     /// When each keyframe request arrived.
     pub keyframe_requests: Vec<Duration>,
+    /// Shortest time between two of them for one encoding.
+    pub keyframe_request_spacing: Option<Duration>,
     /// Packets asked for again.
     pub nacked: u64,
     /// Packets sent again.
@@ -75,6 +77,8 @@ struct EncodingState {
     rtx: Source,
     encoder: Encoder,
     keyframe_wanted: bool,
+    /// When a keyframe was last asked for.
+    requested: Option<Duration>,
     /// By the test's wish.
     active: bool,
     /// By the engine's.
@@ -160,6 +164,7 @@ impl VideoPublisher {
                     rtx,
                     encoder,
                     keyframe_wanted: true,
+                    requested: None,
                     active: true,
                     demanded: true,
                     sending: false,
@@ -446,6 +451,10 @@ impl VideoPublisher {
         if let Some(encoding) = self.encodings.iter_mut().find(|e| e.media.ssrc == ssrc) {
             encoding.keyframe_wanted = true;
             self.published.keyframe_requests.push(now);
+            if let Some(before) = encoding.requested.replace(now) {
+                let spacing = &mut self.published.keyframe_request_spacing;
+                *spacing = Some(spacing.map_or(now - before, |least| least.min(now - before)));
+            }
         }
     }
 }
