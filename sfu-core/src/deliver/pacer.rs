@@ -225,6 +225,13 @@ impl<T, P: Copy> Pacer<T, P> {
         self.next_cluster = None;
     }
 
+    /// Drops the retransmissions that wait: they are of no use any more.
+    pub fn drop_retransmissions(&mut self) {
+        for waiting in self.queues[Class::Retransmission as usize].drain(..) {
+            self.queued_bytes -= waiting.bytes as u64;
+        }
+    }
+
     /// How long the oldest video packet has waited.
     #[must_use]
     pub fn queue_time(&self, now: Instant) -> Duration {

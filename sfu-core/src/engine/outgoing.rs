@@ -11,6 +11,7 @@ use super::{Egress, Engine};
 use crate::bandwidth::send_side::OVERHEAD_BYTES;
 use crate::bandwidth::{Departure, SentKind};
 use crate::deliver::pacer::{Class, Release};
+use crate::forward::munge::Edit;
 use crate::id::{PeerId, TrackId};
 use crate::limits::DATAGRAM_BYTES_MAX;
 use crate::publish::track::Track;
@@ -112,7 +113,7 @@ fn deliver_media(
     receive.leave_for(now, path);
     let mut builder = Builder { transport: &mut link.transport, tracks, send_time };
     while egress.has_room(DATAGRAM_BYTES_MAX * 2, 1) {
-        let (outgoing, class, probe) = match receive.pacer.pop(now) {
+        let (mut outgoing, class, probe) = match receive.pacer.pop(now) {
             None => return true,
             Some(Release::Packet { item, class, probe }) => (item, Some(class), probe),
             Some(Release::Padding { probe }) => match receive.padding() {
@@ -126,7 +127,13 @@ fn deliver_media(
         let sequence = receive.bandwidth.next_sequence();
         let slot = &mut receive.slots[usize::from(outgoing.slot)];
         let start = egress.arena.len();
-        let built = builder.build(&mut egress.arena, &outgoing, slot, sequence);
+        let mut built = builder.build(&mut egress.arena, &outgoing, slot, sequence);
+        if built.is_none() && class == Some(Class::Video) {
+            // The track ended while it waited. Its number is given away; nobody shall ask for it.
+            egress.arena.truncate(start);
+            outgoing.packet.edit = Edit::fill();
+            built = builder.build(&mut egress.arena, &outgoing, slot, sequence);
+        }
         let bytes = egress.arena.len() - start;
         if class.is_none() {
             // A padding that cannot be made ends the probe rather than asking again for ever.

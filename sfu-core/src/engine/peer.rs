@@ -118,6 +118,8 @@ pub(crate) struct ReceiveState {
     pub(crate) feedback: bool,
     /// Whether it ever did.
     pub(crate) heard: bool,
+    /// Nothing has been heard for a while, though packets left.
+    pub(crate) silent: bool,
     /// Whether it names packets by SSRC and sequence number (RFC 8888).
     pub(crate) reports_by_ssrc: bool,
     /// Since when media leaves for the peer, and where to.
@@ -138,6 +140,7 @@ impl ReceiveState {
             quality: Quality::default(),
             feedback: false,
             heard: false,
+            silent: false,
             reports_by_ssrc: false,
             sending: None,
             rtx_budget: RtxBudget::default(),

@@ -160,6 +160,9 @@ impl Engine {
         let receive = &mut self.peers[id].receive;
         let estimate = receive.bandwidth.estimate();
         receive.heard |= tells(&estimate);
+        let silent = estimate.limited_by == LimitedBy::Outage
+            || estimate.limited_by == LimitedBy::Bounds && receive.silent;
+        let back = std::mem::replace(&mut receive.silent, silent) && !silent;
         let quality = &mut receive.quality;
         while let Some(bitrate_bps) = receive.bandwidth.poll_probed() {
             quality.probed_bps = quality.probed_bps.max(Some(bitrate_bps));
@@ -173,8 +176,26 @@ impl Engine {
         if matters && estimate.target_bps != quality.estimate_bps {
             quality.next_run = Some(now);
         }
+        if back {
+            self.start_again(now, id);
+        }
         self.set_pace(now, id);
         self.touch(id);
+    }
+
+    /// A path is back: what was sent meanwhile is lost, and keyframes are worth more than all of
+    /// it.
+    fn start_again(&mut self, now: Instant, id: PeerId) {
+        let receive = &mut self.peers[id].receive;
+        if let Some((since, _)) = &mut receive.sending {
+            *since = now;
+        }
+        receive.pacer.drop_retransmissions();
+        for subscription in receive.subscriptions.clone() {
+            if self.tracks[self.subscriptions[subscription].track].kind == MediaKind::Video {
+                self.request_keyframe(now, subscription, KeyframeReason::Loss);
+            }
+        }
     }
 
     /// Runs the estimator's clock, sends its probes, and shares out what there is if that is due.

