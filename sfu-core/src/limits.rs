@@ -150,7 +150,7 @@ pub const PACER_PACKETS_MAX: usize = 1024;
 /// Time a packet waits in the pacer at most: a queue that would take longer is sent faster. Late
 /// frames are worth less than the congestion they cause, and the payload waits in a history that
 /// forgets.
-pub const PACER_QUEUE_TIME_MAX: Duration = Duration::from_millis(500);
+pub const PACER_QUEUE_TIME_MAX: Duration = Duration::from_millis(250);
 /// Events waiting to be polled; the shell polls after each batch, so this is never reached unless
 /// it stopped polling. Beyond it speaker updates are dropped first.
 pub const EVENTS_MAX: usize = 65_536;

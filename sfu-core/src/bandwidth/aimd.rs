@@ -289,16 +289,15 @@ impl Aimd {
     }
 
     fn increase(&mut self, seconds: f64, signals: &Signals) {
-        // What arrives without a queue is no more than the path carries, whatever was thought of
-        // it: a sender may be told to send more than the estimate, as at the start.
-        let proven = signals.acked_smooth_bps.unwrap_or(0) as f64;
-        if proven > self.bps {
-            self.set(proven);
-        }
         if signals.is_application_limited {
             return;
         }
         let Some(acked) = signals.acked_smooth_bps else { return };
+        // Until a queue was first met, what arrives is no more than the path carries, whatever was
+        // thought of it: at the start more may be sent than the estimate.
+        if self.decreased.is_none() && acked as f64 > self.bps {
+            self.set(acked as f64);
+        }
         if self.ceiling.is_below(acked) {
             self.ceiling.forget();
         }

@@ -159,6 +159,7 @@ impl Engine {
         let age = self.age(now);
         let receive = &mut self.peers[id].receive;
         let estimate = receive.bandwidth.estimate();
+        receive.heard |= tells(&estimate);
         let quality = &mut receive.quality;
         while let Some(bitrate_bps) = receive.bandwidth.poll_probed() {
             quality.probed_bps = quality.probed_bps.max(Some(bitrate_bps));
@@ -313,8 +314,9 @@ impl Engine {
                 let video_bps = lowest_bps.min(START_BPS_MAX.max(largest_bps));
                 estimate.target_bps.max(audio_bps + video_bps)
             }
-            // Nothing is heard. One video goes on: if nothing were sent, nothing could be heard again.
-            true if estimate.limited_by == LimitedBy::Outage => {
+            // Nothing is heard, or the worst. One video goes on: if nothing were sent, nothing could be
+            // heard again.
+            true if matches!(estimate.limited_by, LimitedBy::Outage | LimitedBy::Bounds) => {
                 estimate.target_bps.max(audio_bps + largest_bps)
             }
             true => estimate.target_bps,
@@ -433,11 +435,12 @@ impl super::peer::ReceiveState {
     /// to or not, is sent what it wants.
     fn holds_back(&self, now: Instant, estimate: &Estimate) -> bool {
         let long = |&(since, _): &(Instant, _)| now.saturating_duration_since(since) > UNHEARD_MAX;
-        self.feedback && !(unheard(estimate) && self.sending.as_ref().is_some_and(long))
+        let unheard = !self.heard && !tells(estimate);
+        self.feedback && !(unheard && self.sending.as_ref().is_some_and(long))
     }
 }
 
-/// Whether nothing was ever heard of what arrives.
-fn unheard(estimate: &Estimate) -> bool {
-    estimate.acknowledged_bps.is_none() && estimate.remb_bps.is_none()
+/// Whether anything was heard of what arrives.
+fn tells(estimate: &Estimate) -> bool {
+    estimate.acknowledged_bps.is_some() || estimate.remb_bps.is_some()
 }
