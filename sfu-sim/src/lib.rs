@@ -7,8 +7,10 @@
 
 pub mod client;
 pub mod fixture;
+pub mod lab;
 pub mod link;
 mod plan;
+pub mod plot;
 pub mod random;
 pub mod scenario;
 mod trace;

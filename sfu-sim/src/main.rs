@@ -7,6 +7,7 @@ use std::time::Instant;
 use sfu_sim::scenario::{Outcome, Scenario, catalogue, run, table};
 
 const USAGE: &str = "usage: sfu-sim [SCENARIO] [--seeds N] [--seed S]
+       sfu-sim lab …      (the congestion lab: sfu-sim lab --help)
 
 Runs SCENARIO, or all of them, with the seeds S, S+1 … (N of them; 1 from 1 without), and prints
 a Markdown table. With --list, prints the scenarios. Ends with 1 if a check does not hold.";
@@ -17,6 +18,9 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|word| word == "lab") {
+        return sfu_sim::lab::command::main(std::env::args().skip(2));
+    }
     let Arguments { scenarios, seeds } = match parse(std::env::args().skip(1)) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
