@@ -99,8 +99,8 @@ pub struct MediaFlowPlan {
     pub demand: Demand,
     /// How it paces.
     pub pacer: PacerConfig,
-    /// Whether retransmissions are sent twice under heavy loss.
-    pub twice: bool,
+    /// Whether retransmissions are sent in copies under heavy loss.
+    pub copies: bool,
     /// Which feedback it gets.
     pub format: Format,
     /// How often.
@@ -118,7 +118,7 @@ impl Default for MediaFlowPlan {
             source: SourceKind::Constant,
             demand: Demand::everything(),
             pacer: PacerConfig::default(),
-            twice: true,
+            copies: true,
             format: Format::Twcc,
             feedback: Duration::from_millis(50),
             reversed: false,
@@ -248,7 +248,7 @@ fn media_flow(
         clock,
     };
     let media =
-        MediaPlan { demand: plan.demand.clone(), pacer: plan.pacer, twice: plan.twice, receiver };
+        MediaPlan { demand: plan.demand.clone(), pacer: plan.pacer, copies: plan.copies, receiver };
     match kind {
         Kind::Ours => MediaFlow::new(media, Box::new(Ours::new(begins)), source, epoch),
         Kind::Stock | Kind::Str0m => {

@@ -120,16 +120,28 @@ impl FlowCourse {
         times.zip(&self.readings).filter(move |(at, _)| window.contains(at))
     }
 
-    /// When each decodable frame of a window is played behind a buffer of this length.
+    /// The shortest time from a frame's capture until it can be decoded: what a receiver takes for
+    /// the path's own delay. Propagation if there was no frame.
+    #[must_use]
+    pub fn transit(&self) -> Duration {
+        let transits = self.shown.iter().map(|(decoded, shown)| *decoded - shown.captured);
+        transits.min().unwrap_or(self.one_way)
+    }
+
+    /// The decodable frames of a window: when each is due behind a jitter buffer of this length,
+    /// counted from the fastest frame, and when it can be played.
     pub fn played_in(
         &self,
         window: &Window,
         buffer: Duration,
-    ) -> impl Iterator<Item = (Duration, &Shown)> {
+    ) -> impl Iterator<Item = (Duration, Duration)> {
         let window = window.clone();
-        self.shown.iter().filter(move |(_, shown)| window.contains(&shown.captured)).map(
-            move |(decoded, shown)| ((*decoded).max(shown.captured + self.one_way + buffer), shown),
-        )
+        let delay = self.transit() + buffer;
+        let shown = self.shown.iter().filter(move |(_, shown)| window.contains(&shown.captured));
+        shown.map(move |(decoded, shown)| {
+            let due = shown.captured + delay;
+            (due, due.max(*decoded))
+        })
     }
 
     /// Frames captured in a window.

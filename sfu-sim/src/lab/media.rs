@@ -18,8 +18,18 @@ pub(crate) const PACKET_BYTES_MAX: u32 = 1200;
 const KEPT_PACKETS: usize = 1250;
 /// The rate of retransmissions is averaged over this.
 pub(crate) const AGAIN_WINDOW: Duration = Duration::from_secs(1);
-/// Above this loss a retransmission is sent twice, if a second request would come too late.
-const TWICE_LOSS_MIN: f32 = 0.05;
+/// Retransmissions are granted one in so many parts of the estimate; the rest is left for what is new.
+pub(crate) const AGAIN_SHARE_MAX: u64 = 2;
+/// Shares of packets lost from which on retransmissions are sent twice, and three times, where a
+/// second request would come too late (RTT of 100 ms, buffers of 200 ms): what is lost is then
+/// `p³` and `p⁴`.
+const TWICE_LOSS_MIN: f32 = 0.03;
+const THRICE_LOSS_MIN: f32 = 0.07;
+/// … if it has been so for this long: what a full queue drops for a moment is not made up for by
+/// sending more.
+const HEAVY_AFTER: Duration = Duration::from_secs(2);
+/// … and this share of the estimate is used on average, so that heaps of them fit.
+const HEAP_MARGIN: f64 = 0.88;
 
 /// What flows want that take all they can get: more than any path of the lab has.
 pub const EVERYTHING_BPS: u64 = 10_000_000;
@@ -55,8 +65,8 @@ pub struct MediaPlan {
     pub demand: Demand,
     /// How it paces.
     pub pacer: PacerConfig,
-    /// Whether retransmissions are sent twice under heavy loss.
-    pub twice: bool,
+    /// Whether retransmissions are sent in copies under heavy loss.
+    pub copies: bool,
     /// Its far end.
     pub receiver: ReceiverConfig,
 }
@@ -72,6 +82,7 @@ pub struct MediaFlow {
     clusters: VecDeque<Probe>,
     kept: VecDeque<Kept>,
     again: VecDeque<(Duration, u32)>,
+    heavy_since: Option<Duration>,
     next_sequence: u64,
     next_frame: u64,
     transport_sequence: u16,
@@ -93,6 +104,8 @@ struct Burst {
 struct Kept {
     piece: Piece,
     bytes: u32,
+    /// When it was last sent again: no sooner than after a round trip can that be in vain.
+    again_at: Option<Duration>,
 }
 
 impl MediaFlow {
@@ -116,6 +129,7 @@ impl MediaFlow {
             clusters: VecDeque::new(),
             kept: VecDeque::new(),
             again: VecDeque::new(),
+            heavy_since: None,
             next_sequence: 0,
             next_frame: 0,
             transport_sequence: 0,
@@ -129,7 +143,27 @@ impl MediaFlow {
             self.again.pop_front();
         }
         let again: u64 = self.again.iter().map(|(_, bytes)| u64::from(*bytes) * 8).sum();
-        self.controller.target_bps().saturating_sub(again).max(1)
+        let target = self.controller.target_bps();
+        let copies = self.copies(now);
+        let left = if copies > 1 {
+            self.left_beside_copies(target, copies)
+        } else {
+            target.saturating_sub(again)
+        };
+        left.max(target / AGAIN_SHARE_MAX).max(1)
+    }
+
+    /// With copies, retransmissions come in heaps that must not make the next frame late, so room
+    /// is kept for them beforehand.
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rates are far below 2^52"
+    )]
+    fn left_beside_copies(&self, target: u64, copies: usize) -> u64 {
+        let loss = f64::from(self.controller.loss().unwrap_or(0.0));
+        (target as f64 * HEAP_MARGIN / (1.0 + loss * copies as f64)) as u64
     }
 
     fn capture(&mut self, now: Duration, out: &mut Outbox) {
@@ -149,7 +183,7 @@ impl MediaFlow {
             }
             out.captured.push(captured);
             for (piece, bytes) in cut(frame, captured, self.next_frame, self.next_sequence) {
-                self.keep(Kept { piece, bytes });
+                self.keep(Kept { piece, bytes, again_at: None });
                 self.pacer.push(Waiting { bytes, class: Class::Media, piece: Some(piece) });
                 self.next_sequence = piece.sequence + 1;
             }
@@ -237,15 +271,27 @@ impl MediaFlow {
         }
     }
 
-    fn retransmit(&mut self, sequences: &[u64]) {
-        let heavy = self.controller.loss().is_some_and(|loss| loss >= TWICE_LOSS_MIN);
-        let copies = if self.plan.twice && heavy { 2 } else { 1 };
+    /// How often a retransmission is sent.
+    fn copies(&mut self, now: Duration) -> usize {
+        let loss = self.controller.loss().unwrap_or(0.0);
+        if !self.plan.copies || loss < TWICE_LOSS_MIN {
+            self.heavy_since = None;
+        } else if now - *self.heavy_since.get_or_insert(now) >= HEAVY_AFTER {
+            return if loss < THRICE_LOSS_MIN { 2 } else { 3 };
+        }
+        1
+    }
+
+    fn retransmit(&mut self, now: Duration, sequences: &[u64]) {
+        let copies = self.copies(now);
         let Some(first) = self.kept.front().map(|kept| kept.piece.sequence) else { return };
         for sequence in sequences {
             let place = sequence.checked_sub(first).and_then(|place| usize::try_from(place).ok());
-            let Some(kept) = place.and_then(|place| self.kept.get(place)).copied() else {
+            let Some(kept) = place.and_then(|place| self.kept.get_mut(place)) else { continue };
+            if kept.again_at.is_some_and(|at| now < at + self.plan.receiver.rtt) {
                 continue;
-            };
+            }
+            kept.again_at = Some(now);
             // Two bytes more for the original sequence number (RFC 4588 §4).
             let waiting = Waiting {
                 bytes: kept.bytes + 2,
@@ -308,7 +354,7 @@ impl Flow for MediaFlow {
             (Side::Sender, Body::Feedback(bytes)) => {
                 self.controller.handle_feedback(self.epoch + now, &bytes);
             }
-            (Side::Sender, Body::Nack(sequences)) => self.retransmit(&sequences),
+            (Side::Sender, Body::Nack(sequences)) => self.retransmit(now, &sequences),
             (Side::Sender, Body::KeyframeRequest) => self.source.request_key(),
             _ => {}
         }

@@ -175,9 +175,8 @@ impl Metric {
             }
             Self::Freeze(window, buffer) => longest_freeze(first, window, *buffer),
             Self::OnTime(window, buffer) => {
-                let on_time = first
-                    .played_in(window, *buffer)
-                    .filter(|(played, shown)| *played <= shown.captured + first.one_way + *buffer);
+                let played = first.played_in(window, *buffer);
+                let on_time = played.filter(|(due, played)| played <= due);
                 100.0 * share(on_time.count(), first.captured_in(window).len())
             }
             Self::Jain(window) => {
@@ -273,12 +272,12 @@ fn queue_below(course: &Course, from: Duration, most: Duration) -> f64 {
 }
 
 fn longest_freeze(flow: &FlowCourse, window: &Window, buffer: Duration) -> f64 {
-    let mut before = window.start + flow.one_way + buffer;
+    let delay = flow.transit() + buffer;
+    let mut before = window.start + delay;
     let mut longest = Duration::ZERO;
-    for (played, _) in flow.played_in(window, buffer) {
+    for (_, played) in flow.played_in(window, buffer) {
         longest = longest.max(played.saturating_sub(before));
         before = before.max(played);
     }
-    let end = window.end + flow.one_way + buffer;
-    longest.max(end.saturating_sub(before)).as_secs_f64() * 1000.0
+    longest.max((window.end + delay).saturating_sub(before)).as_secs_f64() * 1000.0
 }

@@ -56,6 +56,8 @@ pub struct Receiver {
     due: Option<Duration>,
     missing: BTreeMap<u64, Missing>,
     next_sequence: u64,
+    /// How long the answer to a request takes.
+    answer_time: Duration,
     frames: Frames,
     waits_since: Option<Duration>,
 }
@@ -63,6 +65,7 @@ pub struct Receiver {
 #[derive(Clone, Copy, Debug)]
 struct Missing {
     tries: u32,
+    asked_at: Duration,
     again_at: Duration,
 }
 
@@ -71,13 +74,14 @@ impl Receiver {
     #[must_use]
     pub fn new(config: ReceiverConfig, epoch: Instant) -> Self {
         Self {
-            config,
             epoch: epoch + config.clock,
+            config,
             twcc: TwccRecorder::default(),
             ccfb: CcFeedbackRecorder::new(),
             due: None,
             missing: BTreeMap::new(),
             next_sequence: 0,
+            answer_time: config.rtt,
             frames: Frames::default(),
             waits_since: None,
         }
@@ -109,10 +113,16 @@ impl Receiver {
         self.due.get_or_insert(now + self.config.interval);
         let Some(piece) = packet.media else { return };
         for sequence in self.next_sequence..piece.sequence {
-            self.missing.insert(sequence, Missing { tries: 0, again_at: now });
+            self.missing.insert(sequence, Missing { tries: 0, asked_at: now, again_at: now });
         }
         self.next_sequence = self.next_sequence.max(piece.sequence + 1);
-        self.missing.remove(&piece.sequence);
+        if let Some(missing) = self.missing.remove(&piece.sequence)
+            && missing.tries == 1
+        {
+            // Queues make answers take longer than the path alone does.
+            let took = now - missing.asked_at;
+            self.answer_time = (self.answer_time * 7 + took) / 8;
+        }
         if let Some(first_needed) = self.frames.insert(piece, &mut out.frames) {
             self.missing = self.missing.split_off(&first_needed);
         }
@@ -134,7 +144,8 @@ impl Receiver {
             if missing.again_at <= now {
                 wanted.push(sequence);
                 missing.tries += 1;
-                missing.again_at = now + self.config.rtt + NACK_SLACK;
+                missing.asked_at = now;
+                missing.again_at = now + self.answer_time.max(self.config.rtt) + NACK_SLACK;
             }
             missing.tries <= NACK_TRIES_MAX
         });

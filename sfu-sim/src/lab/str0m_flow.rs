@@ -16,7 +16,7 @@ use str0m::{Candidate, Event, Input, Output, Rtc};
 use super::case::MediaFlowPlan;
 use super::controller::START_BPS;
 use super::flow::{Body, Class, Flow, Outbox, Packet, Piece, Reading, Side};
-use super::media::{AGAIN_WINDOW, PACKET_BYTES_MAX, cut};
+use super::media::{AGAIN_SHARE_MAX, AGAIN_WINDOW, PACKET_BYTES_MAX, cut};
 use super::receiver::{Frames, KEYFRAME_PATIENCE};
 use super::source::Source;
 
@@ -203,7 +203,7 @@ impl Str0mFlow {
             self.again.pop_front();
         }
         let again: u64 = self.again.iter().map(|(_, bytes)| u64::from(*bytes) * 8).sum();
-        self.target_bps.saturating_sub(again).max(1)
+        self.target_bps.saturating_sub(again).max(self.target_bps / AGAIN_SHARE_MAX).max(1)
     }
 
     fn write(&mut self, now: Duration, piece: Piece, bytes: u32) {
