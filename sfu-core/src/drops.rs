@@ -78,6 +78,8 @@ drop_reasons! {
     Duplicate => "duplicate",
     /// Too old to be placed in the history.
     TooOld => "too_old",
+    /// No page is left to keep its payload in ([`crate::limits::HISTORY_PAGES_MAX`]).
+    HistoryFull => "history_full",
     /// The subscriber's egress queue was full.
     EgressFull => "egress_full",
     /// A data message over its size limit.

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod negotiation;
 pub mod preference;
 pub mod publish;
+pub mod recorder;
 pub mod room;
 pub mod rtp;
 pub mod stats;

@@ -22,6 +22,9 @@ pub const TRACKS_PER_PEER_MAX: usize = 16;
 pub const SUBSCRIPTIONS_PER_PEER_MAX: usize = 250;
 /// Simulcast encodings of one track (browsers send at most 3).
 pub const ENCODINGS_MAX: usize = 4;
+/// Spatial and temporal layers of one encoding of which the rate is measured: three by three are the
+/// most that codecs' scalability modes name.
+pub const LAYERS_PER_ENCODING_MAX: usize = 16;
 
 /// SSRCs a peer may bring to life, signalled or not: each costs a replay window.
 pub const SSRCS_PER_PEER_MAX: usize = 96;
@@ -85,14 +88,30 @@ pub const DATA_BUFFERED_BYTES_MAX: usize = 1024 * 1024;
 /// Addressees of one data message.
 pub const DATA_ADDRESSEES_MAX: usize = 64;
 
-/// Packets kept per video layer for retransmission: 1 s at 8 Mbit/s.
+/// Packets kept per video encoding for retransmission: 1 s at 8 Mbit/s.
 pub const HISTORY_VIDEO_PACKETS: usize = 1024;
-/// Bytes kept per video layer: more than a second at 5 Mbit/s.
-pub const HISTORY_VIDEO_BYTES: usize = 1024 * 1024;
-/// Packets kept per audio layer: 2.5 s at 20 ms.
+/// Pages kept per video encoding: 1.5 MiB, as much as so many packets have.
+pub const HISTORY_VIDEO_PAGES: usize = 96;
+/// Packets kept per audio encoding: 2.5 s at 20 ms.
 pub const HISTORY_AUDIO_PACKETS: usize = 128;
-/// Bytes kept per audio layer.
-pub const HISTORY_AUDIO_BYTES: usize = 64 * 1024;
+/// Pages kept per audio encoding: so many packets of 500 bytes.
+pub const HISTORY_AUDIO_PAGES: usize = 4;
+/// Age at which a page of payloads is given away: when receivers of our own kind have given up
+/// ([`NACK_AGE_MAX`]).
+pub const HISTORY_AGE: Duration = Duration::from_secs(3);
+/// Bytes of a page. A payload does not cross its end, which wastes 4 % of it.
+pub const HISTORY_PAGE_BYTES: usize = 16 * 1024;
+/// Pages of one engine: 512 MiB, [`HISTORY_AGE`] of 1.4 Gbit/s published, more than one thread can
+/// receive and forward. An encoding that gets no page overwrites its own oldest one early; if it has
+/// none, its packet is dropped.
+pub const HISTORY_PAGES_MAX: usize = 32 * 1024;
+/// Of these, pages that only encodings with fewer than [`HISTORY_PAGES_FEW`] may take: those that
+/// hold many must not keep others from having any.
+pub const HISTORY_PAGES_RESERVED: usize = 4 * 1024;
+/// See [`HISTORY_PAGES_RESERVED`]: 64 KiB, longer than any packet waits to be sent at 1 Mbit/s.
+pub const HISTORY_PAGES_FEW: usize = 4;
+/// Unused pages that are kept in any case: 1 MiB. Beyond it no more than are in use.
+pub const HISTORY_PAGES_SPARE: usize = 64;
 
 /// Missing packets of one SSRC asked for at a time; beyond it the stream is restarted by a PLI.
 pub const NACK_OUTSTANDING_MAX: usize = 250;
@@ -126,8 +145,12 @@ pub const TWCC_PACKETS_MAX: usize = 2048;
 /// Interval of sender and receiver reports (RFC 3550 §6.2 allows less; 1 s is what browsers do).
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Packets waiting for one subscriber between two drains.
-pub const EGRESS_PACKETS_MAX: usize = 1024;
+/// Packets waiting for one subscriber: a second at 10 Mbit/s. Beyond it the newest is dropped.
+pub const PACER_PACKETS_MAX: usize = 1024;
+/// Time a packet waits in the pacer at most: a queue that would take longer is sent faster. Late
+/// frames are worth less than the congestion they cause, and the payload waits in a history that
+/// forgets.
+pub const PACER_QUEUE_TIME_MAX: Duration = Duration::from_millis(500);
 /// Events waiting to be polled; the shell polls after each batch, so this is never reached unless
 /// it stopped polling. Beyond it speaker updates are dropped first.
 pub const EVENTS_MAX: usize = 65_536;

@@ -19,6 +19,10 @@ pub struct EngineStats {
     pub timers: u64,
     /// Addresses and ufrags known to the demultiplexer now.
     pub addresses: u64,
+    /// Pages of published payloads held now, of [`crate::limits::HISTORY_PAGE_BYTES`] each.
+    pub history_pages: u64,
+    /// How often an encoding got no further page, and overwrote its oldest or lost a packet.
+    pub history_pages_refused: u64,
     /// Datagrams received.
     pub datagrams_in: u64,
     /// Bytes of datagrams received.

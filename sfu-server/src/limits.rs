@@ -18,6 +18,11 @@ pub const ROOM_METADATA_BYTES_MAX: usize = 1024 * 1024;
 /// `publish` requests that wait for their offer: as many as a peer may have tracks, twice.
 pub const PUBLISH_REQUESTS_MAX: usize = 2 * sfu_core::limits::TRACKS_PER_PEER_MAX;
 
+/// Preferences of one `prefer` request: as many as a participant may have subscriptions.
+pub const PREFERENCES_MAX: usize = sfu_core::limits::SUBSCRIPTIONS_PER_PEER_MAX;
+/// Largest `audio_last_n` and `video_last_n`: a room has no more participants.
+pub const LAST_N_MAX: u16 = sfu_core::limits::PEERS_PER_ROOM_MAX as u16;
+
 /// Longest HTTP body other than SDP.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Longest time a client may take for the body of a request.

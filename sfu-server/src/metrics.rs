@@ -151,6 +151,16 @@ impl Scrape {
         let addresses = sum(|w| w.engine.addresses) as f64;
         let known = "Addresses and ufrags that lead to a peer now";
         self.gauge("sfu_addresses", known, &[], &[(&[], addresses)])?;
+        let pages = sum(|w| w.engine.history_pages) as f64;
+        let held = "Pages that hold published payloads for delivery and retransmission now";
+        self.gauge("sfu_history_pages", held, &[], &[(&[], pages)])?;
+        let refused = "Times an encoding got no further page and overwrote what it had, or dropped";
+        self.counter(
+            "sfu_history_pages_refused_total",
+            refused,
+            &[],
+            &[(&[], total(|w| w.engine.history_pages_refused))],
+        )?;
 
         self.counter(
             "sfu_datagrams_total",

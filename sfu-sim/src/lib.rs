@@ -5,20 +5,27 @@
 //! calls given as data; [`fixture`] gives ready-made engines to measure.
 #![forbid(unsafe_code)]
 
+mod bottleneck;
 pub mod client;
+pub mod cross;
+mod depot;
 pub mod fixture;
 pub mod lab;
 pub mod link;
 mod plan;
 pub mod plot;
+mod queue;
 pub mod random;
 pub mod scenario;
+pub mod speed;
 mod trace;
 pub mod wire;
 mod world;
 
+pub use bottleneck::{Bottleneck, BottleneckId};
 pub use client::Client;
-pub use client::quality::Quality;
+pub use client::judge::quality::Quality;
+pub use client::layers::Layering;
 pub use link::{Conditions, LinkPlan, Loss};
-pub use plan::{Encoding, Plan, Slots, VideoPlan};
+pub use plan::{Encoding, Feedback, Plan, Slots, VideoPlan};
 pub use world::{ClientId, World};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::bottleneck::{Bottleneck, BottleneckId};
 use crate::random::{self, Pcg64Mcg, chance, fraction};
 
 /// How a link behaves. All times one-way; probabilities are 0.0 to 1.0, for each datagram.
@@ -28,8 +29,17 @@ pub struct Conditions {
 pub struct Rate {
     /// Capacity in bit/s.
     pub bits_per_second: u64,
-    /// Longest wait in the queue; what would wait longer is dropped.
+    /// What the queue holds, as the time that it takes to send at this rate; what finds it full is
+    /// dropped.
     pub queue: Duration,
+}
+
+impl Rate {
+    /// A rate in kbit/s with a queue of so many milliseconds.
+    #[must_use]
+    pub const fn kbit(kbit_per_second: u64, queue_ms: u64) -> Self {
+        Self { bits_per_second: kbit_per_second * 1000, queue: Duration::from_millis(queue_ms) }
+    }
 }
 
 /// How losses are distributed.
@@ -73,6 +83,12 @@ impl Conditions {
         Self { loss, ..self }
     }
 
+    /// The same behind a bottleneck.
+    #[must_use]
+    pub fn with_rate(self, rate: Rate) -> Self {
+        Self { rate: Some(rate), ..self }
+    }
+
     /// The same with jitter.
     #[must_use]
     pub fn with_jitter(self, jitter: Duration) -> Self {
@@ -94,11 +110,13 @@ pub struct LinkPlan {
     pub at_first: Conditions,
     /// From each of these times on, in rising order.
     pub changes: Vec<(Duration, Conditions)>,
+    /// The bottleneck that it shares with others, before its own.
+    pub shared: Option<BottleneckId>,
 }
 
 impl From<Conditions> for LinkPlan {
     fn from(at_first: Conditions) -> Self {
-        Self { at_first, changes: Vec::new() }
+        Self { at_first, changes: Vec::new(), shared: None }
     }
 }
 
@@ -111,9 +129,23 @@ impl LinkPlan {
         self
     }
 
-    fn at(&self, now: Duration) -> &Conditions {
-        let change = self.changes.iter().rev().find(|(from, _)| *from <= now);
-        change.map_or(&self.at_first, |(_, conditions)| conditions)
+    /// The same, but other conditions from `from` on.
+    #[must_use]
+    pub fn then(mut self, from: Duration, conditions: Conditions) -> Self {
+        self.changes.push((from, conditions));
+        self
+    }
+
+    /// The same through a bottleneck that others use too.
+    #[must_use]
+    pub fn through(self, shared: BottleneckId) -> Self {
+        Self { shared: Some(shared), ..self }
+    }
+
+    /// Its rates: from each of these times on.
+    fn rates(&self) -> Vec<(Duration, Option<Rate>)> {
+        let changes = self.changes.iter().map(|(from, conditions)| (*from, conditions.rate));
+        std::iter::once((Duration::ZERO, self.at_first.rate)).chain(changes).collect()
     }
 }
 
@@ -124,10 +156,11 @@ pub struct Link {
     rng: Pcg64Mcg,
     /// Gilbert-Elliott's state.
     bad: bool,
+    /// Changes of the plan that have come to pass.
+    changed: usize,
     /// When the last datagram that kept its place arrives.
     last_arrival: Duration,
-    /// When the bottleneck has sent all it holds.
-    busy_until: Duration,
+    bottleneck: Bottleneck,
     /// What happened.
     pub counts: Counts,
 }
@@ -150,11 +183,12 @@ impl Link {
     #[must_use]
     pub fn new(plan: LinkPlan, rng: Pcg64Mcg) -> Self {
         Self {
+            bottleneck: Bottleneck::new(plan.rates()),
             plan,
             rng,
             bad: false,
+            changed: 0,
             last_arrival: Duration::ZERO,
-            busy_until: Duration::ZERO,
             counts: Counts::default(),
         }
     }
@@ -167,33 +201,63 @@ impl Link {
 
     /// Replaces the plan; what is under way stays under way.
     pub fn set_plan(&mut self, plan: LinkPlan) {
+        self.bottleneck.set_rates(plan.rates());
         self.plan = plan;
+        self.changed = 0;
     }
 
-    /// Sends a datagram. Gives the times since the start of the world at which it, and maybe a
-    /// copy, arrive.
-    pub fn send(&mut self, now: Duration, bytes: usize) -> [Option<Duration>; 2] {
+    /// The bottleneck it shares with others.
+    #[must_use]
+    pub fn shared(&self) -> Option<BottleneckId> {
+        self.plan.shared
+    }
+
+    /// Time that what is in its own queue now takes to leave it.
+    #[must_use]
+    pub fn queued(&self, now: Duration) -> Duration {
+        self.bottleneck.wait(now)
+    }
+
+    /// Sends a datagram, through `shared` first. Gives the times since the start of the world at
+    /// which it, and maybe a copy, arrive.
+    pub fn send(
+        &mut self,
+        now: Duration,
+        bytes: usize,
+        shared: Option<&mut Bottleneck>,
+    ) -> [Option<Duration>; 2] {
         self.counts.offered += 1;
-        let conditions = self.plan.at(now).clone();
-        if self.loses(conditions.loss) {
+        while self.plan.changes.get(self.changed).is_some_and(|(from, _)| *from <= now) {
+            self.changed += 1;
+        }
+        let conditions = match self.changed.checked_sub(1) {
+            None => &self.plan.at_first,
+            Some(change) => &self.plan.changes[change].1,
+        };
+        let &Conditions { delay, jitter, loss, duplicate, reorder, reorder_by, .. } = conditions;
+        if self.loses(loss) {
             self.counts.lost += 1;
             return [None, None];
         }
-        let Some(sent) = self.pass_bottleneck(now, bytes, conditions.rate) else {
+        let sent = match shared {
+            None => Some(now),
+            Some(shared) => shared.pass(now, bytes),
+        };
+        let Some(sent) = sent.and_then(|sent| self.bottleneck.pass(sent, bytes)) else {
             self.counts.overflowed += 1;
             return [None, None];
         };
-        let mut arrival = sent + conditions.delay;
-        if !conditions.jitter.is_zero() {
-            arrival += conditions.jitter.mul_f64(fraction(&mut self.rng));
+        let mut arrival = sent + delay;
+        if !jitter.is_zero() {
+            arrival += jitter.mul_f64(fraction(&mut self.rng));
         }
-        if chance(&mut self.rng, conditions.reorder) {
-            arrival += conditions.reorder_by;
+        if chance(&mut self.rng, reorder) {
+            arrival += reorder_by;
         } else {
             arrival = arrival.max(self.last_arrival);
             self.last_arrival = arrival;
         }
-        let copy = chance(&mut self.rng, conditions.duplicate);
+        let copy = chance(&mut self.rng, duplicate);
         self.counts.duplicated += u64::from(copy);
         [Some(arrival), copy.then_some(arrival)]
     }
@@ -210,26 +274,6 @@ impl Link {
             Loss::Outage => true,
         }
     }
-
-    /// When the last bit has left the bottleneck; `None` if the queue is full.
-    fn pass_bottleneck(
-        &mut self,
-        now: Duration,
-        bytes: usize,
-        rate: Option<Rate>,
-    ) -> Option<Duration> {
-        /// UDP and IPv4 headers cost capacity too.
-        const HEADERS: u64 = 28;
-        let Some(rate) = rate else { return Some(now) };
-        let start = self.busy_until.max(now);
-        if start - now > rate.queue {
-            return None;
-        }
-        let bits = (bytes as u64 + HEADERS) * 8;
-        let nanos = u128::from(bits) * 1_000_000_000 / u128::from(rate.bits_per_second.max(1));
-        self.busy_until = start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        Some(self.busy_until)
-    }
 }
 
 #[cfg(test)]
@@ -242,7 +286,8 @@ mod tests {
         let mut link = Link::seeded(conditions.into(), 1, 1);
         let mut arrivals = Vec::new();
         for i in 0..count {
-            arrivals.extend(link.send(Duration::from_millis(1) * i, 1000).into_iter().flatten());
+            arrivals
+                .extend(link.send(Duration::from_millis(1) * i, 1000, None).into_iter().flatten());
         }
         (arrivals, link.counts)
     }
@@ -268,7 +313,7 @@ mod tests {
         let mut link = Link::seeded(Conditions::clean(DELAY).with_loss(burst).into(), 1, 1);
         let (mut lost, mut bursts, mut before) = (0, 0, false);
         for i in 0..50_000 {
-            let gone = link.send(Duration::from_millis(1) * i, 100)[0].is_none();
+            let gone = link.send(Duration::from_millis(1) * i, 100, None)[0].is_none();
             lost += u32::from(gone);
             bursts += u32::from(gone && !before);
             before = gone;
@@ -306,7 +351,8 @@ mod tests {
         let mut link =
             Link::seeded(Conditions { rate: Some(rate), ..Conditions::clean(DELAY) }.into(), 1, 1);
         // 972 bytes and headers are 1 ms at 8 Mbit/s.
-        let burst: Vec<_> = (0..20).filter_map(|_| link.send(Duration::ZERO, 972)[0]).collect();
+        let burst: Vec<_> =
+            (0..20).filter_map(|_| link.send(Duration::ZERO, 972, None)[0]).collect();
         let expected: Vec<_> = (1..=11).map(|i| DELAY + Duration::from_millis(1) * i).collect();
         assert_eq!(burst, expected);
         assert_eq!(link.counts.overflowed, 9);
@@ -321,7 +367,7 @@ mod tests {
             Conditions::clean(DELAY).with_loss(Loss::Outage),
         );
         let mut link = Link::seeded(plan, 1, 1);
-        let kept: Vec<_> = (0..30).filter(|&i| link.send(ms(i), 1)[0].is_some()).collect();
+        let kept: Vec<_> = (0..30).filter(|&i| link.send(ms(i), 1, None)[0].is_some()).collect();
         let expected: Vec<_> = (0..10).chain(20..30).collect();
         assert_eq!(kept, expected);
     }

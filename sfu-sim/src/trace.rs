@@ -1,33 +1,53 @@
 //! The course of a world as one number: equal courses have equal hashes, on every machine.
 
-/// A running hash (FNV-1a over 64-bit words).
+use crate::wire::Datagram;
+
+/// A running hash: each pair of words is mixed in by one 128-bit multiplication.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trace(u64);
 
+const SEED: u64 = 0xcbf2_9ce4_8422_2325;
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 impl Default for Trace {
     fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
+        Self(SEED)
     }
 }
 
 impl Trace {
-    pub(crate) fn word(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
+    pub(crate) fn pair(&mut self, a: u64, b: u64) {
+        let product = u128::from(self.0 ^ a) * u128::from(b ^ ODD);
+        // The shift keeps what a multiplication by zero would lose.
+        self.0 = (product as u64) ^ ((product >> 64) as u64) ^ self.0.rotate_left(23);
     }
 
-    /// The length and the first bytes, up to eight words.
-    pub(crate) fn datagram(&mut self, bytes: &[u8]) {
-        self.bytes(&bytes[..bytes.len().min(64)]);
-        self.word(bytes.len() as u64);
+    /// The length, the first 48 bytes and the last 16: headers, descriptors, stamps.
+    pub(crate) fn datagram(&mut self, datagram: Datagram<'_>) {
+        self.pair(datagram.bytes as u64, 1);
+        let Some(head) = datagram.head.first_chunk::<48>() else {
+            return self.bytes(datagram.head);
+        };
+        for pair in head.as_chunks::<16>().0 {
+            self.sixteen(pair);
+        }
+        if let Some(last) = datagram.last_part().last_chunk::<16>() {
+            self.sixteen(last);
+        }
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        self.word(bytes.len() as u64);
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.word(u64::from_le_bytes(word));
+        self.pair(bytes.len() as u64, 2);
+        for chunk in bytes.chunks(16) {
+            let mut pair = [0; 16];
+            pair[..chunk.len()].copy_from_slice(chunk);
+            self.sixteen(&pair);
         }
+    }
+
+    fn sixteen(&mut self, bytes: &[u8; 16]) {
+        let both = u128::from_le_bytes(*bytes);
+        self.pair(both as u64, (both >> 64) as u64);
     }
 
     pub(crate) fn hash(self) -> u64 {

@@ -45,6 +45,7 @@ impl Floor {
                 }
                 let start = self.arena.len();
                 let header = OutgoingHeader {
+                    padding: false,
                     marker: false,
                     payload_type: PayloadType(96),
                     sequence: self.sequence,

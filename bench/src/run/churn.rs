@@ -45,7 +45,8 @@ pub struct Round {
     pub joins: usize,
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// Gauges of rooms, participants, peers, tracks, subscriptions, timers and addresses.
+    /// Gauges of rooms, participants, peers, tracks, subscriptions, timers, addresses and pages of
+    /// payloads.
     pub left: Vec<(String, f64)>,
     /// What the server's process had used; absent if it was not spawned here.
     pub server: Option<ProcessUse>,

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use crate::client::ServerUrl;
 
 /// What is still there when everybody has left, if it is not zero.
-const POPULATION: [&str; 10] = [
+const POPULATION: [&str; 11] = [
     "rooms",
     "participants",
     "peers",
@@ -19,6 +19,7 @@ const POPULATION: [&str; 10] = [
     "index_entries",
     "timers",
     "addresses",
+    "history_pages",
 ];
 
 /// One scrape.

@@ -8,6 +8,7 @@
 
 pub mod acked;
 pub mod aimd;
+pub mod allocate;
 pub mod alr;
 pub mod ceiling;
 pub mod detector;

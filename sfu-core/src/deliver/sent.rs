@@ -3,20 +3,23 @@
 use std::time::{Duration, Instant};
 
 use crate::drops::DropReason;
+use crate::forward::munge::Edit;
 use crate::id::TrackId;
 use crate::limits::{
     DATAGRAM_BYTES_MAX, RTX_BUDGET_FLOOR_BYTES, RTX_BUDGET_PERCENT, RTX_TRIES_MAX,
 };
 
-/// Packets remembered: a second at 5 Mbit/s, four at 1 Mbit/s; 32 KiB a video subscription.
+/// Packets remembered: a second at 5 Mbit/s, four at 1 Mbit/s; 48 KiB a video subscription.
 const SENT_PACKETS: usize = 512;
+/// How far back padding goes: packets that may still be of use if they were lost.
+const PADDING_PACKETS: u64 = 32;
 /// Round-trip time assumed before one is known.
 const RTT_UNKNOWN: Duration = Duration::from_millis(100);
 /// Shortest time between two retransmissions of one packet, for paths with next to no delay.
 const RESEND_INTERVAL_MIN: Duration = Duration::from_millis(10);
 
 /// Where a sent packet came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SentPacket {
     /// Index on the outgoing line.
     pub index: u64,
@@ -30,6 +33,8 @@ pub struct SentPacket {
     pub source_index: u64,
     /// Outgoing timestamp.
     pub timestamp: u32,
+    /// What was changed inside.
+    pub edit: Edit,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +50,8 @@ pub struct Sent {
     /// A ring by line index, grown to its full size once and only when something is sent.
     ring: Vec<Option<Entry>>,
     highest: u64,
+    /// Where [`Sent::next_padding`] is: the last packet it gave.
+    padding: u64,
 }
 
 impl Sent {
@@ -78,6 +85,22 @@ impl Sent {
         entry.resent = Some(now);
         entry.tries += 1;
         Ok(entry.packet)
+    }
+
+    /// A packet worth sending once more when a probe needs bytes: the newest first, then ever
+    /// older ones, and round again.
+    pub fn next_padding(&mut self) -> Option<SentPacket> {
+        let oldest = self.highest.saturating_sub(PADDING_PACKETS);
+        let in_range = self.padding > oldest && self.padding <= self.highest;
+        let older = in_range.then(|| self.padding - 1).and_then(|index| self.at(index));
+        let packet = older.or_else(|| self.at(self.highest))?;
+        self.padding = packet.index;
+        Some(packet)
+    }
+
+    fn at(&self, index: u64) -> Option<SentPacket> {
+        let entry = self.ring.get(slot(index)).and_then(Option::as_ref)?;
+        Some(entry.packet).filter(|packet| packet.index == index)
     }
 
     /// The line index at or below the highest sent that ends in `sequence`.
@@ -134,6 +157,7 @@ mod tests {
             epoch: 0,
             source_index: index + 7,
             timestamp: 0,
+            edit: Edit::default(),
         }
     }
 
@@ -171,6 +195,20 @@ mod tests {
         assert_eq!(sent.recall(now, 65_000, None), Err(DropReason::NackMiss), "overwritten");
         assert_eq!(sent.recall(now, 67_000_u64 as u16, None), Err(DropReason::NackMiss), "ahead");
         assert_eq!(sent.recall(now, 66_490_u64 as u16, None), Ok(packet(66_490)));
+    }
+
+    #[test]
+    fn padding_repeats_the_newest_first_and_then_older_ones() {
+        let mut sent = Sent::default();
+        assert_eq!(sent.next_padding(), None);
+        for index in 5..9 {
+            sent.remember(packet(index));
+        }
+        let mut next = || sent.next_padding().map(|packet| packet.index);
+        assert_eq!([next(), next(), next(), next(), next()].map(Option::unwrap), [8, 7, 6, 5, 8]);
+        sent.remember(packet(9));
+        let taken = sent.next_padding().unwrap();
+        assert_eq!(taken.index, 7, "goes on where it was");
     }
 
     #[test]

@@ -127,6 +127,14 @@ impl Slot {
         }
     }
 
+    /// The payload type of retransmissions, by what was sent last, if the subscriber has one.
+    #[must_use]
+    pub fn retransmits(&self) -> Option<PayloadType> {
+        self.send.rtx_ssrc?;
+        let chosen = self.chosen.and_then(|chosen| chosen.ours).and_then(|choice| choice.rtx);
+        chosen.or_else(|| self.media.codecs.iter().find_map(|codec| codec.rtx))
+    }
+
     /// Whether any of a publisher's codecs can be played here. RED alone does not count: it is
     /// only a wrapping.
     #[must_use]

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Engine;
 use super::peer::{Link, Peer};
 use crate::command::{Command, CommandError, Reply, SubscribePolicy};
+use crate::decision::KeyframeReason;
 use crate::event::Event;
 use crate::id::{ParticipantId, PeerId, RoomId, Ssrc, TrackId};
 use crate::limits::{PEERS_MAX, PEERS_PER_ROOM_MAX, ROOMS_MAX};
@@ -97,7 +98,7 @@ impl Engine {
             return Err(CommandError::Limit("participants of a server"));
         }
         let ssrc = random_ssrc(&mut self.rng);
-        let peer = self.peers.insert(Peer::new(room, participant, policy, ssrc));
+        let peer = self.peers.insert(Peer::new(now, room, participant, policy, ssrc));
         this.peers.push((participant, peer));
         self.apply_policy(now, peer);
         Ok(Reply::Peer(peer))
@@ -136,7 +137,7 @@ impl Engine {
     /// Ends a peer's transport without a word: its state can no longer be trusted.
     pub(super) fn unlink(&mut self, id: PeerId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
-        peer.receive.queue.clear();
+        peer.receive.pacer.clear();
         if let Some(link) = peer.link.take() {
             self.forget_link(id, &link);
         }
@@ -197,9 +198,10 @@ impl Engine {
             // What comes after the pause begins a new source on the same line.
             self.subscriptions[subscription].selector.restart();
             if !muted {
-                self.start_subscription(now, subscription);
+                self.start_subscription(now, subscription, KeyframeReason::Start);
             }
         }
+        self.reconsider_track(now, id);
         self.rooms[room].speakers.remove(participant);
         self.tell(Event::TrackMuted { room, participant, track: id, muted });
         Ok(Reply::Done)
@@ -221,7 +223,9 @@ impl Engine {
         for subscription in track.subscriptions.clone() {
             self.unsubscribe(now, subscription);
         }
-        self.tracks.remove(id);
+        if let Some(mut track) = self.tracks.remove(id) {
+            track.encodings.iter_mut().for_each(|e| e.history.clear(&mut self.pages));
+        }
         self.rooms[room].tracks.retain(|&other| other != id);
         let publish = &mut self.peers[peer].publish;
         publish.unbind(id);

@@ -4,7 +4,11 @@
 use std::time::{Duration, Instant};
 
 use super::Engine;
-use super::peer::Outgoing;
+use super::build::PACKET_OVERHEAD;
+use super::peer::{Outgoing, OutgoingKind};
+use crate::bandwidth::SendSide;
+use crate::decision::{KeyframeReason, What};
+use crate::deliver::pacer::Class;
 use crate::deliver::slot::ntp_to_duration;
 use crate::drops::DropReason;
 use crate::id::{PeerId, Ssrc, SubscriptionId};
@@ -40,11 +44,19 @@ impl Engine {
                 self.stats.keyframe_requests_in += 1;
                 let slot = self.peers[id].receive.slot_by_ssrc(media_ssrc);
                 if let Some(subscription) = slot.and_then(|slot| slot.subscription) {
-                    self.request_keyframe(now, subscription);
+                    self.request_keyframe(now, subscription, KeyframeReason::Subscriber);
                 }
             }
-            // The estimator that reads these is not part of the engine yet.
-            Rtcp::Twcc(_) | Rtcp::Ccfb(_) | Rtcp::Remb { .. } => {}
+            Rtcp::Twcc(block) => {
+                self.receive_path_feedback(now, id, |path| path.on_twcc(now, block))
+            }
+            Rtcp::Ccfb(block) => {
+                self.receive_path_feedback(now, id, |path| path.on_ccfb(now, block))
+            }
+            Rtcp::Remb { bitrate_bps } => self.receive_path_feedback(now, id, |path| {
+                path.on_remb(now, bitrate_bps);
+                Ok(())
+            }),
             // A source says goodbye when its m-line is renegotiated, which is what counts.
             Rtcp::Bye { .. } | Rtcp::Other => {}
         }
@@ -64,7 +76,21 @@ impl Engine {
         publish.clock.note(ntp, ours);
         let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
         encoding.statistics.on_sender_report(now, ntp);
+        encoding.clock.on_report(ntp, rtp_time);
         encoding.sender_report = Some((ntp, rtp_time));
+    }
+
+    /// What the subscriber says of the path to it.
+    fn receive_path_feedback(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        read: impl FnOnce(&mut SendSide) -> Result<(), DropReason>,
+    ) {
+        match read(&mut self.peers[id].receive.bandwidth) {
+            Ok(()) => self.estimate_moved(now, id),
+            Err(reason) => self.count(reason),
+        }
     }
 
     fn receive_report_block(&mut self, now: Instant, id: PeerId, block: &ReportBlock) {
@@ -120,28 +146,39 @@ impl Engine {
         let rtx = slot.choose(packet.track, codec).and_then(|choice| choice.rtx);
         let payload_type = rtx.ok_or(DropReason::NackMiss)?;
         receive.rtx_budget.spend(payload.len());
-        let rtx_index = slot.next_rtx_index;
-        slot.next_rtx_index += 1;
-        receive.queue.push(Outgoing {
+        let outgoing = Outgoing {
             slot: u16::try_from(at).expect("slots are capped far below 65536"),
             packet,
             payload_type,
             unwrap_red: false,
-            rtx_index: Some(rtx_index),
-        });
+            kind: OutgoingKind::Retransmission,
+        };
+        let bytes = payload.len() + PACKET_OVERHEAD;
+        let pushed = receive.pacer.push(now, Class::Retransmission, bytes, outgoing);
+        pushed.map_err(|_| DropReason::EgressFull)?;
         peer.stats.rtx_out += 1;
         stats.rtx_out += 1;
         Ok(())
     }
 
-    /// Asks the publisher for a keyframe on behalf of a subscription: of the encoding it wants, or,
-    /// if it has that, of the encoding it has.
-    pub(super) fn request_keyframe(&mut self, now: Instant, id: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get(id) else { return };
-        let track = &mut self.tracks[subscription.track];
-        let target = usize::from(subscription.selector.target());
-        let Some(encoding) = track.encodings.get_mut(target) else { return };
+    /// Asks the publisher for a keyframe on behalf of a subscription: of the encoding it aims at,
+    /// or, if it has that, of the one it has.
+    pub(super) fn request_keyframe(
+        &mut self,
+        now: Instant,
+        id: SubscriptionId,
+        why: KeyframeReason,
+    ) {
+        let age = self.age(now);
+        let Self { peers, tracks, subscriptions, .. } = self;
+        let Some(subscription) = subscriptions.get(id) else { return };
+        let track = &mut tracks[subscription.track];
+        let Some(target) = subscription.selector.target() else { return };
+        let Some(encoding) = track.encodings.get_mut(usize::from(target.encoding)) else { return };
         encoding.keyframes.request(now, subscription.peer);
+        let what =
+            What::KeyframeRequested { track: subscription.track, encoding: target.encoding, why };
+        peers[subscription.peer].receive.quality.recorder_mut().note(age, what);
         let publisher = track.peer;
         self.touch(publisher);
     }

@@ -3,20 +3,24 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use super::peer::{Outgoing, Route};
+use super::build::PACKET_OVERHEAD;
+use super::peer::{Outgoing, OutgoingKind, Route};
 use super::{Engine, Timer};
+use crate::deliver::pacer::Class;
 use crate::deliver::sent::SentPacket;
 use crate::demux::{Kind, classify};
 use crate::drops::DropReason;
 use crate::event::{Event, FailReason, TransportState};
-use crate::forward::selector::Verdict;
+use crate::forward::layer::LayerId;
+use crate::forward::munge::Edit;
+use crate::forward::selector::{Candidate, Verdict};
 use crate::id::{Mid, PayloadType, PeerId, Rid, TrackId};
-use crate::limits::{EGRESS_PACKETS_MAX, SPEAKERS_INTERVAL};
+use crate::limits::SPEAKERS_INTERVAL;
 use crate::negotiation::MediaKind;
 use crate::publish::history::{Stored, StoredExtensions};
 use crate::publish::nack::NackVerdict;
 use crate::rtp::audio_level::AudioLevel;
-use crate::rtp::codec_view::inspect;
+use crate::rtp::codec_view::PayloadInfo;
 use crate::rtp::extension::Extension;
 use crate::rtp::packet::RtpPacket;
 use crate::transport::{Path, Received};
@@ -180,7 +184,7 @@ impl Engine {
                 *bound = Some(packet.ssrc());
                 if !rtx {
                     encoding.may_rebind = false;
-                    encoding.restart();
+                    encoding.restart(&mut self.pages);
                 }
             }
             _ => *bound = Some(packet.ssrc()),
@@ -230,7 +234,7 @@ impl Engine {
         Ok((!payload.is_empty()).then_some(arrived))
     }
 
-    /// Takes a packet of a encoding into its history and hands it to the subscriptions.
+    /// Takes a packet of an encoding into its history and hands it to the subscriptions.
     fn accept(
         &mut self,
         now: Instant,
@@ -243,7 +247,6 @@ impl Engine {
         let codec = track.codec(arrived.payload_type).ok_or(DropReason::PayloadTypeUnknown)?;
         let (codec, clock_rate) = (codec.codec, codec.clock_rate);
         let (kind, muted, participant) = (track.kind, track.muted, track.participant);
-        let encodings = track.encodings.len();
         let encoding = &mut track.encodings[usize::from(route.encoding)];
         let mut index = encoding.sequence.unwrap(arrived.sequence);
         match encoding.nack.on_packet(now, index) {
@@ -251,7 +254,7 @@ impl Engine {
             NackVerdict::Duplicate => return Err(DropReason::Duplicate),
             NackVerdict::Restart if arrived.repeated => return Err(DropReason::TooOld),
             NackVerdict::Restart => {
-                encoding.restart();
+                encoding.restart(&mut self.pages);
                 index = encoding.sequence.unwrap(arrived.sequence);
                 encoding.nack.on_packet(now, index);
                 if kind == MediaKind::Video {
@@ -262,7 +265,6 @@ impl Engine {
         if !arrived.repeated {
             encoding.statistics.on_packet(now, index, arrived.timestamp, clock_rate);
         }
-        let measured = encoding.rate.note(now, arrived.payload.len());
         if arrived.payload.is_empty() {
             self.skip(route, index);
             return Ok(());
@@ -285,8 +287,12 @@ impl Engine {
         if muted {
             return Err(DropReason::Muted);
         }
-        let info = inspect(codec, arrived.payload, extensions.get(Extension::DependencyDescriptor));
         let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
+        let descriptor = extensions.get(Extension::DependencyDescriptor);
+        let info = encoding.reader.inspect(codec, arrived.payload, descriptor);
+        if !arrived.repeated {
+            encoding.clock.on_packet(now, arrived.timestamp, clock_rate);
+        }
         if info.keyframe_start {
             encoding.keyframes.on_keyframe();
             encoding.nack.forget_before(index.saturating_sub(PARAMETER_SETS_MAX));
@@ -298,13 +304,37 @@ impl Engine {
             arrival: now,
             extensions,
         };
-        encoding.history.insert(index, stored, arrived.payload)?;
-        let switch_point = kind == MediaKind::Audio || info.keyframe_start;
-        self.fan_out(now, route, index, arrived, switch_point);
-        if measured && encodings > 1 {
-            self.retarget(now, route.track);
-        }
+        let late = encoding.history.newest().is_some_and(|newest| index < newest);
+        encoding.history.insert(&mut self.pages, index, stored, arrived.payload)?;
+        self.measure(now, route, arrived.payload.len(), &info);
+        self.fan_out(now, route, index, late, arrived, &info);
         Ok(())
+    }
+
+    /// Notes what a packet costs, and of which layer it is. An encoding that begins, or begins
+    /// again, changes what there is to choose from: at once, so that its first keyframe is not lost
+    /// on those who wait for it.
+    fn measure(&mut self, now: Instant, route: Route, payload_bytes: usize, info: &PayloadInfo) {
+        let track = &mut self.tracks[route.track];
+        let layer = LayerId {
+            encoding: route.encoding,
+            spatial: info.spatial.unwrap_or(0),
+            temporal: info.temporal.unwrap_or(0),
+        };
+        let known = track.meter.arrives(now, route.encoding);
+        let bytes = payload_bytes + PACKET_OVERHEAD;
+        track.meter.note(now, layer, bytes, info.frame_start);
+        if let Some((width, height)) = info.size {
+            let top = info.layers.as_ref().map_or(0, |layers| layers.spatial.saturating_sub(1));
+            track.meter.set_size(route.encoding, top, width, height);
+        }
+        let sizes = info.layers.iter().flat_map(|layers| &layers.sizes);
+        for (spatial, &(width, height)) in (0u8..).zip(sizes) {
+            track.meter.set_size(route.encoding, spatial, width, height);
+        }
+        if !known && track.kind == MediaKind::Video {
+            self.allocate_for_track(now, route.track);
+        }
     }
 
     /// Offers a packet to every subscription of its track.
@@ -313,31 +343,49 @@ impl Engine {
         now: Instant,
         route: Route,
         index: u64,
+        late: bool,
         arrived: &Arrived<'_>,
-        switch_point: bool,
+        info: &PayloadInfo,
     ) {
-        let Self { tracks, subscriptions, peers, dirty, stats, .. } = self;
+        let Self { tracks, subscriptions, peers, dirty, stats, switched, .. } = self;
         let track = &tracks[route.track];
-        let epoch = track.encodings[usize::from(route.encoding)].epoch;
+        let encoding = &track.encodings[usize::from(route.encoding)];
+        let epoch = encoding.epoch;
+        let timestamp = arrived.timestamp;
         let Some(codec) = track.codec(arrived.payload_type) else { return };
-        for &subscription in &track.subscriptions {
-            let subscription = &mut subscriptions[subscription];
+        let candidate =
+            Candidate { now, encoding: route.encoding, epoch, index, late, timestamp, info };
+        for &id in &track.subscriptions {
+            let subscription = &mut subscriptions[id];
             let peer = &mut peers[subscription.peer];
             let Some(at) = subscription.slot.filter(|_| peer.is_connected()) else { continue };
             let slot = &mut peer.receive.slots[usize::from(at)];
             let Some(choice) = slot.choose(route.track, codec) else { continue };
-            match subscription.selector.decide(route.encoding, epoch, switch_point) {
+            let verdict = subscription.selector.decide(&candidate);
+            if info.frame_start && subscription.note_forwarded() {
+                switched.push(id);
+            }
+            let edit = match verdict {
                 Verdict::Drop => continue,
-                Verdict::Switch => {
-                    slot.line.begin(now, index, arrived.timestamp, choice.clock_rate);
+                Verdict::Skip => {
+                    slot.line.skip(index);
+                    continue;
                 }
-                Verdict::Forward => {}
-            }
-            let Some(mapped) = slot.line.map(now, index, arrived.timestamp) else { continue };
-            if peer.receive.queue.len() >= EGRESS_PACKETS_MAX {
-                stats.drops.count(DropReason::EgressFull);
-                continue;
-            }
+                Verdict::Fill => Edit::fill(),
+                Verdict::Switch(edit) => {
+                    let left = subscription.selector.left().and_then(|(left, epoch)| {
+                        let left = track.encodings.get(usize::from(left))?;
+                        Some(left).filter(|left| left.epoch == epoch)
+                    });
+                    let rate = choice.clock_rate;
+                    let aligned = left
+                        .and_then(|left| left.clock.translate(&encoding.clock, timestamp, rate));
+                    slot.line.begin_aligned(now, index, timestamp, aligned, rate);
+                    edit
+                }
+                Verdict::Forward(edit) => edit,
+            };
+            let Some(mapped) = slot.line.map(now, index, timestamp) else { continue };
             let packet = SentPacket {
                 index: mapped.index,
                 track: route.track,
@@ -345,20 +393,31 @@ impl Engine {
                 epoch,
                 source_index: index,
                 timestamp: mapped.timestamp,
+                edit,
             };
             if choice.rtx.is_some() {
                 slot.sent.remember(packet);
             }
+            let payload_bytes = if edit.empty { 0 } else { arrived.payload.len() };
             slot.packets = slot.packets.wrapping_add(1);
-            slot.octets = slot.octets.wrapping_add(arrived.payload.len() as u32);
-            peer.receive.rtx_budget.earn(arrived.payload.len());
-            peer.receive.queue.push(Outgoing {
+            slot.octets = slot.octets.wrapping_add(payload_bytes as u32);
+            peer.receive.rtx_budget.earn(payload_bytes);
+            let outgoing = Outgoing {
                 slot: at,
                 packet,
                 payload_type: choice.payload_type,
                 unwrap_red: choice.unwrap_red,
-                rtx_index: None,
-            });
+                kind: OutgoingKind::Media,
+            };
+            let class = match track.kind {
+                MediaKind::Audio => Class::Audio,
+                MediaKind::Video => Class::Video,
+            };
+            let bytes = payload_bytes + PACKET_OVERHEAD;
+            if peer.receive.pacer.push(now, class, bytes, outgoing).is_err() {
+                stats.drops.count(DropReason::EgressFull);
+                continue;
+            }
             peer.stats.rtp_out += 1;
             stats.rtp_out += 1;
             if !peer.dirty {
@@ -371,10 +430,12 @@ impl Engine {
     /// Takes a padding-only packet out of every line that follows its encoding.
     fn skip(&mut self, route: Route, index: u64) {
         let Self { tracks, subscriptions, peers, .. } = self;
-        for &subscription in &tracks[route.track].subscriptions {
+        let track = &tracks[route.track];
+        let epoch = track.encodings[usize::from(route.encoding)].epoch;
+        for &subscription in &track.subscriptions {
             let subscription = &subscriptions[subscription];
             let Some(slot) = subscription.slot else { continue };
-            if subscription.selector.current() == Some(route.encoding) {
+            if subscription.selector.follows(route.encoding, epoch) {
                 peers[subscription.peer].receive.slots[usize::from(slot)].line.skip(index);
             }
         }

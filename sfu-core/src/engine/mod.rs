@@ -3,9 +3,11 @@
 //! One file per way in or out: [`commands`] and [`offer`] from the control plane, [`ingress`] and
 //! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network.
 
+mod build;
 mod commands;
 mod data;
 mod egress;
+mod explain;
 mod feedback;
 mod ingress;
 mod offer;
@@ -33,6 +35,7 @@ use crate::drops::DropReason;
 use crate::event::Event;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
 use crate::limits::EVENTS_MAX;
+use crate::publish::pages::PagePool;
 use crate::publish::track::Track;
 use crate::room::Room;
 use crate::stats::EngineStats;
@@ -40,6 +43,7 @@ use crate::transport::{Certificate, Path, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
+use quality::Allocation;
 use subscriptions::Subscription;
 use timers::{Timer, Timers};
 
@@ -72,6 +76,8 @@ pub struct Engine {
     peers: SlotMap<PeerId, Peer>,
     tracks: SlotMap<TrackId, Track>,
     subscriptions: SlotMap<SubscriptionId, Subscription>,
+    /// Where the payloads of all tracks are.
+    pages: PagePool,
     demux: Demux,
     timers: Timers,
     /// Peers with something to send, in the order in which it came up.
@@ -82,6 +88,9 @@ pub struct Engine {
     /// Goodbyes of peers that are gone.
     farewells: VecDeque<(Path, Bytes)>,
     stats: EngineStats,
+    allocation: Allocation,
+    /// Subscriptions whose forwarded layer has changed.
+    switched: Vec<SubscriptionId>,
 }
 
 impl Engine {
@@ -96,6 +105,7 @@ impl Engine {
             peers: SlotMap::with_key(),
             tracks: SlotMap::with_key(),
             subscriptions: SlotMap::with_key(),
+            pages: PagePool::default(),
             demux: Demux::default(),
             timers: Timers::default(),
             dirty: VecDeque::new(),
@@ -103,6 +113,8 @@ impl Engine {
             events: VecDeque::new(),
             farewells: VecDeque::new(),
             stats: EngineStats::default(),
+            allocation: Allocation::default(),
+            switched: Vec::new(),
         }
     }
 
@@ -130,6 +142,7 @@ impl Engine {
             match timer {
                 Timer::Peer(peer) => self.touch(peer),
                 Timer::Room(room) => self.tick_speakers(now, room),
+                Timer::Pacer(peer) => self.mark_dirty(peer),
             }
         }
     }
@@ -166,6 +179,8 @@ impl Engine {
                 let (paths, ufrags) = self.demux.len();
                 (paths + ufrags) as u64
             },
+            history_pages: self.pages.in_use() as u64,
+            history_pages_refused: self.pages.refused(),
             ..self.stats.clone()
         }
     }

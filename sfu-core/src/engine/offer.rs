@@ -15,6 +15,8 @@ use crate::limits::TRACKS_PER_PEER_MAX;
 use crate::negotiation::{
     Answer, MediaKind, MediaSection, Msid, Offer, Section, SectionContent, negotiate,
 };
+use crate::publish::demand::TrackDemand;
+use crate::publish::meter::LayerMeter;
 use crate::publish::track::{Encoding, Track};
 use crate::transport::{IceCredentials, Remote, Transport, TransportConfig};
 
@@ -126,6 +128,7 @@ impl Engine {
             muted: false,
         });
         let (room, participant) = (peer.room, peer.participant);
+        let encodings = encodings_of(media);
         let track = self.tracks.insert(Track {
             room,
             peer: id,
@@ -136,7 +139,9 @@ impl Engine {
             muted: request.muted,
             mid: mid.clone(),
             codecs: media.codecs.clone(),
-            encodings: encodings_of(media),
+            meter: LayerMeter::new(encodings.len()),
+            demand: TrackDemand::new(encodings.len()),
+            encodings,
             subscriptions: Vec::new(),
         });
         self.peers[id].publish.track_by_section[at] = Some(track);
@@ -159,7 +164,7 @@ impl Engine {
             encoding.may_rebind = true;
             if offered.ssrc.is_some() && offered.ssrc != encoding.ssrc {
                 if encoding.ssrc.is_some() {
-                    encoding.restart();
+                    encoding.restart(&mut self.pages);
                 }
                 encoding.ssrc = offered.ssrc;
                 encoding.rtx_ssrc = offered.rtx_ssrc;
@@ -219,16 +224,21 @@ impl Engine {
                 (None, None) => {}
             }
         }
-        for &subscription in &self.peers[id].receive.subscriptions {
+        let receive = &mut self.peers[id].receive;
+        let mut codecs = receive.slots.iter().flat_map(|slot| &slot.media.codecs);
+        receive.feedback = codecs.any(|codec| codec.feedback.tells_of_path());
+        for &subscription in &receive.subscriptions {
             self.subscriptions[subscription].unplayable = false;
         }
         self.assign(now, id);
+        self.reconsider(now, id);
     }
 
     /// A subscription lost its m-line and waits for another.
     fn displace(&mut self, carried: Option<crate::id::SubscriptionId>) {
         if let Some(subscription) = carried.and_then(|id| self.subscriptions.get_mut(id)) {
             subscription.slot = None;
+            subscription.granted = None;
             subscription.selector.restart();
         }
     }

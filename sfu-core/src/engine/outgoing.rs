@@ -1,21 +1,20 @@
-//! From what peers are owed to datagrams: headers written, payloads copied once from the shared
-//! history, sealed in place.
+//! From what peers are owed to datagrams: who may send now, and what of it fits the batch.
 
 use std::time::Instant;
 
-use arrayvec::ArrayVec;
 use slotmap::SlotMap;
 
-use super::peer::{Outgoing, Peer};
+use super::build::Builder;
+use super::peer::{Outgoing, OutgoingKind, Peer, ReceiveState};
+use super::timers::Timer;
 use super::{Egress, Engine};
+use crate::bandwidth::send_side::OVERHEAD_BYTES;
+use crate::bandwidth::{Departure, SentKind};
+use crate::deliver::pacer::{Class, Release};
 use crate::id::{PeerId, TrackId};
 use crate::limits::DATAGRAM_BYTES_MAX;
-use crate::publish::history::StoredExtensions;
 use crate::publish::track::Track;
-use crate::rtp::extension::{Extension, ExtensionMap};
-use crate::rtp::header::{OutgoingHeader, write_header};
-use crate::rtp::red;
-use crate::transport::{Path, Transport};
+use crate::transport::Path;
 
 /// Room kept for a peer's feedback: the bound of its queue, and trailers.
 const RTCP_BYTES: usize = 20 * 1024;
@@ -54,6 +53,8 @@ impl Engine {
             self.dirty.pop_front();
             if let Some(peer) = self.peers.get_mut(id) {
                 peer.dirty = false;
+                let release = peer.receive.pacer.next_release();
+                self.timers.set(Timer::Pacer(id), release.map(|at| at.max(now + RELEASE_MIN)));
             }
         }
         true
@@ -64,7 +65,7 @@ impl Engine {
         let Self { peers, tracks, .. } = self;
         let peer = &mut peers[id];
         let Some(link) = &mut peer.link else {
-            peer.receive.queue.clear();
+            peer.receive.pacer.clear();
             return true;
         };
         let transport = &mut link.transport;
@@ -76,7 +77,7 @@ impl Engine {
             return false;
         }
         let Some(path) = transport.path().filter(|_| transport.is_connected()) else {
-            peer.receive.queue.clear();
+            peer.receive.pacer.clear();
             peer.rtcp.clear();
             return true;
         };
@@ -89,12 +90,16 @@ impl Engine {
             }
         }
         peer.rtcp.clear();
-        deliver_media(send_time, peer, path, tracks, egress)
+        deliver_media(now, send_time, peer, path, tracks, egress)
     }
 }
 
-/// Builds the queued packets. False: `egress` was full before the last.
+/// A pacer is not woken sooner than this, so that a stuck one cannot spin the caller.
+const RELEASE_MIN: std::time::Duration = std::time::Duration::from_micros(250);
+
+/// Builds what the pacer releases. False: `egress` was full before it had released all.
 fn deliver_media(
+    now: Instant,
     send_time: [u8; 3],
     peer: &mut Peer,
     path: Path,
@@ -103,109 +108,89 @@ fn deliver_media(
 ) -> bool {
     let Some(link) = &mut peer.link else { return true };
     let receive = &mut peer.receive;
-    let mut built = 0;
-    for outgoing in &receive.queue {
-        if !egress.has_room(DATAGRAM_BYTES_MAX * 2, 1) {
-            break;
-        }
-        built += 1;
-        let slot = &receive.slots[usize::from(outgoing.slot)];
-        let sequence = receive.next_transport_sequence;
-        let start = egress.arena.len();
-        let target = Target {
-            ssrc: match outgoing.rtx_index {
-                Some(_) => slot.send.rtx_ssrc,
-                None => Some(slot.send.ssrc),
+    receive.leave_for(now, path);
+    let mut builder = Builder { transport: &mut link.transport, tracks, send_time };
+    while egress.has_room(DATAGRAM_BYTES_MAX * 2, 1) {
+        let (outgoing, class, probe) = match receive.pacer.pop(now) {
+            None => return true,
+            Some(Release::Packet { item, class, probe }) => (item, Some(class), probe),
+            Some(Release::Padding { probe }) => match receive.padding() {
+                Some(outgoing) => (outgoing, None, Some(probe)),
+                None => {
+                    receive.pacer.padded(now, 0);
+                    continue;
+                }
             },
-            extensions: &slot.extensions,
-            transport_sequence: sequence,
-            send_time,
         };
-        if write_packet(egress, &mut link.transport, tracks, outgoing, &target).is_some() {
-            receive.next_transport_sequence = sequence.wrapping_add(1);
-            egress.commit(path, start);
-        } else {
+        let sequence = receive.bandwidth.next_sequence();
+        let slot = &mut receive.slots[usize::from(outgoing.slot)];
+        let start = egress.arena.len();
+        let built = builder.build(&mut egress.arena, &outgoing, slot, sequence);
+        let bytes = egress.arena.len() - start;
+        if class.is_none() {
+            // A padding that cannot be made ends the probe rather than asking again for ever.
+            receive.pacer.padded(now, built.map_or(0, |_| bytes + OVERHEAD_BYTES));
+        }
+        let Some(header) = built else {
             egress.arena.truncate(start);
+            continue;
+        };
+        let kind = match (class, outgoing.kind) {
+            (None, _) | (_, OutgoingKind::Padding) => SentKind::Padding,
+            (_, OutgoingKind::Retransmission) => SentKind::Retransmission,
+            (Some(Class::Audio), OutgoingKind::Media) => SentKind::Audio,
+            (Some(_), OutgoingKind::Media) => SentKind::Video,
+        };
+        let (ssrc, sequence) = (header.ssrc, header.sequence);
+        receive.bandwidth.record(now, Departure { ssrc, sequence, bytes, kind, probe });
+        egress.commit(path, start);
+    }
+    false
+}
+
+impl ReceiveState {
+    /// Notes that media leaves for an address; another one than before is another path.
+    fn leave_for(&mut self, now: Instant, path: Path) {
+        match &mut self.sending {
+            Some((_, known)) if *known == path => {}
+            Some((_, known)) => {
+                *known = path;
+                self.bandwidth.on_route_change(now);
+            }
+            None => self.sending = Some((now, path)),
         }
     }
-    receive.queue.drain(..built);
-    receive.queue.is_empty()
-}
 
-/// What a packet becomes for one subscriber, beside its place on the line.
-struct Target<'a> {
-    ssrc: Option<crate::id::Ssrc>,
-    extensions: &'a ExtensionMap,
-    transport_sequence: u16,
-    /// abs-send-time of the batch.
-    send_time: [u8; 3],
-}
-
-/// Appends one sealed packet to the arena. `None`: its payload is gone, or it cannot be sealed.
-fn write_packet(
-    egress: &mut Egress,
-    transport: &mut Transport,
-    tracks: &SlotMap<TrackId, Track>,
-    outgoing: &Outgoing,
-    target: &Target<'_>,
-) -> Option<()> {
-    let packet = &outgoing.packet;
-    let encoding = tracks.get(packet.track)?.encodings.get(usize::from(packet.encoding))?;
-    let (stored, payload) =
-        encoding.history.get(packet.source_index).filter(|_| encoding.epoch == packet.epoch)?;
-    let payload = if outgoing.unwrap_red { red::primary(payload)? } else { payload };
-    let index = outgoing.rtx_index.unwrap_or(packet.index);
-    let header = OutgoingHeader {
-        marker: stored.marker,
-        payload_type: outgoing.payload_type,
-        #[allow(clippy::cast_possible_truncation, reason = "the low 16 bits of an SRTP index")]
-        sequence: index as u16,
-        timestamp: packet.timestamp,
-        ssrc: target.ssrc?,
-    };
-    let transport_sequence = target.transport_sequence.to_be_bytes();
-    let extensions =
-        extensions(target.extensions, &stored.extensions, &transport_sequence, &target.send_time);
-    let arena = &mut egress.arena;
-    let start = arena.len();
-    let header_bytes = write_header(arena, &header, &extensions);
-    if outgoing.rtx_index.is_some() {
-        #[allow(clippy::cast_possible_truncation, reason = "the low 16 bits of an SRTP index")]
-        let original = packet.index as u16;
-        arena.extend_from_slice(&original.to_be_bytes());
+    /// What a probe sends when nothing waits: a packet that was sent lately, once more, which is
+    /// of use if it was lost; else padding on a retransmission SSRC, which leaves no gap in any
+    /// media. `None` if the subscriber has no such SSRC.
+    fn padding(&mut self) -> Option<Outgoing> {
+        let repeatable = |slot: &&crate::deliver::slot::Slot| slot.retransmits().is_some();
+        let busy = |slot: &&crate::deliver::slot::Slot| slot.subscription.is_some();
+        let slots = || self.slots.iter().enumerate();
+        let at = slots()
+            .find(|(_, slot)| repeatable(slot) && busy(slot))
+            .or_else(|| slots().find(|(_, slot)| repeatable(slot)))
+            .map(|(at, _)| at)?;
+        let slot = &mut self.slots[at];
+        let payload_type = slot.retransmits()?;
+        let at = u16::try_from(at).expect("slots are capped far below 65536");
+        let recent = slot.sent.next_padding();
+        Some(Outgoing {
+            slot: at,
+            packet: recent.unwrap_or_default(),
+            payload_type,
+            unwrap_red: false,
+            kind: match recent {
+                Some(_) => OutgoingKind::Retransmission,
+                None => OutgoingKind::Padding,
+            },
+        })
     }
-    arena.extend_from_slice(payload);
-    transport.seal_rtp(arena, start, header_bytes, index).ok()
 }
 
 /// NTP time as 6.18 fixed-point seconds modulo 64 (abs-send-time).
 fn abs_send_time(ntp: u64) -> [u8; 3] {
     let [.., a, b, c] = ((ntp >> 14) & 0xff_ffff).to_be_bytes();
     [a, b, c]
-}
-
-/// The header extensions of one outgoing packet, always in the same order, so that packets of
-/// equal payload have equal size.
-fn extensions<'a>(
-    negotiated: &ExtensionMap,
-    stored: &'a StoredExtensions,
-    transport_sequence: &'a [u8; 2],
-    send_time: &'a [u8; 3],
-) -> ArrayVec<(u8, &'a [u8]), { Extension::ALL.len() }> {
-    negotiated
-        .iter()
-        .filter_map(|(extension, id)| {
-            let value: &[u8] = match extension {
-                Extension::TransportCc => transport_sequence,
-                Extension::AbsSendTime => send_time,
-                // The m-line is known by its signalled SSRC; encodings are not the receiver's.
-                Extension::Mid | Extension::Rid | Extension::RepairedRid => return None,
-                carried @ (Extension::AudioLevel
-                | Extension::VideoOrientation
-                | Extension::PlayoutDelay
-                | Extension::DependencyDescriptor) => stored.get(carried)?,
-            };
-            Some((id, value))
-        })
-        .collect()
 }

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::quality::Quality;
+use crate::bandwidth::{BandwidthConfig, ProbeId, SendSide};
 use crate::command::{PublishRequest, SubscribePolicy};
+use crate::deliver::pacer::{Pacer, PacerConfig};
 use crate::deliver::rtcp_queue::RtcpQueue;
 use crate::deliver::sent::{RtxBudget, SentPacket};
 use crate::deliver::slot::{ClockOffset, Slot};
@@ -101,21 +104,42 @@ impl PublishState {
 }
 
 /// The receiving side of a peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ReceiveState {
     pub(crate) slots: Vec<Slot>,
     pub(crate) subscriptions: Vec<SubscriptionId>,
-    /// Packets to be built and sealed at the next drain.
-    pub(crate) queue: Vec<Outgoing>,
+    /// Packets to be built and sealed when their time comes.
+    pub(crate) pacer: Pacer<Outgoing, ProbeId>,
+    /// What the path to the peer carries.
+    pub(crate) bandwidth: SendSide,
+    /// How that is shared out.
+    pub(super) quality: Quality,
+    /// Whether the peer promised to say what arrives (TWCC, RFC 8888 or REMB).
+    pub(crate) feedback: bool,
+    /// Since when media leaves for the peer, and where to.
+    pub(crate) sending: Option<(Instant, Path)>,
     pub(crate) rtx_budget: RtxBudget,
     pub(crate) rtt: Option<Duration>,
-    /// Transport-wide sequence number of the next packet.
-    pub(crate) next_transport_sequence: u16,
     /// What [`crate::event::Event::SlotsNeeded`] last said.
     pub(crate) slots_announced: (u16, u16),
 }
 
 impl ReceiveState {
+    fn new(now: Instant) -> Self {
+        Self {
+            slots: Vec::new(),
+            subscriptions: Vec::new(),
+            pacer: Pacer::new(PacerConfig::default()),
+            bandwidth: SendSide::new(now, BandwidthConfig::default()),
+            quality: Quality::default(),
+            feedback: false,
+            sending: None,
+            rtx_budget: RtxBudget::default(),
+            rtt: None,
+            slots_announced: (0, 0),
+        }
+    }
+
     /// The slots of one kind with their place in the order of that kind: the n-th audio and the
     /// n-th video slot share a MediaStream.
     pub(crate) fn slots_of(&self, kind: MediaKind) -> impl Iterator<Item = (usize, &Slot)> {
@@ -134,12 +158,23 @@ pub(crate) struct Outgoing {
     pub(crate) packet: SentPacket,
     pub(crate) payload_type: PayloadType,
     pub(crate) unwrap_red: bool,
-    /// Set for a retransmission: its index on the line of the retransmission SSRC.
-    pub(crate) rtx_index: Option<u64>,
+    pub(crate) kind: OutgoingKind,
+}
+
+/// What an outgoing packet is to its receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutgoingKind {
+    /// A published packet.
+    Media,
+    /// One that was sent before, on the retransmission SSRC (RFC 4588).
+    Retransmission,
+    /// Nothing, on the retransmission SSRC: part of a probe.
+    Padding,
 }
 
 impl Peer {
     pub(crate) fn new(
+        now: Instant,
         room: RoomId,
         participant: ParticipantId,
         policy: SubscribePolicy,
@@ -151,7 +186,7 @@ impl Peer {
             policy,
             link: None,
             publish: PublishState::default(),
-            receive: ReceiveState::default(),
+            receive: ReceiveState::new(now),
             rtcp: RtcpQueue::default(),
             feedback_ssrc,
             next_report: None,

@@ -1,25 +1,107 @@
-//! Who gets which quality: preferences in, grants out.
+//! Who gets which quality: feedback and preferences in, grants out.
+//!
+//! What was measured of tracks and paths comes together here, goes through the allocation, and
+//! comes back as what selectors aim at, publishers are asked for and subscribers are told.
 
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::Engine;
-use crate::command::{CommandError, Reply};
-use crate::id::{PeerId, RoomId, TrackId};
+use crate::bandwidth::allocate::{Allocator, Budget, Demand, Demands, Grant, Totals};
+use crate::command::{CommandError, Reply, Source};
+use crate::decision::{Estimate, KeyframeReason, LayerOption, Reason, What};
+use crate::deliver::pacer::Cluster;
+use crate::event::Event;
+use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
+use crate::limits::SUBSCRIPTIONS_PER_PEER_MAX;
+use crate::negotiation::MediaKind;
 use crate::preference::{Preference, RoomPolicy};
+use crate::publish::demand::Asked;
+use crate::recorder::Recorder;
+
+/// What decides about a peer's quality beside the estimate.
+#[derive(Debug, Default)]
+pub(super) struct Quality {
+    /// What the peer said of tracks, subscribed or not. At most
+    /// [`SUBSCRIPTIONS_PER_PEER_MAX`] entries.
+    preferences: BTreeMap<TrackId, Preference>,
+    /// When bandwidth is to be shared out anew.
+    pub(super) next_run: Option<Instant>,
+    /// The estimate of the last run.
+    estimate_bps: u64,
+    /// What a probe has shown to pass since the last run.
+    probed_bps: Option<u64>,
+    totals: Totals,
+    recorder: Recorder,
+}
+
+/// The buffers of a run.
+#[derive(Debug, Default)]
+pub(super) struct Allocation {
+    allocator: Allocator,
+    demands: Demands,
+    grants: Vec<Grant>,
+    options: Vec<LayerOption>,
+    /// The subscription behind each demand.
+    subscriptions: Vec<SubscriptionId>,
+}
+
+/// Bandwidth is shared out at least this often: measured rates move.
+const RUN_INTERVAL: Duration = Duration::from_millis(500);
+/// An estimate that has risen by this much, in per cent, is worth a run of its own.
+const RISE_PERCENT: u64 = 5;
+/// A peer that promised feedback and has given none for so long never will: it is sent what it
+/// wants, as one that promised none.
+const UNHEARD_MAX: Duration = Duration::from_secs(3);
+/// More of the estimate is never set aside for retransmissions, in per cent.
+const RTX_RESERVE_MAX_PERCENT: u64 = 40;
+
+impl Quality {
+    pub(super) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    pub(super) fn recorder_mut(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+}
 
 impl Engine {
+    /// Says what a peer wants of a track, which it may not have yet.
     pub(super) fn prefer(
         &mut self,
-        _now: Instant,
-        peer: PeerId,
+        now: Instant,
+        id: PeerId,
         track: TrackId,
-        _preference: Preference,
+        preference: Preference,
     ) -> Result<Reply, CommandError> {
-        self.peers.get(peer).ok_or(CommandError::NoSuchPeer)?;
-        self.tracks.get(track).ok_or(CommandError::NoSuchTrack)?;
+        let Self { peers, tracks, subscriptions, .. } = self;
+        let peer = peers.get_mut(id).ok_or(CommandError::NoSuchPeer)?;
+        if tracks.get(track).is_none_or(|track| track.room != peer.room) {
+            return Err(CommandError::NoSuchTrack);
+        }
+        let preferences = &mut peer.receive.quality.preferences;
+        if preferences.len() >= SUBSCRIPTIONS_PER_PEER_MAX {
+            preferences.retain(|&track, _| tracks.contains_key(track));
+        }
+        if preferences.len() >= SUBSCRIPTIONS_PER_PEER_MAX && !preferences.contains_key(&track) {
+            return Err(CommandError::Limit("preferences per peer"));
+        }
+        preferences.insert(track, preference);
+        for &subscription in &peer.receive.subscriptions {
+            if subscriptions[subscription].track == track {
+                subscriptions[subscription].preference = preference;
+            }
+        }
+        self.reconsider(now, id);
         Ok(Reply::Done)
     }
 
+    /// Sets what a room forwards at all.
     pub(super) fn set_room_policy(
         &mut self,
         _now: Instant,
@@ -30,9 +112,268 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    pub(super) fn decisions(&self, now: Instant, peer: PeerId) -> Result<Reply, CommandError> {
-        self.peers.get(peer).ok_or(CommandError::NoSuchPeer)?;
-        let now = now.saturating_duration_since(self.start);
-        Ok(Reply::Decisions(Box::new(crate::decision::PeerDecisions { now, ..Default::default() })))
+    /// What a peer said of a track.
+    pub(super) fn preference(&self, peer: PeerId, track: TrackId) -> Preference {
+        let preferences = &self.peers[peer].receive.quality.preferences;
+        preferences.get(&track).copied().unwrap_or_default()
     }
+
+    /// Something changed that the allocation depends on: it runs before the next drain.
+    pub(super) fn reconsider(&mut self, now: Instant, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.receive.quality.next_run = Some(now);
+            self.touch(id);
+        }
+    }
+
+    /// The same for everyone who subscribes to a track.
+    pub(super) fn reconsider_track(&mut self, now: Instant, track: TrackId) {
+        for at in 0..self.tracks[track].subscriptions.len() {
+            let subscription = self.tracks[track].subscriptions[at];
+            self.reconsider(now, self.subscriptions[subscription].peer);
+        }
+    }
+
+    /// The estimate of a peer's path may have moved.
+    pub(super) fn estimate_moved(&mut self, now: Instant, id: PeerId) {
+        let age = self.age(now);
+        let receive = &mut self.peers[id].receive;
+        let estimate = receive.bandwidth.estimate();
+        let quality = &mut receive.quality;
+        while let Some(bitrate_bps) = receive.bandwidth.poll_probed() {
+            quality.probed_bps = quality.probed_bps.max(Some(bitrate_bps));
+            quality.recorder.note(age, What::Probed { bitrate_bps });
+        }
+        quality.recorder.note_estimate(age, &estimate);
+        let risen = quality.estimate_bps.saturating_mul(100 + RISE_PERCENT) / 100;
+        let matters = estimate.target_bps > risen
+            || estimate.target_bps < quality.totals.allocated_bps
+            || quality.probed_bps.is_some();
+        let held = receive.holds_back(now, &estimate).then_some(estimate.target_bps);
+        receive.pacer.set_estimate(now, held);
+        if matters && estimate.target_bps != receive.quality.estimate_bps {
+            receive.quality.next_run = Some(now);
+        }
+        self.touch(id);
+    }
+
+    /// Runs the estimator's clock, sends its probes, and shares out what there is if that is due.
+    pub(super) fn share_bandwidth(&mut self, now: Instant, id: PeerId) {
+        let receive = &mut self.peers[id].receive;
+        if receive.bandwidth.poll_timeout().is_some_and(|at| at <= now) {
+            receive.bandwidth.handle_timeout(now);
+            self.estimate_moved(now, id);
+        }
+        self.send_probes(now, id);
+        if self.peers[id].receive.quality.next_run.is_some_and(|at| at <= now) {
+            self.allocate(now, id);
+            self.send_probes(now, id);
+        }
+    }
+
+    fn send_probes(&mut self, now: Instant, id: PeerId) {
+        let age = self.age(now);
+        let receive = &mut self.peers[id].receive;
+        let mut any = false;
+        while let Some(probe) = receive.bandwidth.poll_probe(now) {
+            let micros = u64::try_from(probe.duration.as_micros()).unwrap_or(u64::MAX);
+            let cluster = Cluster {
+                id: probe.id,
+                bitrate_bps: probe.bitrate_bps,
+                bytes_min: probe.bitrate_bps.saturating_mul(micros) / 8_000_000,
+                packets_min: u32::from(probe.packets_min),
+            };
+            receive.pacer.probe(now, cluster);
+            let (bitrate_bps, why) = (probe.bitrate_bps, probe.why);
+            receive.quality.recorder.note(age, What::Probe { bitrate_bps, why });
+            any = true;
+        }
+        if any {
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Shares out a peer's bandwidth among its video subscriptions.
+    fn allocate(&mut self, now: Instant, id: PeerId) {
+        let mut run = std::mem::take(&mut self.allocation);
+        let budget = self.read_demands(now, id, &mut run);
+        let totals = run.allocator.allocate(&budget, &run.demands, &mut run.grants);
+        for (at, grant) in run.grants.iter().enumerate() {
+            self.apply_grant(now, run.subscriptions[at], grant);
+        }
+        let receive = &mut self.peers[id].receive;
+        let quality = &mut receive.quality;
+        quality.recorder.note_run(&budget, &run.demands, &run.grants);
+        quality.totals = totals;
+        quality.estimate_bps = budget.estimate_bps;
+        quality.probed_bps = None;
+        let rerun = totals.rerun_at.map(|at| self.start + at);
+        let next = (now + RUN_INTERVAL).min(rerun.unwrap_or(now + RUN_INTERVAL));
+        quality.next_run = (!run.grants.is_empty()).then_some(next);
+        receive.bandwidth.set_demand(now, totals.wanted_bps, totals.allocated_bps);
+        self.allocation = run;
+    }
+
+    /// The same at once for everyone who subscribes to a track.
+    pub(super) fn allocate_for_track(&mut self, now: Instant, track: TrackId) {
+        for at in 0..self.tracks[track].subscriptions.len() {
+            let subscription = self.tracks[track].subscriptions[at];
+            self.allocate(now, self.subscriptions[subscription].peer);
+        }
+    }
+
+    /// What there is to share out, and among whom.
+    fn read_demands(&mut self, now: Instant, id: PeerId, run: &mut Allocation) -> Budget {
+        let Self { peers, tracks, subscriptions, rooms, .. } = self;
+        let peer = &peers[id];
+        let receive = &peer.receive;
+        let estimate = receive.bandwidth.estimate();
+        let mut audio_bps = 0;
+        let mut lowest_bps = 0;
+        run.demands.clear();
+        run.subscriptions.clear();
+        for &subscription in &receive.subscriptions {
+            let this = &subscriptions[subscription];
+            let track = &mut tracks[this.track];
+            let withheld = match () {
+                () if this.slot.is_none() => Some(Reason::NoSlot),
+                () if track.muted => Some(Reason::Muted),
+                () if !rooms[track.room].forwards(this.track, this.preference.pinned) => {
+                    Some(Reason::LastN)
+                }
+                () => None,
+            };
+            if track.kind == MediaKind::Audio {
+                if withheld.is_none() {
+                    run.options.clear();
+                    track.meter.options(now, &mut run.options);
+                    audio_bps += run.options.iter().map(|o| o.bitrate_bps).max().unwrap_or(0);
+                }
+                continue;
+            }
+            run.subscriptions.push(subscription);
+            let mut demand = Demand::new(this.track);
+            demand.screen = track.source == Source::Screen;
+            demand.preference = this.preference;
+            demand.withheld = withheld;
+            demand.granted = this.granted;
+            demand.memory = this.memory;
+            run.options.clear();
+            track.meter.options(now, &mut run.options);
+            let lowest = run.options.iter().map(|option| option.bitrate_bps).min();
+            lowest_bps += lowest.filter(|_| withheld.is_none()).unwrap_or(0);
+            run.demands.push(demand, run.options.iter().copied());
+        }
+        let estimate_bps = match receive.holds_back(now, &estimate) {
+            false => u64::MAX,
+            // A guess is no reason to show nothing: what is lowest goes out, paced, and is measured.
+            true if unheard(&estimate) => {
+                estimate.target_bps.max((audio_bps + lowest_bps).min(START_BPS_MAX))
+            }
+            true => estimate.target_bps,
+        };
+        let lost = (estimate.loss.clamp(0.0, 1.0) * 100.0) as u64;
+        let rtx_percent = lost.min(RTX_RESERVE_MAX_PERCENT);
+        Budget {
+            estimate_bps,
+            reserve_bps: audio_bps
+                + estimate_bps.checked_mul(rtx_percent).map_or(0, |bps| bps / 100),
+            probed_bps: receive.quality.probed_bps,
+            now: self.age(now),
+        }
+    }
+
+    /// Makes a grant what is aimed at.
+    fn apply_grant(&mut self, now: Instant, id: SubscriptionId, grant: &Grant) {
+        let Some(subscription) = self.subscriptions.get_mut(id) else { return };
+        let paused_before = subscription.granted.is_none();
+        let same_reason = subscription.reason == grant.reason;
+        subscription.memory = grant.memory;
+        subscription.reason = grant.reason;
+        subscription.wanted = grant.wanted;
+        let moved = subscription.granted != grant.layer;
+        subscription.granted = grant.layer;
+        if moved {
+            subscription.selector.aim(grant.layer);
+            self.start_subscription(now, id, KeyframeReason::Switch);
+        }
+        if grant.layer.is_none() && (!paused_before || !same_reason) {
+            self.tell_forwarding(now, id);
+        }
+        if moved {
+            self.update_demand(now, grant.track);
+        }
+    }
+
+    /// Tells a subscriber, and the recorder, what is forwarded to it from now on.
+    pub(super) fn tell_forwarding(&mut self, now: Instant, id: SubscriptionId) {
+        let age = self.age(now);
+        let Some(subscription) = self.subscriptions.get_mut(id) else { return };
+        let (peer, track) = (subscription.peer, subscription.track);
+        let layer = subscription.selector.current().filter(|_| subscription.granted.is_some());
+        let said = (layer, subscription.reason);
+        if subscription.told == Some(said) {
+            return;
+        }
+        let from = subscription.told.replace(said).and_then(|(layer, _)| layer);
+        let size = layer.map_or((0, 0), |layer| self.tracks[track].meter.size_of(layer));
+        let what = What::Switched { track, from, to: layer };
+        self.peers[peer].receive.quality.recorder.note(age, what);
+        self.tell(Event::Forwarding { peer, track, layer, size, reason: said.1 });
+    }
+
+    /// Works out again which encodings of a track anybody is to get, and tells its publisher if
+    /// that has changed.
+    pub(super) fn update_demand(&mut self, now: Instant, id: TrackId) {
+        let Self { tracks, subscriptions, .. } = self;
+        let Some(track) = tracks.get_mut(id).filter(|track| track.kind == MediaKind::Video) else {
+            return;
+        };
+        let served = track.subscriptions.iter().map(|&id| &subscriptions[id]);
+        let served = served.filter(|subscription| subscription.slot.is_some());
+        let watched = served.clone().next().is_some();
+        let layers =
+            served.flat_map(|this| this.granted.into_iter().chain(this.selector.current()));
+        let lowest = track.meter.lowest();
+        let asked = track.demand.update(now, layers, lowest, watched);
+        let peer = track.peer;
+        self.touch(peer);
+        if let Some(Asked { encodings: wanted, max_spatial }) = asked {
+            self.tracks[id].meter.set_wanted(now, &wanted, max_spatial);
+            self.tell(Event::Demand { peer, track: id, wanted, max_spatial });
+        }
+    }
+
+    /// Tells of the layers that forwarding has changed over to.
+    pub(super) fn tell_switched(&mut self, now: Instant) {
+        for at in 0..self.switched.len() {
+            let id = self.switched[at];
+            self.tell_forwarding(now, id);
+            if let Some(track) = self.subscriptions.get(id).map(|this| this.track) {
+                self.update_demand(now, track);
+            }
+        }
+        self.switched.clear();
+    }
+
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
+    }
+}
+
+/// Up to this much is sent to show everybody's lowest layer before anything is known of the path.
+const START_BPS_MAX: u64 = 1_500_000;
+
+impl super::peer::ReceiveState {
+    /// Whether the estimate is one: a peer that says nothing of what arrives, whether it promised
+    /// to or not, is sent what it wants.
+    fn holds_back(&self, now: Instant, estimate: &Estimate) -> bool {
+        let long = |&(since, _): &(Instant, _)| now.saturating_duration_since(since) > UNHEARD_MAX;
+        self.feedback && !(unheard(estimate) && self.sending.as_ref().is_some_and(long))
+    }
+}
+
+/// Whether nothing was ever heard of what arrives.
+fn unheard(estimate: &Estimate) -> bool {
+    estimate.acknowledged_bps.is_none() && estimate.remb_bps.is_none()
 }

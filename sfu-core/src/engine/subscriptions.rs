@@ -3,12 +3,16 @@
 use std::time::Instant;
 
 use super::Engine;
+use crate::bandwidth::allocate::Memory;
 use crate::command::{CommandError, SubscribePolicy};
+use crate::decision::{KeyframeReason, Reason};
 use crate::event::Event;
-use crate::forward::selector::{Selector, best_layer};
+use crate::forward::layer::LayerId;
+use crate::forward::selector::Selector;
 use crate::id::{ParticipantId, PeerId, SubscriptionId, TrackId};
 use crate::limits::SUBSCRIPTIONS_PER_PEER_MAX;
 use crate::negotiation::MediaKind;
+use crate::preference::Preference;
 
 /// One peer's interest in one track.
 #[derive(Debug)]
@@ -20,6 +24,28 @@ pub(super) struct Subscription {
     pub(super) selector: Selector,
     /// The subscriber was told that it has no codec for the track.
     pub(super) unplayable: bool,
+    /// What the subscriber wants of it.
+    pub(super) preference: Preference,
+    /// The layer the allocation grants; `None` is a pause.
+    pub(super) granted: Option<LayerId>,
+    /// What it would grant with bandwidth enough.
+    pub(super) wanted: Option<LayerId>,
+    /// Why no more.
+    pub(super) reason: Reason,
+    /// What the allocation remembers of it.
+    pub(super) memory: Memory,
+    /// The layer forwarded when this was last looked at.
+    pub(super) forwarded: Option<LayerId>,
+    /// What the subscriber was last told.
+    pub(super) told: Option<(Option<LayerId>, Reason)>,
+}
+
+impl Subscription {
+    /// Looks at what is being forwarded, and whether that has changed.
+    pub(super) fn note_forwarded(&mut self) -> bool {
+        let current = self.selector.current();
+        std::mem::replace(&mut self.forwarded, current) != current
+    }
 }
 
 impl Engine {
@@ -38,17 +64,29 @@ impl Engine {
         if receive.subscriptions.len() >= SUBSCRIPTIONS_PER_PEER_MAX {
             return Err(CommandError::Limit("subscriptions per peer"));
         }
+        let mut selector = Selector::default();
+        // Audio has one layer. Which of a video's is for the allocation to say.
+        let audio = self.tracks[track].kind == MediaKind::Audio;
+        selector.aim(audio.then(|| LayerId::all_of(0)));
+        let preference = self.preference(peer, track);
         let id = self.subscriptions.insert(Subscription {
             peer,
             track,
             slot: None,
-            selector: Selector::default(),
+            selector,
             unplayable: false,
+            preference,
+            granted: None,
+            wanted: None,
+            reason: Reason::NoSlot,
+            memory: Memory::default(),
+            forwarded: None,
+            told: None,
         });
         self.peers[peer].receive.subscriptions.push(id);
         self.tracks[track].subscriptions.push(id);
-        self.retarget(now, track);
         self.assign(now, peer);
+        self.reconsider(now, peer);
         Ok(())
     }
 
@@ -67,6 +105,8 @@ impl Engine {
             self.tell(Event::Assigned { peer: subscription.peer, mid, track: None });
         }
         self.assign(now, subscription.peer);
+        self.reconsider(now, subscription.peer);
+        self.update_demand(now, subscription.track);
     }
 
     /// Subscribes a peer to whatever its policy says it wants and does not have yet.
@@ -145,16 +185,22 @@ impl Engine {
         let mid = slot.mid.clone();
         let participant = self.tracks[track].participant;
         self.tell(Event::Assigned { peer, mid, track: Some((participant, track)) });
-        self.start_subscription(now, id);
+        self.reconsider(now, peer);
+        self.start_subscription(now, id, KeyframeReason::Start);
     }
 
-    /// Asks for the keyframe a video subscription begins with.
-    pub(super) fn start_subscription(&mut self, now: Instant, id: SubscriptionId) {
+    /// Asks for the keyframe that a video subscription needs to get to where it aims.
+    pub(super) fn start_subscription(
+        &mut self,
+        now: Instant,
+        id: SubscriptionId,
+        why: KeyframeReason,
+    ) {
         let Some(subscription) = self.subscriptions.get(id) else { return };
         let video = self.tracks[subscription.track].kind == MediaKind::Video;
         let ready = subscription.slot.is_some() && self.peers[subscription.peer].is_connected();
-        if video && ready && subscription.selector.waits_for_keyframe() {
-            self.request_keyframe(now, id);
+        if video && ready && subscription.selector.waits_for_keyframe().is_some() {
+            self.request_keyframe(now, id, why);
         }
     }
 
@@ -208,25 +254,6 @@ impl Engine {
             }
             None if seen && !playable => Place::NoCommonCodec,
             None => Place::NoneIdle,
-        }
-    }
-
-    /// Chooses again which encoding of a track its subscriptions aim at.
-    pub(super) fn retarget(&mut self, now: Instant, track_id: TrackId) {
-        let track = &self.tracks[track_id];
-        if track.encodings.len() < 2 {
-            return;
-        }
-        let rates: smallvec::SmallVec<[u64; 4]> =
-            track.encodings.iter().map(|encoding| encoding.rate.bitrate(now)).collect();
-        for id in track.subscriptions.clone() {
-            let selector = &mut self.subscriptions[id].selector;
-            let before = selector.target();
-            let target = best_layer(rates.iter().copied(), before);
-            selector.aim(target);
-            if target != before {
-                self.start_subscription(now, id);
-            }
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::id::{PeerId, RoomId};
 pub(crate) enum Timer {
     Peer(PeerId),
     Room(RoomId),
+    /// A peer's pacer has something to release.
+    Pacer(PeerId),
 }
 
 /// One deadline each for any number of peers and rooms.
@@ -20,6 +22,7 @@ pub(crate) struct Timers {
     queue: BTreeSet<(Instant, Timer)>,
     of_peer: SecondaryMap<PeerId, Instant>,
     of_room: SecondaryMap<RoomId, Instant>,
+    of_pacer: SecondaryMap<PeerId, Instant>,
 }
 
 impl Timers {
@@ -30,6 +33,8 @@ impl Timers {
             (Timer::Peer(id), None) => self.of_peer.remove(id),
             (Timer::Room(id), Some(at)) => self.of_room.insert(id, at),
             (Timer::Room(id), None) => self.of_room.remove(id),
+            (Timer::Pacer(id), Some(at)) => self.of_pacer.insert(id, at),
+            (Timer::Pacer(id), None) => self.of_pacer.remove(id),
         };
         if before == at {
             return;

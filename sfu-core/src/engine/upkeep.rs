@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Engine, Timer};
+use crate::decision::KeyframeReason;
 use crate::event::{Event, TransportState};
 use crate::id::{PeerId, RoomId, TrackId};
 use crate::limits::{REPORT_INTERVAL, SPEAKERS_INTERVAL};
@@ -20,6 +21,7 @@ const REPORT_BLOCKS_MAX: usize = 31;
 impl Engine {
     /// Serves every peer whose deadlines may have moved, and sets its next deadline.
     pub(super) fn settle(&mut self, now: Instant) {
+        self.tell_switched(now);
         // Serving one peer may touch another (a failed one closes its tracks), so: until none.
         while let Some(id) = self.touched.pop() {
             let Some(peer) = self.peers.get_mut(id) else { continue };
@@ -48,8 +50,12 @@ impl Engine {
         let tracks: smallvec::SmallVec<[TrackId; 8]> = self.peers[id].publish.tracks().collect();
         for track in tracks {
             self.ask_publisher(now, id, track);
+            if self.tracks[track].demand.due().is_some_and(|at| at <= now) {
+                self.update_demand(now, track);
+            }
         }
         self.send_feedback(now, id);
+        self.share_bandwidth(now, id);
         if self.peers[id].next_report.is_some_and(|at| at <= now) {
             self.send_reports(now, id);
             self.peers[id].next_report = Some(now + REPORT_INTERVAL);
@@ -104,10 +110,11 @@ impl Engine {
     /// Sender reports for what the peer receives, receiver reports for what it publishes.
     fn send_reports(&mut self, now: Instant, id: PeerId) {
         let ntp = self.ntp(now);
-        let Self { peers, tracks, subscriptions, .. } = self;
+        let Self { peers, tracks, subscriptions, pages, .. } = self;
         let mut blocks = Vec::new();
         for track in peers[id].publish.tracks() {
             for encoding in &mut tracks[track].encodings {
+                encoding.history.expire(pages, now);
                 let heard = encoding.ssrc.filter(|_| encoding.statistics.received() > 0);
                 if let Some(ssrc) = heard.filter(|_| blocks.len() < REPORT_BLOCKS_MAX) {
                     blocks.push(encoding.statistics.report_block(now, ssrc));
@@ -124,7 +131,7 @@ impl Engine {
             let carried = slot.subscription.and_then(|id| subscriptions.get(id));
             let Some(subscription) = carried.filter(|_| slot.packets > 0) else { continue };
             let track = &tracks[subscription.track];
-            let encoding = subscription.selector.current().unwrap_or(0);
+            let encoding = subscription.selector.current().map_or(0, |layer| layer.encoding);
             let Some((report_ntp, report_rtp)) =
                 track.encodings[usize::from(encoding)].sender_report
             else {
@@ -161,8 +168,11 @@ impl Engine {
         }
         consider(peer.next_report);
         consider(peer.publish.twcc.next_timeout());
+        consider(peer.receive.bandwidth.poll_timeout());
+        consider(peer.receive.quality.next_run);
         for track in peer.publish.tracks() {
             let track = &self.tracks[track];
+            consider(track.demand.due());
             for encoding in track.encodings.iter().filter(|encoding| encoding.ssrc.is_some()) {
                 if track.kind == MediaKind::Video {
                     consider(encoding.nack.next_timeout());
@@ -203,8 +213,9 @@ impl Engine {
         let peer = &mut self.peers[id];
         peer.next_report.get_or_insert(now + REPORT_INTERVAL);
         let subscriptions = peer.receive.subscriptions.clone();
+        self.reconsider(now, id);
         for subscription in subscriptions {
-            self.start_subscription(now, subscription);
+            self.start_subscription(now, subscription, KeyframeReason::Start);
         }
     }
 

@@ -15,6 +15,12 @@ pub struct LayerId {
 }
 
 impl LayerId {
+    /// All there is of an encoding.
+    #[must_use]
+    pub const fn all_of(encoding: u8) -> Self {
+        Self { encoding, spatial: 7, temporal: 7 }
+    }
+
     /// The lowest quality of an encoding.
     #[must_use]
     pub const fn lowest_of(encoding: u8) -> Self {

@@ -1,12 +1,9 @@
 //! One continuous line: whatever an outgoing SSRC carries, its receiver sees sequence numbers
 //! without gaps of our making and timestamps that never jump.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Breakpoints kept for late packets. A source that pads more often than this within its
-/// reordering window loses late packets, nothing worse.
-const BREAKPOINTS_MAX: usize = 64;
+use super::numbering::Numbering;
 
 /// The line of one outgoing SSRC.
 ///
@@ -15,24 +12,14 @@ const BREAKPOINTS_MAX: usize = 64;
 /// the source has been running.
 #[derive(Debug)]
 pub struct Line {
-    /// Index the next new packet gets at least.
-    next_index: u64,
+    sequence: Numbering,
     /// Timestamp of the newest packet sent, and when.
     newest: Option<(u32, Instant)>,
     /// First timestamp of the line, before anything was sent.
     first_timestamp: u32,
-    source: Option<SourceMap>,
-}
-
-/// How the present source's numbers become the line's.
-#[derive(Debug)]
-struct SourceMap {
-    /// (`from`, `to`): source indices from `from` on, up to the next breakpoint, become
-    /// `index - from + to`. In rising order.
-    breakpoints: VecDeque<(u64, u64)>,
-    /// Highest source index seen, forwarded or skipped.
-    highest: Option<u64>,
-    timestamp_offset: u32,
+    /// What to add to the source's timestamps; kept when the source ends, so that the next one can
+    /// be aligned with it.
+    timestamp_offset: Option<u32>,
 }
 
 /// What a packet becomes on the line.
@@ -44,86 +31,92 @@ pub struct Mapped {
     pub timestamp: u32,
 }
 
+/// How far the publisher's clocks may differ from ours, which counts what has passed since the
+/// last packet. More than the time that a keyframe waits in a publisher's pacer, or a subscriber
+/// would see a jump.
+const ALIGNED_MAX: Duration = Duration::from_millis(500);
+
 impl Line {
     /// A line that has sent nothing. The two values should be random (RFC 3550 §5.1);
     /// `first_sequence` is cut to 15 bits.
     #[must_use]
     pub fn new(first_sequence: u16, first_timestamp: u32) -> Self {
         Self {
-            next_index: u64::from(first_sequence & 0x7fff),
+            sequence: Numbering::new(u64::from(first_sequence & 0x7fff)),
             newest: None,
             first_timestamp,
-            source: None,
+            timestamp_offset: None,
         }
     }
 
-    /// Starts, or goes on, with a new source whose first packet is `index` at `timestamp`.
+    /// Starts, or goes on with, a new source whose first packet is `index` at `timestamp`.
     /// The line's clock advances by the time that has passed, by one tick at least.
     pub fn begin(&mut self, now: Instant, index: u64, timestamp: u32, clock_rate: u32) {
+        self.begin_aligned(now, index, timestamp, None, clock_rate);
+    }
+
+    /// As [`Self::begin`], for a source whose relation to the one before is known: `aligned` is
+    /// the time of the first packet on the clock of what was forwarded before (see
+    /// [`crate::forward::align`]). It counts unless it is behind what was sent, or too far from
+    /// the time that has passed; then the line advances as if it were not known.
+    pub fn begin_aligned(
+        &mut self,
+        now: Instant,
+        index: u64,
+        timestamp: u32,
+        aligned: Option<u32>,
+        clock_rate: u32,
+    ) {
         let target = match self.newest {
             None => self.first_timestamp,
             Some((newest, at)) => {
-                let ticks = ticks(now.saturating_duration_since(at), clock_rate).max(1);
-                newest.wrapping_add(ticks)
+                let elapsed = ticks(now.saturating_duration_since(at), clock_rate).max(1);
+                let expected = newest.wrapping_add(elapsed);
+                let aligned = aligned.and_then(|aligned| self.timestamp(aligned));
+                let bound = ticks(ALIGNED_MAX, clock_rate).cast_signed();
+                match aligned.map(|aligned| (aligned, aligned.wrapping_sub(expected).cast_signed()))
+                {
+                    Some((aligned, off)) if (-bound..=bound).contains(&off) => {
+                        let ahead = aligned.wrapping_sub(newest).cast_signed();
+                        if ahead > 0 { aligned } else { newest.wrapping_add(1) }
+                    }
+                    Some(_) | None => expected,
+                }
             }
         };
-        self.source = Some(SourceMap {
-            breakpoints: VecDeque::from([(index, self.next_index)]),
-            highest: None,
-            timestamp_offset: target.wrapping_sub(timestamp),
-        });
+        self.sequence.begin(index);
+        self.timestamp_offset = Some(target.wrapping_sub(timestamp));
     }
 
     /// Forgets the source; the next packet needs a [`Line::begin`].
     pub fn end(&mut self) {
-        self.source = None;
+        self.sequence.end();
+        self.timestamp_offset = None;
     }
 
     /// Where a packet of the source goes; `None` if it belongs to the time before the source
     /// began, or there is no source.
     pub fn map(&mut self, now: Instant, index: u64, timestamp: u32) -> Option<Mapped> {
-        let source = self.source.as_mut()?;
-        let position = source.breakpoints.iter().rposition(|&(from, _)| from <= index)?;
-        let (from, to) = source.breakpoints[position];
-        let mapped = Mapped {
-            index: index - from + to,
-            timestamp: timestamp.wrapping_add(source.timestamp_offset),
-        };
-        let taken = source.breakpoints.get(position + 1).map(|&(_, next)| next);
-        if taken.is_some_and(|next| mapped.index >= next) {
-            return None;
+        let newest = self.sequence.highest().is_none_or(|highest| index > highest);
+        let sequence = self.sequence.map(index)?;
+        let timestamp = self.timestamp(timestamp)?;
+        if newest {
+            self.newest = Some((timestamp, now));
         }
-        if source.highest.is_none_or(|highest| index > highest) {
-            source.highest = Some(index);
-            self.newest = Some((mapped.timestamp, now));
-        }
-        self.next_index = self.next_index.max(mapped.index + 1);
-        Some(mapped)
+        Some(Mapped { index: sequence, timestamp })
     }
 
     /// Takes a source packet out of the line: later ones close ranks. Only the newest packet can
-    /// be taken out; the number of a late one has been left open already.
-    pub fn skip(&mut self, index: u64) {
-        let Some(source) = self.source.as_mut() else { return };
-        if source.highest.is_some_and(|highest| index <= highest) {
-            return;
-        }
-        let Some(&(from, to)) = source.breakpoints.back() else { return };
-        if index < from {
-            return;
-        }
-        source.highest = Some(index);
-        source.breakpoints.push_back((index + 1, index - from + to));
-        if source.breakpoints.len() > BREAKPOINTS_MAX {
-            source.breakpoints.pop_front();
-        }
+    /// be taken out. False for a late one: its number has been left open already, and is to be
+    /// filled ([`crate::forward::selector::Verdict::Fill`]).
+    pub fn skip(&mut self, index: u64) -> bool {
+        self.sequence.skip(index)
     }
 
     /// The line's timestamp of a source timestamp, for sender reports.
     #[must_use]
     pub fn timestamp(&self, source_timestamp: u32) -> Option<u32> {
-        let source = self.source.as_ref()?;
-        Some(source_timestamp.wrapping_add(source.timestamp_offset))
+        Some(source_timestamp.wrapping_add(self.timestamp_offset?))
     }
 }
 
@@ -201,6 +194,57 @@ mod tests {
         line.map(now, 1, 5);
         line.begin(now, 1, 5, CLOCK);
         assert_eq!(line.map(now, 1, 5).unwrap(), Mapped { index: 1, timestamp: 1 });
+    }
+
+    #[test]
+    fn an_aligned_switch_keeps_the_distance_of_the_pictures() {
+        let now = start();
+        let mut line = Line::new(0, 1_000);
+        line.begin(now, 10, 500, CLOCK);
+        line.map(now, 10, 500);
+        // Arrives after 90 ms, but was taken 33 ms after the other.
+        let later = now + Duration::from_millis(90);
+        line.begin_aligned(later, 70, 99_000, Some(500 + 3_000), CLOCK);
+        assert_eq!(line.map(later, 70, 99_000).unwrap().timestamp, 1_000 + 3_000);
+    }
+
+    #[test]
+    fn an_alignment_never_leads_backwards_or_far_away() {
+        let now = start();
+        let later = now + Duration::from_millis(100);
+        let table = [(500 - 3_000, 1_001), (500, 1_001), (501, 1_001), (500 + 54_000, 55_000)];
+        let far = [(500 + 54_001, 10_000), (500 - 36_001, 10_000), (1 << 31, 10_000)];
+        for (aligned, timestamp) in table.into_iter().chain(far) {
+            let mut line = Line::new(0, 1_000);
+            line.begin(now, 10, 500, CLOCK);
+            line.map(now, 10, 500);
+            line.begin_aligned(later, 70, 7, Some(aligned as u32), CLOCK);
+            assert_eq!(line.map(later, 70, 7).unwrap().timestamp, timestamp, "{aligned}");
+        }
+    }
+
+    #[test]
+    fn neighbours_that_are_skipped_cost_one_breakpoint() {
+        let now = start();
+        let mut line = Line::new(0, 0);
+        line.begin(now, 0, 0, CLOCK);
+        // Every other frame of 5 packets is left out, each 5th packet is late by 300.
+        let frames = 0..60u64;
+        let kept = |index: u64| index / 5 % 2 == 0;
+        for index in frames.clone().flat_map(|frame| frame * 5..frame * 5 + 4) {
+            if kept(index) {
+                line.map(now, index, 0);
+            } else {
+                assert!(line.skip(index));
+            }
+        }
+        let late: Vec<_> = frames
+            .map(|frame| frame * 5 + 4)
+            .filter(|&index| kept(index))
+            .map(|index| line.map(now, index, 0).unwrap().index)
+            .collect();
+        assert_eq!(late.len(), 30);
+        assert!(late.windows(2).all(|pair| pair[1] == pair[0] + 6), "{late:?}");
     }
 
     proptest! {

@@ -1,160 +1,274 @@
-//! Which layer of a track a subscription forwards: the best that arrives, changed only where the
-//! codec allows it (at a keyframe).
+//! Which layer of a track a subscription forwards: changed only where the codec allows it, so that
+//! all that is forwarded can be decoded.
+
+use std::time::Instant;
+
+use arrayvec::ArrayVec;
+
+use super::align::SILENT_AFTER;
+use super::layer::LayerId;
+use super::layers::{Choice, Layers, Packet, Want};
+use super::munge::Edit;
+use super::numbers::Numbers;
+use crate::rtp::codec_view::{Detail, PayloadInfo};
+
+/// A packet to be decided on.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// When it arrived.
+    pub now: Instant,
+    /// The encoding it is of.
+    pub encoding: u8,
+    /// The encoding's epoch: packets of different epochs belong to different sequences.
+    pub epoch: u32,
+    /// Extended sequence number.
+    pub index: u64,
+    /// A packet of the encoding with a higher number came before it.
+    pub late: bool,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// What its payload says.
+    pub info: &'a PayloadInfo,
+}
 
 /// What to do with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Forward it; the line goes on.
-    Forward,
+    Forward(Edit),
     /// Forward it as the first packet of a new source.
-    Switch,
-    /// Another layer is being forwarded, or the keyframe has not come yet.
+    Switch(Edit),
+    /// It is of a layer that is not forwarded: its number is taken out of the line.
+    Skip,
+    /// As `Skip`, but it comes late, and its number was left open for it: send an empty packet
+    /// ([`Edit::fill`]) in its place, or receivers ask for it again and again.
+    Fill,
+    /// Another encoding is being forwarded, or the keyframe has not come yet.
     Drop,
 }
 
 /// The state of one subscription's selection.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Selector {
-    /// The layer being forwarded, and the epoch of that layer in which it began.
-    current: Option<(u8, u32)>,
-    target: u8,
+    target: Option<LayerId>,
+    following: Option<Following>,
+    /// Encoding and epoch of what was followed before.
+    left: Option<(u8, u32)>,
+    numbers: Numbers,
 }
 
+/// The encoding that is being forwarded.
+#[derive(Clone, Debug)]
+struct Following {
+    encoding: u8,
+    epoch: u32,
+    /// Index of its first packet.
+    first: u64,
+    /// Its highest index so far, and when that came.
+    highest: u64,
+    heard: Instant,
+    /// Timestamp of the newest picture.
+    picture: u32,
+    /// The layers wanted of it.
+    want: Want,
+    layers: Layers,
+    /// What is forwarded from which index on, for packets that come late; never empty.
+    choices: ArrayVec<(u64, Choice), CHOICES_MAX>,
+}
+
+/// Changes remembered for late packets.
+const CHOICES_MAX: usize = 16;
+
 impl Selector {
+    /// Sets the layer wanted, `None` for a pause. The present one goes on until the new one can be
+    /// switched to; a pause begins with the next picture.
+    pub fn aim(&mut self, target: Option<LayerId>) {
+        self.target = target;
+        if let (Some(target), Some(following)) = (target, &mut self.following)
+            && target.encoding == following.encoding
+        {
+            following.want = (target.spatial, target.temporal);
+        }
+    }
+
     /// The layer wanted.
     #[must_use]
-    pub fn target(&self) -> u8 {
+    pub fn target(&self) -> Option<LayerId> {
         self.target
     }
 
-    /// The layer being forwarded, if any.
+    /// The layer being forwarded, if any, as far as there are such layers.
     #[must_use]
-    pub fn current(&self) -> Option<u8> {
-        self.current.map(|(layer, _)| layer)
+    pub fn current(&self) -> Option<LayerId> {
+        let following = self.following.as_ref()?;
+        Some(following.layers.current(following.encoding, following.choice()))
     }
 
-    /// Whether a keyframe of the target layer is needed to get where this wants to be.
+    /// Encoding and epoch of what was forwarded before the last switch or restart: the clock that
+    /// the line's timestamps were of.
     #[must_use]
-    pub fn waits_for_keyframe(&self) -> bool {
-        self.current() != Some(self.target)
+    pub fn left(&self) -> Option<(u8, u32)> {
+        self.left
     }
 
-    /// Sets the layer wanted; the present one goes on until the new one can be switched to.
-    pub fn aim(&mut self, target: u8) {
-        self.target = target;
+    /// Whether a packet is of the encoding that is being forwarded.
+    #[must_use]
+    pub fn follows(&self, encoding: u8, epoch: u32) -> bool {
+        self.following.as_ref().is_some_and(|f| f.encoding == encoding && f.epoch == epoch)
     }
 
-    /// Forgets the present layer: what comes next starts anew.
+    /// Forgets what is being forwarded: what comes next starts anew.
     pub fn restart(&mut self) {
-        self.current = None;
+        if let Some(following) = self.following.take() {
+            self.left = Some((following.encoding, following.epoch));
+        }
     }
 
-    /// Decides on a packet of `layer` in its `epoch`. `switch_point`: decoding may start here.
-    pub fn decide(&mut self, layer: u8, epoch: u32, switch_point: bool) -> Verdict {
-        if self.current == Some((layer, epoch)) {
-            return Verdict::Forward;
+    /// The encoding whose keyframe is needed to get where this wants to be, if any.
+    #[must_use]
+    pub fn waits_for_keyframe(&self) -> Option<u8> {
+        let target = self.target?;
+        let there = self.following.as_ref().is_some_and(|following| {
+            following.encoding == target.encoding
+                && !following.layers.needs_keyframe(following.choice(), following.want)
+        });
+        (!there).then_some(target.encoding)
+    }
+
+    /// Decides on a packet.
+    pub fn decide(&mut self, packet: &Candidate<'_>) -> Verdict {
+        if self.follows(packet.encoding, packet.epoch) {
+            return self.go_on(packet);
         }
-        let restarted = self.current() == Some(layer);
-        if switch_point && (layer == self.target || restarted || self.current.is_none()) {
-            self.current = Some((layer, epoch));
-            return Verdict::Switch;
+        if self.following.as_ref().is_some_and(|f| f.encoding == packet.encoding) {
+            // It has begun again.
+            self.restart();
         }
-        if restarted {
-            self.current = None;
+        if self.may_begin(packet) { self.switch(packet) } else { Verdict::Drop }
+    }
+
+    /// Whether to leave what is being forwarded for this packet's encoding.
+    fn may_begin(&self, packet: &Candidate<'_>) -> bool {
+        let Some(target) = self.target else { return false };
+        let start = packet.info.keyframe_start || packet.info.detail == Detail::Audio;
+        // Behind a late one there are packets that have been let go.
+        if !start || packet.late {
+            return false;
         }
-        Verdict::Drop
+        let silent = |following: &Following| {
+            packet.now.saturating_duration_since(following.heard) >= SILENT_AFTER
+        };
+        packet.encoding == target.encoding || self.following.as_ref().is_none_or(silent)
+    }
+
+    fn switch(&mut self, candidate: &Candidate<'_>) -> Verdict {
+        self.restart();
+        let target = self.target.unwrap_or_default();
+        let want = (target.spatial, target.temporal);
+        let packet = Packet { index: candidate.index, in_order: true, info: candidate.info };
+        let (layers, choice) = Layers::begin(packet, want);
+        let mut following = Following {
+            encoding: candidate.encoding,
+            epoch: candidate.epoch,
+            first: candidate.index,
+            highest: candidate.index,
+            heard: candidate.now,
+            picture: candidate.timestamp,
+            want,
+            layers,
+            choices: ArrayVec::from_iter([(candidate.index, choice)]),
+        };
+        self.numbers.begin(candidate.info);
+        following.layers.close_gaps(packet, choice, &mut self.numbers);
+        following.layers.wants(packet, choice);
+        let edit = edit(&mut following.layers, &mut self.numbers, packet, choice);
+        self.following = Some(following);
+        Verdict::Switch(edit.unwrap_or_default())
+    }
+
+    /// Decides on a packet of the encoding that is being forwarded.
+    fn go_on(&mut self, candidate: &Candidate<'_>) -> Verdict {
+        let paused = self.target.is_none();
+        let Some(following) = &mut self.following else { return Verdict::Drop };
+        let in_order = candidate.index > following.highest;
+        let packet = Packet { index: candidate.index, in_order, info: candidate.info };
+        if in_order {
+            // Where something is missing before a higher layer, the picture has begun already.
+            let first = candidate.info.spatial.is_none_or(|spatial| spatial == 0)
+                || candidate.index == following.highest + 1;
+            let new_picture = candidate.timestamp != following.picture && first;
+            if new_picture && candidate.info.frame_start {
+                if paused {
+                    self.restart();
+                    return Verdict::Drop;
+                }
+                following.begin_picture(packet, &mut self.numbers);
+            }
+            following.picture = candidate.timestamp;
+            following.highest = candidate.index;
+            following.heard = candidate.now;
+        }
+        let Some(choice) = following.choice_at(candidate.index) else { return Verdict::Drop };
+        let left_out = if in_order { Verdict::Skip } else { Verdict::Fill };
+        if !following.layers.wants(packet, choice) {
+            if following.layers.closes_ranks() {
+                self.numbers.skip_picture(candidate.info);
+            }
+            return left_out;
+        }
+        match edit(&mut following.layers, &mut self.numbers, packet, choice) {
+            Some(edit) => Verdict::Forward(edit),
+            None => {
+                following.layers.lost(candidate.info);
+                left_out
+            }
+        }
     }
 }
 
-/// How much better another layer must be before it is worth a switch, as a ratio of bitrates.
-/// The encodings of one source differ by 2 or more; less is noise.
-const BETTER_NUMERATOR: u64 = 3;
-const BETTER_DENOMINATOR: u64 = 2;
-
-/// The best layer that arrives: the one with the highest bitrate (bit/s, 0 = silent).
-/// `present` is kept unless another is clearly better or it went silent.
-#[must_use]
-pub fn best_layer(bitrates: impl Iterator<Item = u64> + Clone, present: u8) -> u8 {
-    let now = bitrates.clone().nth(usize::from(present)).unwrap_or(0);
-    let best = (0u8..).zip(bitrates).max_by_key(|&(layer, rate)| (rate, layer));
-    match best {
-        Some((layer, rate)) if rate * BETTER_DENOMINATOR > now * BETTER_NUMERATOR => layer,
-        Some(_) | None => present,
+impl Following {
+    /// What is forwarded of it now.
+    fn choice(&self) -> Choice {
+        self.choices.last().map(|&(_, choice)| choice).unwrap_or_default()
     }
+
+    /// What is forwarded of it around an index; `None` if that is no longer, or was not yet, known.
+    fn choice_at(&self, index: u64) -> Option<Choice> {
+        if index < self.first {
+            return None;
+        }
+        self.choices.iter().rfind(|&&(from, _)| from <= index).map(|&(_, choice)| choice)
+    }
+
+    /// The first packet of a picture has come, in order: layers may change here.
+    fn begin_picture(&mut self, packet: Packet<'_>, numbers: &mut Numbers) {
+        if packet.info.keyframe_start {
+            numbers.keyframe(packet.info);
+        }
+        let now = self.choice();
+        self.layers.close_gaps(packet, now, numbers);
+        let choice = self.layers.choose(packet, now, self.want);
+        if choice != now {
+            if self.choices.is_full() {
+                self.choices.remove(0);
+            }
+            self.choices.push((packet.index, choice));
+        }
+    }
+}
+
+/// The edit of a packet that is forwarded; `None` if its picture's number was given away.
+fn edit(
+    layers: &mut Layers,
+    numbers: &mut Numbers,
+    packet: Packet<'_>,
+    choice: Choice,
+) -> Option<Edit> {
+    let mut edit = numbers.edit(packet.info)?;
+    edit.end_of_picture = layers.ends_picture(packet.info, choice);
+    edit.mask = layers.mask(packet, choice);
+    Some(edit)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Layer, epoch, switch point → expected.
-    type Step = (u8, u32, bool, Verdict);
-
-    fn check(selector: &mut Selector, steps: &[Step]) {
-        for (i, &(layer, epoch, switch_point, expected)) in steps.iter().enumerate() {
-            assert_eq!(selector.decide(layer, epoch, switch_point), expected, "step {i}");
-        }
-    }
-
-    #[test]
-    fn waits_for_a_keyframe_and_then_follows_the_layer() {
-        use Verdict::{Drop, Forward, Switch};
-        let mut selector = Selector::default();
-        check(&mut selector, &[(0, 0, false, Drop), (0, 0, true, Switch), (0, 0, false, Forward)]);
-    }
-
-    #[test]
-    fn keeps_the_present_layer_until_the_target_can_be_switched_to() {
-        use Verdict::{Drop, Forward, Switch};
-        let mut selector = Selector::default();
-        check(&mut selector, &[(0, 0, true, Switch)]);
-        selector.aim(2);
-        check(
-            &mut selector,
-            &[
-                (2, 0, false, Drop),
-                (1, 0, true, Drop),
-                (0, 0, false, Forward),
-                (2, 0, true, Switch),
-                (0, 0, true, Drop),
-                (2, 0, false, Forward),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_restarted_layer_needs_a_new_keyframe() {
-        use Verdict::{Drop, Forward, Switch};
-        let mut selector = Selector::default();
-        check(
-            &mut selector,
-            &[
-                (0, 0, true, Switch),
-                (0, 1, false, Drop),
-                (0, 1, true, Switch),
-                (0, 1, false, Forward),
-            ],
-        );
-    }
-
-    #[test]
-    fn any_layer_will_do_to_begin_with() {
-        let mut selector = Selector::default();
-        selector.aim(2);
-        check(&mut selector, &[(0, 0, true, Verdict::Switch)]);
-        assert!(selector.waits_for_keyframe());
-    }
-
-    #[test]
-    fn the_best_layer_is_the_one_with_clearly_more_bits() {
-        for (rates, present, expected) in [
-            (&[100, 300, 900][..], 0, 2),
-            (&[100, 300, 350], 1, 1),
-            (&[100, 300, 0], 2, 1),
-            (&[0, 0, 0], 1, 1),
-            (&[500], 0, 0),
-        ] {
-            assert_eq!(best_layer(rates.iter().copied(), present), expected, "{rates:?}");
-        }
-    }
-}
+mod tests;

@@ -101,6 +101,14 @@ pub struct Feedback {
     pub goog_remb: bool,
 }
 
+impl Feedback {
+    /// Whether the receiver says what the path to it carries.
+    #[must_use]
+    pub fn tells_of_path(&self) -> bool {
+        self.transport_cc || self.ack_ccfb || self.goog_remb
+    }
+}
+
 /// A parsed, bounded offer.
 #[derive(Clone, Debug)]
 pub struct Offer {

@@ -1,6 +1,8 @@
 //! What was published lately: one history per encoding, shared by every subscriber. Payloads are
-//! stored once, in one ring of bytes; what was overwritten is not found any more.
+//! stored once, in pages of the engine's pool; what was in a page that was given away is not found
+//! any more.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use smallvec::SmallVec;
@@ -9,6 +11,7 @@ use crate::drops::DropReason;
 use crate::id::PayloadType;
 use crate::limits;
 use crate::negotiation::MediaKind;
+use crate::publish::pages::{PagePool, Pages, Place};
 
 /// What is kept of a packet beside its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,78 +44,76 @@ pub struct StoredExtensions {
 
 /// The packets of one published encoding, by extended sequence number.
 ///
-/// Memory is fixed from the start; the pages of the byte ring come as they are written.
+/// Empty it costs nothing; it grows with what is kept. Not to be dropped before
+/// [`History::clear`], which hands its pages back.
 #[derive(Debug)]
 pub struct History {
-    /// A power of two; the packet `index` can only be in the slot `index` modulo that.
-    slots: Box<[Option<Slot>]>,
-    bytes: Box<[u8]>,
-    /// How many bytes were ever written or skipped; the next payload goes there, modulo the ring.
-    written: u64,
-    newest: Option<u64>,
+    /// Packet by packet from `first` on; `None` has not come. First and last are always there.
+    line: VecDeque<Option<Slot>>,
+    first: u64,
+    /// What is below was forgotten and is not taken again.
+    floor: u64,
+    packets_max: usize,
+    payloads: Pages,
 }
 
 /// One packet.
 #[derive(Debug)]
 struct Slot {
-    index: u64,
-    /// Where its payload begins, in terms of [`History::written`].
-    start: u64,
-    length: usize,
+    place: Place,
     packet: Stored,
 }
 
 const _: () = {
-    assert!(limits::HISTORY_VIDEO_PACKETS.is_power_of_two());
-    assert!(limits::HISTORY_AUDIO_PACKETS.is_power_of_two());
-    assert!(limits::HISTORY_AUDIO_BYTES > limits::DATAGRAM_BYTES_MAX);
-    assert!(limits::HISTORY_VIDEO_BYTES > limits::DATAGRAM_BYTES_MAX);
+    // A cache line; all that is kept of a packet beside its payload.
+    assert!(size_of::<Option<Slot>>() <= 64);
 };
 
 impl History {
-    /// An empty history for a encoding of this kind.
+    /// An empty history for an encoding of this kind.
     #[must_use]
     pub fn new(kind: MediaKind) -> Self {
         match kind {
             MediaKind::Audio => {
-                Self::with_capacity(limits::HISTORY_AUDIO_PACKETS, limits::HISTORY_AUDIO_BYTES)
+                Self::bounded(limits::HISTORY_AUDIO_PACKETS, limits::HISTORY_AUDIO_PAGES)
             }
             MediaKind::Video => {
-                Self::with_capacity(limits::HISTORY_VIDEO_PACKETS, limits::HISTORY_VIDEO_BYTES)
+                Self::bounded(limits::HISTORY_VIDEO_PACKETS, limits::HISTORY_VIDEO_PAGES)
             }
         }
     }
 
-    fn with_capacity(packets: usize, bytes: usize) -> Self {
-        Self {
-            slots: std::iter::repeat_with(|| None).take(packets).collect(),
-            bytes: vec![0; bytes].into_boxed_slice(),
-            written: 0,
-            newest: None,
-        }
+    fn bounded(packets_max: usize, pages_max: usize) -> Self {
+        let payloads = Pages::new(pages_max);
+        Self { line: VecDeque::new(), first: 0, floor: 0, packets_max, payloads }
     }
 
     /// Keeps a packet. Packets may come in any order.
     ///
     /// # Errors
     /// [`DropReason::Oversize`] for a payload that fits no datagram, [`DropReason::TooOld`] for one
-    /// that is as many packets behind the newest as are kept, [`DropReason::Duplicate`] for one
-    /// that is or was here.
-    pub fn insert(&mut self, index: u64, packet: Stored, payload: &[u8]) -> Result<(), DropReason> {
+    /// that is behind all that is kept, [`DropReason::Duplicate`] for one that is or was here,
+    /// [`DropReason::HistoryFull`] if there is no page for it.
+    pub fn insert(
+        &mut self,
+        pool: &mut PagePool,
+        index: u64,
+        packet: Stored,
+        payload: &[u8],
+    ) -> Result<(), DropReason> {
         if payload.len() > limits::DATAGRAM_BYTES_MAX {
             return Err(DropReason::Oversize);
         }
-        let behind = self.newest.map_or(0, |newest| newest.saturating_sub(index));
-        if behind >= self.slots.len() as u64 {
+        let behind = self.newest().map_or(0, |newest| newest.saturating_sub(index));
+        if index < self.floor || behind >= self.packets_max as u64 {
             return Err(DropReason::TooOld);
         }
         if self.slot(index).is_some() {
             return Err(DropReason::Duplicate);
         }
-        let start = self.append(payload);
-        self.newest = self.newest.max(Some(index));
-        let place = self.place(index);
-        self.slots[place] = Some(Slot { index, start, length: payload.len(), packet });
+        let place = self.payloads.append(pool, packet.arrival, payload)?;
+        *self.extend_to(index) = Some(Slot { place, packet });
+        self.forget();
         Ok(())
     }
 
@@ -120,12 +121,7 @@ impl History {
     #[must_use]
     pub fn get(&self, index: u64) -> Option<(&Stored, &[u8])> {
         let slot = self.slot(index)?;
-        // Intact as long as the writer has not come round to where it begins.
-        if self.written - slot.start > self.ring_bytes() {
-            return None;
-        }
-        let at = (slot.start % self.ring_bytes()) as usize;
-        Some((&slot.packet, &self.bytes[at..at + slot.length]))
+        Some((&slot.packet, self.payloads.get(slot.place)?))
     }
 
     /// Whether [`History::get`] would find the packet.
@@ -137,38 +133,61 @@ impl History {
     /// The highest index kept so far.
     #[must_use]
     pub fn newest(&self) -> Option<u64> {
-        self.newest
+        (!self.line.is_empty()).then(|| self.first + self.line.len() as u64 - 1)
     }
 
-    /// Forgets everything, keeping the memory: the source has begun again.
-    pub fn clear(&mut self) {
-        self.slots.fill_with(|| None);
-        self.newest = None;
+    /// Hands back the pages of what is too old to be asked for; done now and then, for sources that
+    /// pause.
+    pub fn expire(&mut self, pool: &mut PagePool, now: Instant) {
+        self.payloads.expire(pool, now);
+        self.forget();
     }
 
-    /// Copies a payload into the ring, in one piece, and gives where it begins.
-    fn append(&mut self, payload: &[u8]) -> u64 {
-        let to_end = self.ring_bytes() - self.written % self.ring_bytes();
-        if (payload.len() as u64) > to_end {
-            self.written += to_end;
+    /// Forgets everything: the source has begun again, or ended.
+    pub fn clear(&mut self, pool: &mut PagePool) {
+        self.payloads.clear(pool);
+        self.line.clear();
+        self.floor = 0;
+    }
+
+    /// Makes the line reach from what it has to `index`, which is at most `packets_max` behind.
+    fn extend_to(&mut self, index: u64) -> &mut Option<Slot> {
+        if self.newest().is_none_or(|newest| index >= newest + self.packets_max as u64) {
+            self.line.clear();
+            self.first = index;
         }
-        let start = self.written;
-        let at = (start % self.ring_bytes()) as usize;
-        self.bytes[at..at + payload.len()].copy_from_slice(payload);
-        self.written += payload.len() as u64;
-        start
+        while index < self.first {
+            self.line.push_front(None);
+            self.first -= 1;
+        }
+        let at = self.at(index).expect("index is not before the first, and memory is finite");
+        if at >= self.line.len() {
+            self.line.resize_with(at + 1, || None);
+        }
+        &mut self.line[at]
+    }
+
+    /// Cuts off what there are too many of, and what has no payload any more.
+    fn forget(&mut self) {
+        while let Some(oldest) = self.line.front() {
+            let kept = oldest.as_ref().is_some_and(|slot| self.payloads.get(slot.place).is_some());
+            if kept && self.line.len() <= self.packets_max {
+                return;
+            }
+            self.first += 1;
+            if let Some(Some(_)) = self.line.pop_front() {
+                self.floor = self.first;
+            }
+        }
     }
 
     fn slot(&self, index: u64) -> Option<&Slot> {
-        self.slots[self.place(index)].as_ref().filter(|slot| slot.index == index)
+        self.line.get(self.at(index)?)?.as_ref()
     }
 
-    fn place(&self, index: u64) -> usize {
-        (index & (self.slots.len() as u64 - 1)) as usize
-    }
-
-    fn ring_bytes(&self) -> u64 {
-        self.bytes.len() as u64
+    /// Where on the line a packet is or would be.
+    fn at(&self, index: u64) -> Option<usize> {
+        usize::try_from(index.checked_sub(self.first)?).ok()
     }
 }
 

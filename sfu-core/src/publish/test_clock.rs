@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 /// Some moment.
 #[allow(clippy::disallowed_methods, reason = "tests need an origin; only differences matter")]
-pub(super) fn origin() -> Instant {
+pub(crate) fn origin() -> Instant {
     Instant::now()
 }
 
-pub(super) fn ms(milliseconds: u64) -> Duration {
+pub(crate) fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }

@@ -1,18 +1,22 @@
 //! A published track and its encodings: what arrives, remembered once for everyone who subscribes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crate::command::Source;
 use crate::event::TrackInfo;
+use crate::forward::align::Clock;
 use crate::id::{
     Mid, ParticipantId, PayloadType, PeerId, Rid, RoomId, Ssrc, SubscriptionId, TrackId,
 };
 use crate::negotiation::{CodecParameters, MediaKind};
+use crate::publish::demand::TrackDemand;
 use crate::publish::history::History;
 use crate::publish::keyframe::KeyframeRequests;
+use crate::publish::meter::LayerMeter;
 use crate::publish::nack::NackGenerator;
+use crate::publish::pages::PagePool;
 use crate::publish::receive::ReceiveStatistics;
+use crate::rtp::codec_view::Reader;
 use crate::rtp::sequence::Unwrapper;
 
 /// A published track.
@@ -38,6 +42,10 @@ pub struct Track {
     pub codecs: Vec<CodecParameters>,
     /// Its encodings.
     pub encodings: Vec<Encoding>,
+    /// What arrives of each layer.
+    pub meter: LayerMeter,
+    /// What anybody wants of it.
+    pub demand: TrackDemand,
     /// Who gets it.
     pub subscriptions: Vec<SubscriptionId>,
 }
@@ -84,9 +92,13 @@ pub struct Encoding {
     pub may_rebind: bool,
     /// Counts restarts: packets of different epochs belong to different sequences.
     pub epoch: u32,
+    /// Reads its payloads.
+    pub reader: Reader,
+    /// Its clock, to be aligned with those of its siblings.
+    pub clock: Clock,
     /// Extends sequence numbers to 64 bits.
     pub sequence: Unwrapper,
-    /// The packets of the last second.
+    /// The packets of the last seconds.
     pub history: History,
     /// Loss and jitter.
     pub statistics: ReceiveStatistics,
@@ -94,15 +106,12 @@ pub struct Encoding {
     pub nack: NackGenerator,
     /// Who wants a keyframe.
     pub keyframes: KeyframeRequests,
-    /// How much arrives.
-    pub rate: RateMeter,
     /// The publisher's latest sender report: its NTP time in its own clock, the RTP time.
     pub sender_report: Option<(u64, u32)>,
-    kind: MediaKind,
 }
 
 impl Encoding {
-    /// A encoding of which nothing has arrived.
+    /// An encoding of which nothing has arrived.
     #[must_use]
     pub fn new(
         kind: MediaKind,
@@ -116,61 +125,26 @@ impl Encoding {
             rtx_ssrc,
             may_rebind: false,
             epoch: 0,
+            reader: Reader::default(),
+            clock: Clock::default(),
             sequence: Unwrapper::default(),
             history: History::new(kind),
             statistics: ReceiveStatistics::default(),
             nack: NackGenerator::default(),
             keyframes: KeyframeRequests::default(),
-            rate: RateMeter::default(),
             sender_report: None,
-            kind,
         }
     }
 
     /// Starts anew after a jump in the sequence or a change of SSRC.
-    pub fn restart(&mut self) {
+    pub fn restart(&mut self, pages: &mut PagePool) {
         self.epoch = self.epoch.wrapping_add(1);
+        self.reader = Reader::default();
+        self.clock = Clock::default();
         self.sequence = Unwrapper::default();
-        self.history = History::new(self.kind);
+        self.history.clear(pages);
         self.statistics = ReceiveStatistics::default();
         self.nack = NackGenerator::default();
         self.sender_report = None;
-    }
-}
-
-/// Bitrate over the last full interval, without a clock read or a queue.
-#[derive(Debug, Default)]
-pub struct RateMeter {
-    began: Option<Instant>,
-    bytes: u64,
-    bitrate: u64,
-}
-
-/// Long enough for a few keyframe-less frames at 5 fps.
-const RATE_INTERVAL: Duration = Duration::from_millis(500);
-
-impl RateMeter {
-    /// Notes a packet. Returns true when an interval ended with it.
-    pub fn note(&mut self, now: Instant, bytes: usize) -> bool {
-        let began = *self.began.get_or_insert(now);
-        self.bytes += bytes as u64;
-        let elapsed = now.saturating_duration_since(began);
-        if elapsed < RATE_INTERVAL {
-            return false;
-        }
-        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.bitrate = self.bytes.saturating_mul(8_000) / millis;
-        self.began = Some(now);
-        self.bytes = 0;
-        true
-    }
-
-    /// Bit/s, 0 once nothing has arrived for three intervals.
-    #[must_use]
-    pub fn bitrate(&self, now: Instant) -> u64 {
-        match self.began {
-            Some(began) if now.saturating_duration_since(began) < 3 * RATE_INTERVAL => self.bitrate,
-            _ => 0,
-        }
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::id::{PayloadType, Ssrc};
 
-/// The fixed part of an outgoing header. No padding, no CSRCs: a forwarded packet has one source.
+/// The fixed part of an outgoing header. No CSRCs: a forwarded packet has one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutgoingHeader {
+    /// Whether padding follows the payload (RFC 3550 §5.1); its last byte counts it.
+    pub padding: bool,
     /// The marker bit.
     pub marker: bool,
     /// The subscriber's payload type.
@@ -37,7 +39,7 @@ pub fn write_header(
     };
     let has_extension = elements().next().is_some();
 
-    arena.push(0x80 | u8::from(has_extension) << 4);
+    arena.push(0x80 | u8::from(header.padding) << 5 | u8::from(has_extension) << 4);
     arena.push(u8::from(header.marker) << 7 | header.payload_type.0 & 0x7f);
     arena.extend_from_slice(&header.sequence.to_be_bytes());
     arena.extend_from_slice(&header.timestamp.to_be_bytes());

@@ -1,6 +1,6 @@
 //! VP8 payload descriptor (RFC 7741 §4.2).
 
-use crate::rtp::codec_view::PayloadInfo;
+use crate::rtp::codec_view::{Detail, PayloadInfo};
 
 /// The payload descriptor of one VP8 packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,42 @@ pub struct Descriptor {
     pub temporal: Option<(u8, bool)>,
     /// KEYIDX: the temporal key frame index.
     pub key_index: Option<u8>,
+    /// Learned from earlier pictures: the temporal layers that the pictures before this one are
+    /// of, the last one first.
+    pub before: [Option<u8>; PATTERN - 1],
+}
+
+/// Patterns of temporal layers repeat after 1, 2, 4 or 8 pictures.
+pub const PATTERN: usize = 8;
+
+/// The pattern of a stream's temporal layers, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pattern {
+    /// The layer of each picture, by its distance from the last keyframe: encoders begin their
+    /// pattern anew there.
+    layers: [Option<u8>; PATTERN],
+    /// Picture id of that keyframe, as far as it counts here.
+    keyframe: u8,
+}
+
+impl Pattern {
+    /// Notes a picture's layer, and gives those of the ones before it.
+    fn note(&mut self, picture_id: u16, layer: u8, key: bool) -> [Option<u8>; PATTERN - 1] {
+        let place = |back: usize, since: u8| -> usize {
+            usize::from((picture_id as u8).wrapping_sub(since).wrapping_sub(back as u8)) % PATTERN
+        };
+        let before = std::array::from_fn(|back| self.layers[place(back + 1, self.keyframe)]);
+        if key {
+            self.keyframe = picture_id as u8;
+        }
+        let at = &mut self.layers[place(0, self.keyframe)];
+        if at.is_some_and(|known| known != layer) {
+            // Another pattern.
+            self.layers = [None; PATTERN];
+        }
+        self.layers[place(0, self.keyframe)] = Some(layer);
+        before
+    }
 }
 
 impl Descriptor {
@@ -61,16 +97,31 @@ impl Descriptor {
 
 /// What a VP8 payload says: a frame starts with partition 0, whose first byte has the inverse
 /// keyframe flag P (RFC 7741 §4.3).
-pub(super) fn inspect(payload: &[u8]) -> Option<PayloadInfo> {
-    let descriptor = Descriptor::parse(payload)?;
-    let frame_start = descriptor.partition_start && descriptor.partition == 0;
-    let first = payload.get(descriptor.bytes).copied();
+pub(super) fn inspect(payload: &[u8], pattern: &mut Pattern) -> Option<PayloadInfo> {
+    let mut descriptor = Descriptor::parse(payload)?;
+    let frame = payload.get(descriptor.bytes..)?;
+    let frame_start = descriptor.partition_start && descriptor.partition == 0 && !frame.is_empty();
+    let keyframe_start = frame_start && frame[0] & 0x01 == 0;
+    if let (Some((id, _)), Some((layer, _))) = (descriptor.picture_id, descriptor.temporal) {
+        descriptor.before = pattern.note(id, layer, keyframe_start);
+    }
     Some(PayloadInfo {
-        keyframe_start: frame_start && first.is_some_and(|byte| byte & 0x01 == 0),
-        frame_start: frame_start && first.is_some(),
+        keyframe_start,
+        frame_start,
         temporal: descriptor.temporal.map(|(layer, _)| layer),
-        spatial: None,
+        switch_up: descriptor.temporal.is_some_and(|(_, sync)| sync),
+        size: if keyframe_start { size(frame) } else { None },
+        detail: Detail::Vp8(descriptor),
+        ..PayloadInfo::default()
     })
+}
+
+/// The size in the header of a keyframe (RFC 6386 §9.1): 14 bits each, and 2 bits of scaling that
+/// concern only the display.
+fn size(frame: &[u8]) -> Option<(u16, u16)> {
+    let &[_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1, ..] = frame else { return None };
+    let pixels = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
+    Some((pixels(w0, w1), pixels(h0, h1)))
 }
 
 #[cfg(test)]
@@ -91,9 +142,41 @@ mod tests {
             (&[0x10], false, false, None),
         ];
         for (payload, keyframe_start, frame_start, temporal) in table {
-            let want = PayloadInfo { keyframe_start, frame_start, temporal, spatial: None };
-            assert_eq!(inspect(payload), Some(want), "{payload:02x?}");
+            let info = inspect(payload, &mut Pattern::default()).unwrap();
+            let got = (info.keyframe_start, info.frame_start, info.temporal);
+            assert_eq!(got, (keyframe_start, frame_start, temporal), "{payload:02x?}");
+            assert_eq!((info.spatial, info.size), (None, None));
         }
+    }
+
+    #[test]
+    fn keyframes_say_their_size() {
+        // 1280x720, with scaling bits that do not count.
+        let payload = [0x10, 0x50, 1, 2, 0x9d, 0x01, 0x2a, 0x00, 0x45, 0xd0, 0x82, 0xff];
+        assert_eq!(inspect(&payload, &mut Pattern::default()).unwrap().size, Some((1280, 720)));
+        for cut in 0..11 {
+            assert_eq!(
+                inspect(&payload[..cut], &mut Pattern::default()).and_then(|info| info.size),
+                None,
+                "{cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_pattern_of_temporal_layers_is_learned_from_keyframe_to_keyframe() {
+        let mut pattern = Pattern::default();
+        let layers = [0, 2, 1, 2, 0, 2, 1, 2];
+        for (id, layer) in (126..).zip(layers) {
+            pattern.note(id % 128, layer, id == 126);
+        }
+        let some = |layers: [u8; 7]| layers.map(Some);
+        assert_eq!(pattern.note(6, 0, false), some([2, 1, 2, 0, 2, 1, 2]));
+        assert_eq!(pattern.note(9, 2, false), some([1, 2, 0, 2, 1, 2, 0]), "two are missing");
+        assert_eq!(pattern.note(40, 0, true)[0], Some(2), "still counted from the last keyframe");
+        assert_eq!(pattern.note(42, 1, false), some([2, 0, 2, 1, 2, 0, 2]));
+        assert_eq!(pattern.note(43, 1, false)[0], Some(1), "not as expected:");
+        assert_eq!(pattern.note(44, 0, false), [Some(1), None, None, None, None, None, None]);
     }
 
     #[test]
@@ -107,6 +190,7 @@ mod tests {
             tl0_picture_index: Some(0x2a),
             temporal: Some((3, true)),
             key_index: Some(5),
+            ..Descriptor::default()
         };
         assert_eq!(Descriptor::parse(&payload), Some(want));
         for cut in 0..6 {

@@ -44,6 +44,10 @@ pub(super) async fn json<T: DeserializeOwned>(
 ) -> Result<T, Problem> {
     check_type(request.headers(), "application/json")?;
     let body = read(request, payload, limits::BODY_BYTES_MAX).await?;
+    // An array of values would do for any structure as well.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::malformed("the body must be a JSON object"));
+    }
     serde_json::from_slice(&body).map_err(|e| Problem::malformed(e.to_string()))
 }
 

@@ -4,6 +4,7 @@
 mod body;
 mod client;
 mod cors;
+mod decisions;
 mod health;
 mod negotiated;
 mod origin;
@@ -91,6 +92,7 @@ fn routes(config: &mut web::ServiceConfig) {
     health::routes(config);
     rooms::routes(config);
     participants::routes(config);
+    decisions::routes(config);
     whip::routes(config);
     whep::routes(config);
     ws::routes(config);

@@ -1,4 +1,4 @@
-//! `/api/v1/rooms`: list, create, get, delete.
+//! `/api/v1/rooms`: list, create, get, change, delete.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Problem, body};
 use crate::limits;
-use crate::session::{ErrorCode, RoomView, SessionError};
+use crate::session::{ErrorCode, RoomSettings, RoomView, SessionError, SettingsChange};
 
 /// The body of `POST /api/v1/rooms`.
 #[derive(Deserialize)]
@@ -19,6 +19,8 @@ struct NewRoom {
     name: String,
     /// Seconds it stays while empty.
     empty_timeout: Option<u64>,
+    audio_last_n: Option<u64>,
+    video_last_n: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -34,6 +36,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/api/v1/rooms/{room}")
                 .route(web::get().to(get))
+                .route(web::patch().to(change))
                 .route(web::delete().to(delete)),
         );
 }
@@ -48,13 +51,17 @@ async fn create(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let NewRoom { name, empty_timeout } = body::json(&request, payload).await?;
+    let NewRoom { name, empty_timeout, audio_last_n, video_last_n } =
+        body::json(&request, payload).await?;
     let empty_timeout = empty_timeout.map_or(limits::EMPTY_TIMEOUT, Duration::from_secs);
     if empty_timeout > limits::EMPTY_TIMEOUT_MAX {
         let detail = format!("empty_timeout is over {} s", limits::EMPTY_TIMEOUT_MAX.as_secs());
         return Err(SessionError::new(ErrorCode::Limit, detail).into());
     }
-    let is_new = context.sessions.create_room(&name, empty_timeout).await?;
+    let settings =
+        SettingsChange { audio_last_n: Some(audio_last_n), video_last_n: Some(video_last_n) };
+    let settings = RoomSettings::default().changed(&settings)?;
+    let is_new = context.sessions.create_room(&name, empty_timeout, settings).await?;
     let room = context.sessions.room(&name)?;
     if !is_new {
         return Ok(HttpResponse::Ok().json(room));
@@ -65,6 +72,18 @@ async fn create(
 
 async fn get(context: Data<Context>, room: Path<String>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(context.sessions.room(&room)?))
+}
+
+/// What the body does not name stays as it is.
+async fn change(
+    context: Data<Context>,
+    request: HttpRequest,
+    room: Path<String>,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let change: SettingsChange = body::json(&request, payload).await?;
+    let room = context.sessions.change_settings(room.into_inner(), change).await?;
+    Ok(HttpResponse::Ok().json(room))
 }
 
 /// Everybody in it is sent away.

@@ -11,6 +11,7 @@ use sfu_core::event::{Event, FailReason, TrackInfo, TransportState};
 use sfu_core::id::{ParticipantId, PeerId, RoomId, TrackId};
 use tokio::sync::mpsc;
 
+use super::forwarding::Forwarding;
 use super::message::{AssignedView, Json, Reply, ServerEvent, SpeakerView};
 use super::outbox::CloseCode;
 use super::participant::{Door, LeaveReason, Track, track_view};
@@ -48,7 +49,7 @@ impl Sessions {
         });
     }
 
-    fn apply(&self, worker: WorkerId, output: Output) {
+    pub(super) fn apply(&self, worker: WorkerId, output: Output) {
         match output {
             Output::PeerAdded { participant, room, peer } => {
                 self.peer_added(worker, room, participant, peer);
@@ -74,6 +75,7 @@ impl Sessions {
             room: room.name.to_string(),
             participant: id.into(),
             participants: others.map(super::participant::Participant::view).collect(),
+            settings: room.settings,
         };
         let newcomer = &room.participants[&id];
         newcomer.outbox.push(&joined.to(newcomer.join_request));
@@ -107,7 +109,15 @@ impl Sessions {
             Event::NoCommonCodec { peer, track } => {
                 self.tell_peer(worker, peer, &ServerEvent::Unplayable { track: track.into() });
             }
-            Event::Forwarding { .. } | Event::Demand { .. } => {}
+            Event::Forwarding { peer, track, layer, size, reason } => {
+                let now = Forwarding { track, layer, size, reason };
+                self.forwarding_changed(worker, peer, now);
+            }
+            Event::Demand { peer, track, wanted, max_spatial } => {
+                let encodings = wanted.into_vec();
+                let event = ServerEvent::Demand { track: track.into(), encodings, max_spatial };
+                self.tell_peer(worker, peer, &event);
+            }
             Event::Speakers { room, speakers } => {
                 let speakers = speakers.iter().map(|speaker| SpeakerView {
                     participant: speaker.participant.into(),
@@ -187,6 +197,9 @@ impl Sessions {
     ) {
         let mut registry = self.registry.lock();
         let Some(room) = registry.room_by_id(worker, room) else { return };
+        for subscriber in room.participants.values_mut() {
+            subscriber.paused.remove(&track);
+        }
         // Tracks of somebody who has left are not announced one by one.
         let Some(participant) = room.participants.get_mut(&owner) else { return };
         if participant.tracks.remove(&track).is_some() {

@@ -13,6 +13,7 @@ use super::outbox::{CloseCode, Outbox};
 use super::participant::{Door, LeaveReason, Participant, check_name};
 use super::registry::{Cleanup, Registry};
 use super::room::Room;
+use super::settings::RoomSettings;
 use super::{ErrorCode, SessionError, Sessions};
 use crate::limits;
 use crate::media::{MediaError, WorkerId};
@@ -60,11 +61,24 @@ impl Drop for Membership {
     }
 }
 
-/// Where a participant was entered, before the engine knows of it.
-struct Place {
+/// A room that somebody was entered into, or that somebody needs, before the engine may know of
+/// it. Tells rooms of one name that follow each other apart.
+pub(super) struct Place {
     room: Arc<str>,
-    worker: WorkerId,
+    pub(super) worker: WorkerId,
     id: Arc<OnceCell<RoomId>>,
+}
+
+impl Place {
+    pub(super) fn of(room: &Room) -> Self {
+        Self { room: Arc::clone(&room.name), worker: room.worker, id: Arc::clone(&room.id) }
+    }
+
+    /// The room, if it is still there.
+    pub(super) fn find<'a>(&self, registry: &'a mut Registry) -> Option<&'a mut Room> {
+        let room = registry.room_by_name.get_mut(&self.room);
+        room.filter(|room| Arc::ptr_eq(&room.id, &self.id))
+    }
 }
 
 impl Sessions {
@@ -103,7 +117,8 @@ impl Sessions {
     /// added it, in the order of the engine's events.
     fn reserve(&self, id: ParticipantId, request: JoinRequest) -> Result<Place, SessionError> {
         let mut registry = self.registry.lock();
-        let room = self.room_entry(&mut registry, &request.room, Duration::ZERO)?;
+        let settings = RoomSettings::default();
+        let room = self.room_entry(&mut registry, &request.room, Duration::ZERO, settings)?;
         if room.participants.len() >= self.limits.participants_per_room_max {
             return Err(SessionError::new(ErrorCode::RoomFull, "the room is full"));
         }
@@ -119,8 +134,7 @@ impl Sessions {
         participant.http = request.http;
         room.participants.insert(id, participant);
         room.empty_since = None;
-        let place =
-            Place { room: Arc::clone(&room.name), worker: room.worker, id: Arc::clone(&room.id) };
+        let place = Place::of(room);
         if let Some(token) = token {
             registry.participant_by_token.insert(token, (Arc::clone(&place.room), id));
         }
@@ -133,32 +147,40 @@ impl Sessions {
         registry: &'a mut Registry,
         name: &str,
         empty_timeout: Duration,
+        settings: RoomSettings,
     ) -> Result<&'a mut Room, SessionError> {
         if !registry.room_by_name.contains_key(name) {
             if registry.room_by_name.len() >= self.limits.rooms_max {
                 return Err(SessionError::new(ErrorCode::ServerFull, "too many rooms"));
             }
             let name: Arc<str> = Arc::from(name);
-            let room = Room::new(Arc::clone(&name), self.media.assign(), empty_timeout);
+            let mut room = Room::new(Arc::clone(&name), self.media.assign(), empty_timeout);
+            room.settings = settings;
             registry.room_by_name.insert(name, room);
         }
         Ok(registry.room_by_name.get_mut(name).expect("inserted above if it was missing"))
     }
 
     /// The engine's room; the first who asks makes it, the others wait.
-    async fn engine_room(&self, place: &Place) -> Result<RoomId, SessionError> {
+    pub(super) async fn engine_room(&self, place: &Place) -> Result<RoomId, SessionError> {
         let create = || async {
-            match self.media.call(place.worker, Command::CreateRoom).await? {
-                Reply::Room(id) if self.registry.lock().bind_room(&place.room, &place.id, id) => {
-                    Ok(id)
-                }
-                // It was closed while the engine was making it.
-                Reply::Room(room) => {
-                    self.spawn(Cleanup(vec![(place.worker, Command::CloseRoom { room })]));
-                    Err(MediaError::Refused(CommandError::NoSuchRoom))
-                }
-                _ => Err(MediaError::Panicked),
+            let Reply::Room(room) = self.media.call(place.worker, Command::CreateRoom).await?
+            else {
+                return Err(MediaError::Panicked);
+            };
+            let unbound = Unbound { sessions: self, worker: place.worker, room };
+            // They change only once there is an engine's room, so these are they.
+            let settings = place.find(&mut self.registry.lock()).map(|room| room.settings);
+            if let Some(policy) = settings.filter(|s| *s != RoomSettings::default()) {
+                let policy = policy.policy();
+                self.media.call(place.worker, Command::SetRoomPolicy { room, policy }).await?;
             }
+            // Fails if it was closed while the engine was making it.
+            if !self.registry.lock().bind_room(&place.room, &place.id, room) {
+                return Err(MediaError::Refused(CommandError::NoSuchRoom));
+            }
+            std::mem::forget(unbound);
+            Ok(room)
         };
         Ok(*place.id.get_or_try_init(create).await?)
     }
@@ -169,6 +191,7 @@ impl Sessions {
         &self,
         name: &str,
         empty_timeout: Duration,
+        settings: RoomSettings,
     ) -> Result<bool, SessionError> {
         if self.is_draining() {
             return Err(SessionError::draining());
@@ -177,21 +200,28 @@ impl Sessions {
         let (place, is_new) = {
             let mut registry = self.registry.lock();
             let is_new = !registry.room_by_name.contains_key(name);
-            let room = self.room_entry(&mut registry, name, empty_timeout)?;
+            let room = self.room_entry(&mut registry, name, empty_timeout, settings)?;
             room.holders += 1;
-            let id = Arc::clone(&room.id);
-            (Place { room: Arc::clone(&room.name), worker: room.worker, id }, is_new)
+            (Place::of(room), is_new)
         };
-        let held = Held { sessions: self, room: &place.room };
-        let made = self.engine_room(&place).await;
+        let held = Held { sessions: self, place };
+        let made = self.engine_room(&held.place).await;
         if made.is_err() && is_new {
             // Nothing is to stay of a room that could not be made.
-            if let Some(room) = self.registry.lock().room_by_name.get_mut(&place.room) {
+            if let Some(room) = held.place.find(&mut self.registry.lock()) {
                 room.empty_timeout = Duration::ZERO;
             }
         }
         drop(held);
         made.map(|_| is_new)
+    }
+
+    /// Keeps a room from being removed while it is empty.
+    pub(super) fn hold_room(&self, name: &str) -> Option<Held<'_>> {
+        let mut registry = self.registry.lock();
+        let room = registry.room_by_name.get_mut(name)?;
+        room.holders += 1;
+        Some(Held { sessions: self, place: Place::of(room) })
     }
 
     /// Takes a participant out of its room. False if it was not there.
@@ -243,14 +273,34 @@ pub(super) async fn carry_out(media: &crate::media::MediaHandle, cleanup: Cleanu
 }
 
 /// Keeps a room from being removed.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     sessions: &'a Sessions,
-    room: &'a str,
+    pub(super) place: Place,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let cleanup = self.sessions.registry.lock().release(self.room);
+        let mut registry = self.sessions.registry.lock();
+        // Another room of its name is held by others.
+        if self.place.find(&mut registry).is_none() {
+            return;
+        }
+        let cleanup = registry.release(&self.place.room);
+        drop(registry);
         self.sessions.spawn(cleanup);
+    }
+}
+
+/// The engine's room before the registry knows it: closed again unless it comes to that.
+struct Unbound<'a> {
+    sessions: &'a Sessions,
+    worker: WorkerId,
+    room: RoomId,
+}
+
+impl Drop for Unbound<'_> {
+    fn drop(&mut self) {
+        let close = Command::CloseRoom { room: self.room };
+        self.sessions.spawn(Cleanup(vec![(self.worker, close)]));
     }
 }

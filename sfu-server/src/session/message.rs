@@ -8,6 +8,9 @@ use sfu_core::event::{FailReason, TransportState};
 use sfu_core::id::{Mid, ParticipantId, TrackId};
 use sfu_core::negotiation::MediaKind;
 
+use super::forwarding::LayerView;
+use super::settings::RoomSettings;
+
 /// A rendered message; rendered once, however many receive it.
 #[derive(Clone, Debug)]
 pub(crate) struct Json(ByteString);
@@ -122,11 +125,26 @@ pub(crate) struct SpeakerView {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Reply {
-    Joined { room: String, participant: WireId, participants: Vec<ParticipantView> },
+    Joined {
+        room: String,
+        participant: WireId,
+        participants: Vec<ParticipantView>,
+        #[serde(flatten)]
+        settings: RoomSettings,
+    },
     Answer(AnswerView),
     Ok {},
+    /// The answer to `prefer`.
+    #[serde(rename = "ok")]
+    Preferred {
+        ignored: Vec<WireId>,
+    },
     Pong {},
-    Error { code: ErrorCode, title: &'static str, detail: String },
+    Error {
+        code: ErrorCode,
+        title: &'static str,
+        detail: String,
+    },
 }
 
 impl Reply {
@@ -150,18 +168,73 @@ impl Reply {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum ServerEvent {
-    Hello { protocol: &'static str, version: &'static str, ping_interval: u64 },
-    ParticipantJoined { participant: ParticipantView },
-    ParticipantLeft { participant: WireId, reason: super::LeaveReason },
-    TrackPublished { participant: WireId, track: TrackView },
-    TrackUnpublished { participant: WireId, track: WireId },
-    TrackMuted { participant: WireId, track: WireId, muted: bool },
+    Hello {
+        protocol: &'static str,
+        version: &'static str,
+        ping_interval: u64,
+    },
+    ParticipantJoined {
+        participant: ParticipantView,
+    },
+    ParticipantLeft {
+        participant: WireId,
+        reason: super::LeaveReason,
+    },
+    TrackPublished {
+        participant: WireId,
+        track: TrackView,
+    },
+    TrackUnpublished {
+        participant: WireId,
+        track: WireId,
+    },
+    TrackMuted {
+        participant: WireId,
+        track: WireId,
+        muted: bool,
+    },
     Assigned(AssignedView),
-    SlotsNeeded { audio: u16, video: u16 },
-    Unplayable { track: WireId },
-    Speakers { speakers: Vec<SpeakerView> },
-    Data { from: Option<WireId>, payload: String, reliable: bool, binary: bool },
-    Transport { state: &'static str, reason: Option<&'static str> },
+    SlotsNeeded {
+        audio: u16,
+        video: u16,
+    },
+    Unplayable {
+        track: WireId,
+    },
+    Layer {
+        track: WireId,
+        #[serde(flatten)]
+        layer: LayerView,
+        width: u16,
+        height: u16,
+        reason: &'static str,
+    },
+    Paused {
+        track: WireId,
+        reason: &'static str,
+    },
+    Resumed {
+        track: WireId,
+    },
+    Demand {
+        track: WireId,
+        encodings: Vec<bool>,
+        max_spatial: u8,
+    },
+    RoomSettings(RoomSettings),
+    Speakers {
+        speakers: Vec<SpeakerView>,
+    },
+    Data {
+        from: Option<WireId>,
+        payload: String,
+        reliable: bool,
+        binary: bool,
+    },
+    Transport {
+        state: &'static str,
+        reason: Option<&'static str>,
+    },
     Draining {},
 }
 

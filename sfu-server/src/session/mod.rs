@@ -6,18 +6,22 @@
 //! applied by one task per worker in the engine's order, so that a reply never overtakes the
 //! events that came before it.
 
+mod decisions;
 mod error;
 mod events;
+mod forwarding;
 mod http_session;
 mod join;
 mod message;
 mod offer;
 mod outbox;
 mod participant;
+mod prefer;
 mod rate;
 mod registry;
 mod requests;
 mod room;
+mod settings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,18 +33,21 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::media::MediaHandle;
 
+pub(crate) use decisions::{DecisionsView, RecordView};
 pub(crate) use error::SessionError;
 pub(crate) use http_session::{HttpSession, IfMatch, PatchOutcome};
 pub(crate) use join::{JoinRequest, Membership};
 pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, WireId};
 pub(crate) use outbox::{CloseCode, Closing, Outbox, OutboxItem};
 pub(crate) use participant::{Door, LeaveReason};
+pub(crate) use prefer::QualityWord;
 pub(crate) use rate::{Bucket, JoinRates};
 pub(crate) use registry::Census;
 pub(crate) use requests::{
     DataRequest, ParticipantDetail, participant_id, publish_request, track_id,
 };
 pub(crate) use room::RoomView;
+pub(crate) use settings::{RoomSettings, SettingsChange};
 
 use registry::Registry;
 

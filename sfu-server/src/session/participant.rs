@@ -1,6 +1,6 @@
 //! One participant as the registry keeps it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -50,6 +50,8 @@ pub(crate) struct Participant {
     pub(crate) tracks: BTreeMap<TrackId, Track>,
     /// What its receiving m-lines carry.
     pub(crate) assigned: BTreeMap<Mid, Option<(ParticipantId, TrackId)>>,
+    /// Tracks it was told it does not receive for the time being. No more than its subscriptions.
+    pub(crate) paused: BTreeSet<TrackId>,
     /// `publish` requests whose m-line does not send yet.
     pub(crate) publish_requests: BTreeMap<Mid, PublishRequest>,
     pub(crate) transport: TransportState,
@@ -78,6 +80,7 @@ impl Participant {
             join_request: None,
             tracks: BTreeMap::new(),
             assigned: BTreeMap::new(),
+            paused: BTreeSet::new(),
             publish_requests: BTreeMap::new(),
             transport: TransportState::Connecting,
             http: None,

@@ -110,7 +110,11 @@ impl Sessions {
         } else {
             Command::Unsubscribe { peer, track }
         };
-        self.media.call(worker, command).await?;
+        let result = self.media.call(worker, command).await;
+        if !wanted && let Some((_, participant)) = self.registry.lock().participant(room, id) {
+            participant.paused.remove(&track);
+        }
+        result?;
         Ok(())
     }
 
@@ -298,7 +302,7 @@ pub(crate) fn participant_id(text: &str) -> Result<ParticipantId, SessionError> 
 }
 
 /// A participant others may know of.
-fn visible<'a>(
+pub(super) fn visible<'a>(
     registry: &'a mut Registry,
     room: &str,
     id: ParticipantId,
@@ -309,7 +313,7 @@ fn visible<'a>(
 }
 
 /// A participant's room and what the engine calls both.
-fn connection<'a>(
+pub(super) fn connection<'a>(
     registry: &'a Registry,
     room: &str,
     id: ParticipantId,
@@ -334,7 +338,7 @@ fn detail(participant: &Participant) -> ParticipantDetail {
     }
 }
 
-fn no_such_room() -> SessionError {
+pub(super) fn no_such_room() -> SessionError {
     SessionError::new(ErrorCode::NoSuchRoom, "there is no such room")
 }
 
@@ -342,6 +346,6 @@ fn no_such_track() -> SessionError {
     SessionError::new(ErrorCode::NoSuchTrack, "there is no such track in this room")
 }
 
-fn no_such_participant() -> SessionError {
+pub(super) fn no_such_participant() -> SessionError {
     SessionError::new(ErrorCode::NoSuchParticipant, "there is no such participant in this room")
 }

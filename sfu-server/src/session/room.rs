@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::message::Json;
 use super::participant::Participant;
+use super::settings::RoomSettings;
 use crate::media::WorkerId;
 
 /// A room and who is in it.
@@ -22,6 +23,9 @@ pub(crate) struct Room {
     /// The same once it is in the registry's index.
     pub(crate) bound_id: Option<RoomId>,
     pub(crate) participants: BTreeMap<ParticipantId, Participant>,
+    pub(crate) settings: RoomSettings,
+    /// Held while they are being changed.
+    pub(crate) settings_turn: Arc<tokio::sync::Mutex<()>>,
     /// How long it stays while empty. Zero for a room that was made by a join.
     pub(crate) empty_timeout: Duration,
     /// When it became empty, if it stays a while.
@@ -41,6 +45,8 @@ pub(crate) struct RoomView {
     pub(crate) tracks: usize,
     /// Seconds an empty room stays.
     pub(crate) empty_timeout: u64,
+    #[serde(flatten)]
+    pub(crate) settings: RoomSettings,
 }
 
 impl Room {
@@ -51,6 +57,8 @@ impl Room {
             id: Arc::default(),
             bound_id: None,
             participants: BTreeMap::new(),
+            settings: RoomSettings::default(),
+            settings_turn: Arc::default(),
             empty_timeout,
             empty_since: None,
             holders: 0,
@@ -82,6 +90,7 @@ impl Room {
             viewers: self.participants.len() - participants,
             tracks: self.participants.values().map(|p| p.tracks.len()).sum(),
             empty_timeout: self.empty_timeout.as_secs(),
+            settings: self.settings,
         }
     }
 }

@@ -191,8 +191,10 @@ impl Client {
     }
 
     async fn receive(&mut self) -> Option<tungstenite::Result<Message>> {
+        // Pings are no answer, however many come.
+        let deadline = tokio::time::Instant::now() + self.patience;
         loop {
-            let message = tokio::time::timeout(self.patience, self.socket.next()).await;
+            let message = tokio::time::timeout_at(deadline, self.socket.next()).await;
             match message.expect("the server says nothing") {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => return other,

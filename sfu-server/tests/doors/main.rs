@@ -4,6 +4,7 @@
 
 mod harness;
 mod http;
+mod quality;
 mod rooms;
 mod shutdown;
 mod websocket;

@@ -5,14 +5,14 @@ use std::time::Duration;
 use sfu_core::id::{Mid, TrackId};
 use sfu_core::negotiation::MediaKind;
 
+use super::judge::quality::Quality;
 use super::publisher::{AudioPublisher, VideoPublisher};
-use super::quality::Quality;
 use super::{Client, Numbering, Receiver, Work, rtcp};
 
 impl Client {
     /// Sends a datagram of the caller's making, as it is.
     pub fn send(&mut self, datagram: Vec<u8>) {
-        self.transmit.push_back(datagram);
+        self.transmit.push(&datagram);
     }
 
     /// Asks for a keyframe on every video m-line, needed or not.
@@ -20,7 +20,7 @@ impl Client {
         let sender = self.feedback_ssrc;
         let video = self.receivers().filter(|receiver| receiver.kind() == MediaKind::Video);
         let requests: Vec<_> = video.map(|receiver| rtcp::pli(sender, receiver.ssrc())).collect();
-        self.transmit.extend(requests);
+        requests.iter().for_each(|request| self.transmit.push(request));
     }
 
     /// Its cameras.

@@ -2,35 +2,44 @@
 
 mod access;
 mod arrivals;
+mod feedback;
 mod ice;
+pub mod judge;
+pub mod layers;
 mod numbering;
 mod offer;
-mod playout;
+mod outbox;
 pub mod publisher;
-pub mod quality;
 mod receiver;
 pub mod rtcp;
+pub(crate) mod secure;
+mod uplink;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use rtc_crypto::RTCCryptoProvider;
 use sfu_core::command::{PublishRequest, Source};
 use sfu_core::id::{Mid, ParticipantId, PeerId, TrackId};
 use sfu_core::negotiation::{Answer, MediaKind, Offer, SectionContent};
-use sfu_core::rtp::packet::RtpPacket;
+use sfu_core::rtp::extension::Extension;
 
 pub use numbering::Numbering;
 pub use receiver::Receiver;
 
 use crate::plan::{Plan, Slots, VideoPlan};
 use crate::random::{Pcg64Mcg, generator, word};
-use crate::wire::Stamp;
+use crate::wire::{Datagram, Rtp, Stamp};
+use feedback::Recorder;
 use ice::Ice;
+use judge::quality::{Quality, Violation};
+pub(crate) use outbox::Outbox;
 use publisher::{AudioPublisher, Outlet, VideoPublisher};
-use quality::{Quality, Violation};
 use rtcp::Told;
+use secure::Secure;
+use uplink::{Advice, Uplink};
 
 /// Between receiver reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -79,6 +88,8 @@ pub struct Client {
     numbering: Numbering,
     fingerprint: [u8; 32],
     ice: Ice,
+    /// None where nothing is encrypted.
+    secure: Option<Box<Secure>>,
     lines: Vec<MediaLine>,
     published: Vec<(Mid, TrackId)>,
     version: u64,
@@ -88,11 +99,18 @@ pub struct Client {
     feedback_ssrc: u32,
     /// What its wall clock shows at the start of the world.
     clock: Duration,
-    transport_sequence: u16,
+    uplink: Uplink,
+    recorder: Recorder,
+    /// Places in `lines` of receivers, by their SSRCs.
+    line_by_ssrc: BTreeMap<u32, usize>,
+    /// The id of the transport-wide sequence number on what it receives.
+    transport_id: u8,
     /// Media flows: the first check was answered.
     media: bool,
     next_report: Duration,
-    transmit: VecDeque<Vec<u8>>,
+    /// The earliest time at which a receiver has something to ask for.
+    receivers_due: Option<Duration>,
+    transmit: Outbox,
     rng: Pcg64Mcg,
     /// Packets that transport-wide feedback has told of.
     pub told_transport_wide: u64,
@@ -109,6 +127,7 @@ impl Client {
         index: usize,
         seed: u64,
         crypto: Arc<dyn RTCCryptoProvider>,
+        secure: Option<(Secure, [u8; 32])>,
         now: Duration,
     ) -> Self {
         let lane = (index as u64) << 8;
@@ -117,14 +136,22 @@ impl Client {
         for chunk in fingerprint.chunks_exact_mut(4) {
             chunk.copy_from_slice(&word(&mut rng).to_be_bytes());
         }
+        let secure = secure.map(|(secure, own)| {
+            fingerprint = own;
+            Box::new(secure)
+        });
         // The low bits are the client's number, so that stamps tell whose media it is.
         let number = u64::from(u16::try_from(index + 1).expect("fewer than 65,535 clients"));
         let participant = ParticipantId(u64::from(word(&mut rng)) << 32 | number);
+        let numbering = Numbering::variant(index);
+        let watches = plan.video.as_ref().is_some_and(|video| video.adapts);
         let mut client = Self {
             participant,
             peer: PeerId::default(),
-            numbering: Numbering::variant(index),
+            transport_id: numbering.extension(Extension::TransportCc),
+            numbering,
             fingerprint,
+            secure,
             ice: Ice::new(crypto, generator(seed, lane | 2)),
             lines: Vec::new(),
             published: Vec::new(),
@@ -134,10 +161,13 @@ impl Client {
             // Clocks of different machines are hours apart as far as the engine knows.
             clock: Duration::from_secs(3_900_000_000)
                 + Duration::from_millis(word(&mut rng).into()),
-            transport_sequence: (word(&mut rng) & 0xffff) as u16,
+            uplink: Uplink::new((word(&mut rng) & 0xffff) as u16, watches),
+            recorder: Recorder::new(plan.feedback),
+            line_by_ssrc: BTreeMap::new(),
             media: false,
             next_report: now,
-            transmit: VecDeque::new(),
+            receivers_due: None,
+            transmit: Outbox::default(),
             rng,
             told_transport_wide: 0,
             reported: Vec::new(),
@@ -244,6 +274,7 @@ impl Client {
             fingerprint: &self.fingerprint,
             numbering: &self.numbering,
             video_codecs: &self.plan.video_codecs,
+            feedback: self.recorder.offered(),
         };
         offer::text(&session, &self.lines)
     }
@@ -253,9 +284,12 @@ impl Client {
         let offer = Offer::parse(&text);
         let offer = offer.unwrap_or_else(|error| panic!("the engine refuses {error}:\n{text}"));
         let publish = self.lines.iter().filter(|line| line.work.sends()).map(|line| {
-            let (source, name) = match line.kind {
-                MediaKind::Audio => (Source::Microphone, "microphone"),
-                MediaKind::Video => (Source::Camera, "camera"),
+            let (source, name) = match &line.work {
+                Work::Video(video) if video.origin() == Source::Screen => {
+                    (Source::Screen, "screen")
+                }
+                Work::Video(video) => (video.origin(), "camera"),
+                _ => (Source::Microphone, "microphone"),
             };
             PublishRequest { mid: line.mid.clone(), source, name: name.into(), muted: false }
         });
@@ -281,43 +315,117 @@ impl Client {
                 *receiver = Receiver::new(section.mid.clone(), media).map(Box::new);
             }
         }
+        self.line_by_ssrc.clear();
+        for (at, line) in self.lines.iter().enumerate() {
+            if let Work::Receive(Some(receiver)) = &line.work {
+                self.line_by_ssrc.extend(receiver.ssrcs().map(|ssrc| (ssrc, at)));
+            }
+        }
     }
 
     /// Takes a datagram. Gives when there is something to do because of it, if there is; asking
     /// every m-line that for every datagram would cost more than all else.
-    pub(crate) fn handle_datagram(&mut self, now: Duration, datagram: &[u8]) -> Option<Duration> {
-        match datagram {
+    pub(crate) fn handle_datagram(
+        &mut self,
+        now: Duration,
+        datagram: Datagram<'_>,
+    ) -> Option<Duration> {
+        match datagram.head {
             [0..=3, ..] => {
-                if self.ice.handle(now, datagram) && !self.media {
-                    self.media = true;
-                    self.next_report = now + REPORT_INTERVAL;
+                if self.ice.handle(now, datagram.head) {
+                    self.secure_or_connect(now);
                 }
                 return self.wake();
             }
-            [128..=191, 192..=223, ..] => self.handle_rtcp(now, datagram),
-            [128..=191, ..] => return self.handle_rtp(now, datagram),
+            [20..=63, ..] if self.secure.is_some() => {
+                let secure = self.secure.as_mut().expect("asked just now");
+                if secure.handle(now, datagram.head) {
+                    self.connect(now);
+                }
+                self.send_handshake();
+                return self.wake();
+            }
+            [128..=191, ..] if self.secure.is_some() => {
+                let opened = self.secure.as_mut().and_then(|secure| secure.open(datagram.head));
+                return match opened {
+                    Some(opened) => self.handle_media(now, Datagram::whole(&opened)),
+                    None => {
+                        self.unreadable += u64::from(self.media);
+                        None
+                    }
+                };
+            }
+            [128..=191, ..] => return self.handle_media(now, datagram),
             _ => self.unreadable += 1,
         }
         None
     }
 
-    fn handle_rtp(&mut self, now: Duration, datagram: &[u8]) -> Option<Duration> {
-        let Ok(packet) = RtpPacket::parse(datagram) else {
+    /// The first check was answered: media flows, or DTLS begins.
+    fn secure_or_connect(&mut self, now: Duration) {
+        match &mut self.secure {
+            Some(secure) => {
+                secure.begin(now);
+                self.send_handshake();
+            }
+            None => self.connect(now),
+        }
+    }
+
+    fn connect(&mut self, now: Duration) {
+        if !self.media {
+            self.media = true;
+            self.next_report = now + REPORT_INTERVAL;
+        }
+    }
+
+    fn send_handshake(&mut self) {
+        let Some(secure) = &mut self.secure else { return };
+        while let Some(datagram) = secure.poll_transmit() {
+            self.transmit.push(&datagram);
+        }
+    }
+
+    /// A datagram as it goes on the wire, if it has to be sealed.
+    pub(crate) fn seal(&mut self, datagram: &[u8]) -> Option<BytesMut> {
+        self.secure.as_mut()?.seal(datagram)
+    }
+
+    /// Whether its media is encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure.is_some()
+    }
+
+    fn handle_media(&mut self, now: Duration, datagram: Datagram<'_>) -> Option<Duration> {
+        match datagram.head {
+            [_, 192..=223, ..] => {
+                self.handle_rtcp(now, datagram.head);
+                None
+            }
+            _ => self.handle_rtp(now, datagram),
+        }
+    }
+
+    fn handle_rtp(&mut self, now: Duration, datagram: Datagram<'_>) -> Option<Duration> {
+        let Some(packet) = Rtp::read(datagram) else {
             self.unreadable += 1;
             return None;
         };
-        let ssrc = packet.ssrc().0;
-        let (rtt, sender) = (self.ice.rtt(), self.feedback_ssrc);
-        let handled = self.receivers_mut().find(|receiver| receiver.owns(ssrc)).map(|receiver| {
-            receiver.handle_rtp(now, &packet);
-            (receiver.poll(now, rtt, sender), receiver.wake())
-        });
-        let Some((messages, wake)) = handled else {
-            self.strays.violation(Violation::UnknownSsrc(ssrc));
+        let header = &packet.header;
+        let Some(&at) = self.line_by_ssrc.get(&header.ssrc) else {
+            self.strays.violation(Violation::UnknownSsrc(header.ssrc));
             return None;
         };
-        self.transmit.extend(messages);
-        wake
+        let transport = packet.extension(self.transport_id).and_then(|value| value.first_chunk());
+        let transport = transport.map(|value| u16::from_be_bytes(*value));
+        self.recorder.note(now, transport, header.ssrc, header.sequence);
+        let (rtt, sender) = (self.ice.rtt(), self.feedback_ssrc);
+        let Work::Receive(Some(receiver)) = &mut self.lines[at].work else { return None };
+        receiver.handle_rtp(now, &packet, datagram.bytes);
+        receiver.poll(now, rtt, sender, &mut self.transmit);
+        let wake = receiver.wake();
+        self.receivers_due = earlier(self.receivers_due, wake);
+        earlier(wake, self.recorder.wake())
     }
 
     fn handle_rtcp(&mut self, now: Duration, datagram: &[u8]) {
@@ -328,8 +436,8 @@ impl Client {
         for message in told {
             match message {
                 Told::SenderReport(ssrc, ntp) => {
-                    let receiver = self.receivers_mut().find(|receiver| receiver.owns(ssrc));
-                    if let Some(receiver) = receiver {
+                    let receiver = self.line_by_ssrc.get(&ssrc).map(|&at| &mut self.lines[at].work);
+                    if let Some(Work::Receive(Some(receiver))) = receiver {
                         receiver.on_sender_report(now, ntp);
                     }
                 }
@@ -348,14 +456,34 @@ impl Client {
                         camera.on_keyframe_request(now, ssrc);
                     }
                 }
-                Told::TransportWide(packets) => self.told_transport_wide += u64::from(packets),
+                Told::TransportWide(feedback) => {
+                    self.told_transport_wide += u64::from(feedback.packet_status_count);
+                    if let Some(advice) = self.uplink.feedback(now, &feedback) {
+                        let less = advice == Advice::Less;
+                        self.cameras_mut().for_each(|camera| camera.withhold(less));
+                    }
+                }
             }
+        }
+    }
+
+    /// Takes the engine's word for what of a track anybody wants.
+    pub(crate) fn demand(&mut self, track: TrackId, wanted: &[bool], max_spatial: u8) {
+        let found = self.published.iter().find(|(_, published)| *published == track);
+        let Some(mid) = found.map(|(mid, _)| mid.clone()) else { return };
+        let line = self.lines.iter_mut().find(|line| line.mid == mid);
+        if let Some(MediaLine { work: Work::Video(camera), .. }) = line {
+            camera.demand(wanted, max_spatial);
         }
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Duration) {
         if let Some(check) = self.ice.poll(now) {
-            self.transmit.push_back(check);
+            self.transmit.push(&check);
+        }
+        if let Some(secure) = &mut self.secure {
+            secure.handle_timeout(now);
+            self.send_handshake();
         }
         if !self.media {
             return;
@@ -368,45 +496,61 @@ impl Client {
                 Work::Receive(_) | Work::Idle => {}
             }
         }
-        self.poll_receivers(now);
+        if self.receivers_due.is_some_and(|due| due <= now) {
+            self.poll_receivers(now);
+        }
+        let Self { recorder, transmit, feedback_ssrc, .. } = self;
+        recorder.poll(now, *feedback_ssrc, |message| transmit.push(message));
         if self.next_report <= now {
             self.next_report = now + REPORT_INTERVAL;
+            // Whatever has no time of its own is looked after once a second.
+            self.poll_receivers(now);
             self.report(now);
         }
     }
 
     /// When [`Client::handle_timeout`] has something to do.
     pub(crate) fn wake(&self) -> Option<Duration> {
+        let secure = self.secure.as_ref().and_then(|secure| secure.wake());
         if !self.media {
-            return self.ice.wake();
+            return earlier(self.ice.wake(), secure);
         }
         let works = self.lines.iter().filter_map(|line| match &line.work {
             Work::Video(camera) => Some(camera.wake()),
             Work::Audio(microphone) => Some(microphone.wake()),
-            Work::Receive(receiver) => receiver.as_ref()?.wake(),
-            Work::Idle => None,
+            Work::Receive(_) | Work::Idle => None,
         });
-        works.chain(self.ice.wake()).chain([self.next_report]).min()
+        works
+            .chain(self.ice.wake())
+            .chain(secure)
+            .chain(self.recorder.wake())
+            .chain(self.receivers_due)
+            .chain([self.next_report])
+            .min()
     }
 
-    pub(crate) fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmit.pop_front()
+    /// What it has to send.
+    pub(crate) fn outbox(&mut self) -> &mut Outbox {
+        &mut self.transmit
     }
 
     fn poll_receivers(&mut self, now: Duration) {
         let (rtt, ssrc) = (self.ice.rtt(), self.feedback_ssrc);
-        let mut messages = Vec::new();
-        for receiver in self.receivers_mut() {
-            messages.extend(receiver.poll(now, rtt, ssrc));
+        let mut due = None;
+        for line in &mut self.lines {
+            if let Work::Receive(Some(receiver)) = &mut line.work {
+                receiver.poll(now, rtt, ssrc, &mut self.transmit);
+                due = earlier(due, receiver.wake());
+            }
         }
-        self.transmit.extend(messages);
+        self.receivers_due = due;
     }
 
     fn report(&mut self, now: Duration) {
         let blocks: Vec<_> = self.receivers_mut().filter_map(|r| r.report(now)).collect();
         for blocks in blocks.chunks(REPORT_BLOCKS_MAX) {
             let report = rtcp::receiver_report(self.feedback_ssrc, blocks.to_vec());
-            self.transmit.push_back(report);
+            self.transmit.push(&report);
         }
     }
 
@@ -415,7 +559,7 @@ impl Client {
             now,
             ntp: rtcp::ntp(self.clock + now),
             numbering: &self.numbering,
-            transport_sequence: &mut self.transport_sequence,
+            uplink: &mut self.uplink,
             transmit: &mut self.transmit,
         };
         (self.lines.iter_mut().map(|line| &mut line.work), outlet)
@@ -452,4 +596,8 @@ impl Client {
             receiver.interrupt(now);
         }
     }
+}
+
+fn earlier(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    a.into_iter().chain(b).min()
 }

@@ -11,6 +11,8 @@ pub struct Numbering {
     /// Media and retransmissions.
     pub(crate) vp8: (u8, u8),
     pub(crate) h264: (u8, u8),
+    pub(crate) vp9: (u8, u8),
+    pub(crate) av1: (u8, u8),
     /// Added to the id of every extension.
     shift: u8,
 }
@@ -19,14 +21,16 @@ impl Numbering {
     /// One of a few numberings.
     #[must_use]
     pub fn variant(which: usize) -> Self {
-        match which % 3 {
-            0 => Self { opus: 111, vp8: (96, 97), h264: (102, 103), shift: 0 },
-            1 => Self { opus: 109, vp8: (120, 124), h264: (126, 127), shift: 3 },
-            _ => Self { opus: 96, vp8: (108, 109), h264: (98, 99), shift: 5 },
-        }
+        let [opus, vp8, h264, vp9, av1, shift] = match which % 3 {
+            0 => [111, 96, 102, 98, 45, 0],
+            1 => [109, 120, 126, 122, 99, 3],
+            _ => [96, 108, 98, 100, 112, 5],
+        };
+        let pair = |media| (media, media + 1);
+        Self { opus, vp8: pair(vp8), h264: pair(h264), vp9: pair(vp9), av1: pair(av1), shift }
     }
 
-    /// The payload type of what the client sends: Opus or VP8.
+    /// The payload type of Opus or VP8.
     #[must_use]
     pub fn payload_type(&self, kind: MediaKind) -> u8 {
         match kind {
@@ -43,11 +47,17 @@ impl Numbering {
     }
 
     /// Media and retransmission payload types of a video codec.
-    pub(crate) fn video(&self, codec: Codec) -> Option<(u8, u8)> {
+    ///
+    /// # Panics
+    /// For audio codecs.
+    #[must_use]
+    pub fn of(&self, codec: Codec) -> (u8, u8) {
         match codec {
-            Codec::Vp8 => Some(self.vp8),
-            Codec::H264 => Some(self.h264),
-            Codec::Opus | Codec::Red | Codec::Vp9 | Codec::Av1 => None,
+            Codec::Vp8 => self.vp8,
+            Codec::H264 => self.h264,
+            Codec::Vp9 => self.vp9,
+            Codec::Av1 => self.av1,
+            Codec::Opus | Codec::Red => panic!("{codec:?} is no video codec"),
         }
     }
 }

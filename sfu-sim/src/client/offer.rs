@@ -17,6 +17,8 @@ pub(super) struct Session<'a> {
     pub(super) fingerprint: &'a [u8; 32],
     pub(super) numbering: &'a Numbering,
     pub(super) video_codecs: &'a [Codec],
+    /// RTCP feedback of video codecs.
+    pub(super) feedback: &'a [&'static str],
 }
 
 /// Renders an offer.
@@ -28,6 +30,7 @@ pub(super) fn text(session: &Session<'_>, lines: &[MediaLine]) -> String {
     line(&mut sdp, "s=-");
     line(&mut sdp, "t=0 0");
     line(&mut sdp, &format!("a=group:BUNDLE {}", mids.join(" ")));
+    line(&mut sdp, "a=extmap-allow-mixed");
     line(&mut sdp, "a=msid-semantic: WMS");
     for media in lines {
         match media.kind {
@@ -55,30 +58,40 @@ fn signal(sdp: &mut String, publisher: &AudioPublisher) {
 }
 
 fn video(sdp: &mut String, session: &Session<'_>, media: &MediaLine) {
-    let codecs: Vec<_> = session
-        .video_codecs
-        .iter()
-        .filter_map(|&codec| Some((codec, session.numbering.video(codec)?)))
-        .collect();
-    let formats: String = codecs.iter().map(|(_, (pt, rtx))| format!(" {pt} {rtx}")).collect();
+    let publisher = match &media.work {
+        Work::Video(publisher) => Some(&**publisher),
+        _ => None,
+    };
+    // A camera offers what it sends and nothing else.
+    let codecs = publisher.map_or(session.video_codecs.to_vec(), |camera| vec![camera.codec()]);
+    let numbered = || codecs.iter().map(|&codec| (codec, session.numbering.of(codec)));
+    let formats: String = numbered().map(|(_, (pt, rtx))| format!(" {pt} {rtx}")).collect();
     line(sdp, &format!("m=video 9 UDP/TLS/RTP/SAVPF{formats}"));
-    let extensions = [
+    let mut extensions = vec![
         Extension::Mid,
         Extension::Rid,
         Extension::RepairedRid,
         Extension::TransportCc,
         Extension::AbsSendTime,
     ];
+    if publisher.is_none_or(VideoPublisher::describes_dependencies) {
+        extensions.push(Extension::DependencyDescriptor);
+    }
     common(sdp, session, media, &extensions);
-    for (codec, (pt, rtx)) in codecs {
-        let name = if codec == Codec::H264 { "H264" } else { "VP8" };
+    for (codec, (pt, rtx)) in numbered() {
+        let (name, parameters) = match codec {
+            Codec::H264 => {
+                ("H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")
+            }
+            Codec::Vp9 => ("VP9", "profile-id=0"),
+            Codec::Av1 => ("AV1", "level-idx=5;profile=0;tier=0"),
+            Codec::Vp8 | Codec::Opus | Codec::Red => ("VP8", ""),
+        };
         line(sdp, &format!("a=rtpmap:{pt} {name}/90000"));
-        for feedback in ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"] {
+        for feedback in session.feedback {
             line(sdp, &format!("a=rtcp-fb:{pt} {feedback}"));
         }
-        if codec == Codec::H264 {
-            let parameters =
-                "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
+        if !parameters.is_empty() {
             line(sdp, &format!("a=fmtp:{pt} {parameters}"));
         }
         line(sdp, &format!("a=rtpmap:{rtx} rtx/90000"));
@@ -90,10 +103,17 @@ fn video(sdp: &mut String, session: &Session<'_>, media: &MediaLine) {
 }
 
 fn encodings(sdp: &mut String, publisher: &VideoPublisher) {
-    if let Some((ssrc, rtx)) = publisher.signalled() {
+    let signalled = publisher.signalled();
+    if let [_, _, ..] = &signalled[..] {
+        let media: Vec<_> = signalled.iter().map(|(ssrc, _)| ssrc.to_string()).collect();
+        line(sdp, &format!("a=ssrc-group:SIM {}", media.join(" ")));
+    }
+    for (ssrc, rtx) in &signalled {
         line(sdp, &format!("a=ssrc-group:FID {ssrc} {rtx}"));
         line(sdp, &format!("a=ssrc:{ssrc} cname:client"));
         line(sdp, &format!("a=ssrc:{rtx} cname:client"));
+    }
+    if !signalled.is_empty() {
         return;
     }
     let rids: Vec<_> = publisher.rids().collect();

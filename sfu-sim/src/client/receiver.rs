@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use rtcp::reception_report::ReceptionReport;
 use sfu_core::id::{Mid, ParticipantId, TrackId};
-use sfu_core::negotiation::{MediaKind, MediaSection};
-use sfu_core::rtp::packet::RtpPacket;
+use sfu_core::negotiation::{Codec, MediaKind, MediaSection};
+use sfu_core::rtp::extension::Extension;
 
 use super::arrivals::{Arrival, Arrivals};
-use super::playout::{Packet, Playout, note_gap};
-use super::quality::{Quality, Violation};
+use super::judge::quality::{Quality, Violation};
+use super::judge::{Packet, Playout, Second, Series, Shown, note_gap};
+use super::outbox::Outbox;
 use super::rtcp as feedback;
-use crate::wire::{Stamp, vp8_start};
+use crate::wire::codec::{self, Seen};
+use crate::wire::{Rtp, Stamp};
 
 /// Round-trip time assumed before one is measured.
 const RTT_UNKNOWN: Duration = Duration::from_millis(100);
@@ -29,8 +31,10 @@ pub struct Receiver {
     /// SSRC and payload types of media, and of retransmissions.
     ssrc: u32,
     rtx_ssrc: Option<u32>,
-    payload_types: Vec<u8>,
-    rtx_payload_types: Vec<u8>,
+    payload_types: Vec<(u8, Codec)>,
+    rtx_payload_types: Vec<(u8, Codec)>,
+    /// The id of dependency descriptors.
+    descriptor_id: Option<u8>,
     carries: Option<(ParticipantId, TrackId)>,
     /// When that was last told.
     told: Duration,
@@ -39,6 +43,7 @@ pub struct Receiver {
     playout: Playout,
     audio: AudioState,
     quality: Quality,
+    series: Series,
     /// Middle 32 bits of the last sender report's NTP time, and when it came.
     last_report: Option<(u32, Duration)>,
     asked: Option<Duration>,
@@ -60,8 +65,13 @@ impl Receiver {
             kind: media.kind,
             ssrc: send.ssrc.0,
             rtx_ssrc: send.rtx_ssrc.map(|ssrc| ssrc.0),
-            payload_types: media.codecs.iter().map(|codec| codec.payload_type.0).collect(),
-            rtx_payload_types: media.codecs.iter().filter_map(|c| Some(c.rtx?.0)).collect(),
+            payload_types: media.codecs.iter().map(|c| (c.payload_type.0, c.codec)).collect(),
+            rtx_payload_types: media
+                .codecs
+                .iter()
+                .filter_map(|c| Some((c.rtx?.0, c.codec)))
+                .collect(),
+            descriptor_id: media.extensions.id(Extension::DependencyDescriptor),
             carries: None,
             told: Duration::ZERO,
             first_sequence: None,
@@ -69,6 +79,7 @@ impl Receiver {
             playout: Playout::default(),
             audio: AudioState::default(),
             quality: Quality::default(),
+            series: Series::default(),
             last_report: None,
             asked: None,
             silent: false,
@@ -114,6 +125,30 @@ impl Receiver {
         }
     }
 
+    /// What is shown.
+    #[must_use]
+    pub fn showing(&self) -> Option<Shown> {
+        self.playout.showing()
+    }
+
+    /// What was shown from when on.
+    #[must_use]
+    pub fn history(&self) -> &[(Duration, Shown)] {
+        &self.playout.history
+    }
+
+    /// Time without a new picture at each change of encoding or layer.
+    #[must_use]
+    pub fn switch_gaps(&self) -> &[Duration] {
+        &self.playout.switch_gaps
+    }
+
+    /// How it went, by second since the start of the world.
+    #[must_use]
+    pub fn seconds(&self) -> &[Second] {
+        self.series.seconds()
+    }
+
     /// The judgement so far.
     #[must_use]
     pub fn quality(&self) -> &Quality {
@@ -155,20 +190,29 @@ impl Receiver {
         media.send.as_ref().is_some_and(|send| send.ssrc.0 == self.ssrc)
     }
 
-    pub(crate) fn owns(&self, ssrc: u32) -> bool {
-        self.ssrc == ssrc || self.rtx_ssrc == Some(ssrc)
+    /// Its SSRCs.
+    pub(crate) fn ssrcs(&self) -> impl Iterator<Item = u32> {
+        [self.ssrc].into_iter().chain(self.rtx_ssrc)
     }
 
-    pub(crate) fn handle_rtp(&mut self, now: Duration, packet: &RtpPacket<'_>) {
-        let payload_type = packet.payload_type().0;
-        let repeated = packet.ssrc().0 != self.ssrc;
+    pub(crate) fn handle_rtp(&mut self, now: Duration, packet: &Rtp<'_>, bytes: usize) {
+        let payload_type = packet.header.payload_type;
+        let repeated = packet.header.ssrc != self.ssrc;
+        let second = self.series.at(now);
+        second.bytes += bytes as u32;
         let agreed = if repeated { &self.rtx_payload_types } else { &self.payload_types };
-        if !agreed.contains(&payload_type) {
+        let Some(&(_, codec)) = agreed.iter().find(|(agreed, _)| *agreed == payload_type) else {
             return self.quality.violation(Violation::PayloadType(payload_type));
+        };
+        if packet.payload_bytes == 0 && (repeated || packet.padding_bytes > 0) {
+            // A probe: padding and nothing else. On the line itself it takes a number, too.
+            return self.skip(now, packet.header.sequence, repeated);
         }
-        let (sequence, payload) = match packet.payload().split_first_chunk::<2>() {
-            Some((original, payload)) if repeated => (u16::from_be_bytes(*original), payload),
-            _ => (packet.sequence(), packet.payload()),
+        let (sequence, packet) = match packet.payload.first_chunk::<2>() {
+            Some(original) if repeated => {
+                (u16::from_be_bytes(*original), packet.skip(2).expect("two bytes are there"))
+            }
+            _ => (packet.header.sequence, *packet),
         };
         if self.first_sequence.is_none() {
             self.first_sequence = Some(sequence);
@@ -189,10 +233,12 @@ impl Receiver {
         };
         self.quality.packets += 1;
         self.quality.repaired += u64::from(repeated);
-        if payload.is_empty() {
+        second.packets += 1;
+        second.repaired += u32::from(repeated);
+        if packet.payload_bytes == 0 {
             return self.quality.violation(Violation::Empty { index });
         }
-        let Some(stamp) = Stamp::read(payload) else {
+        let Some(stamp) = packet.stamp() else {
             return self.quality.violation(Violation::Content { index });
         };
         let owner = self.carries.map(|(participant, _)| participant);
@@ -201,19 +247,67 @@ impl Receiver {
             self.quality.violation(Violation::Foreign { source: stamp.source });
         }
         match self.kind {
-            MediaKind::Audio => self.hear(now, index, packet.timestamp(), stamp),
-            MediaKind::Video => {
-                let Some((start, keyframe)) = vp8_start(payload) else {
-                    return self.quality.violation(Violation::Content { index });
-                };
-                if start != (stamp.part == 0) || (start && keyframe != stamp.keyframe) {
-                    self.quality.violation(Violation::Content { index });
-                }
-                let (timestamp, marker) = (packet.timestamp(), packet.marker());
-                let packet = Packet { timestamp, marker, start, stamp };
-                self.playout.insert(now, index, packet, &mut self.quality);
-            }
+            MediaKind::Audio => self.hear(now, index, packet.header.timestamp, stamp),
+            MediaKind::Video => self.see(now, index, codec, &packet, stamp),
         }
+    }
+
+    /// A number that carries nothing.
+    fn skip(&mut self, now: Duration, sequence: u16, repeated: bool) {
+        if repeated || self.first_sequence.is_none() {
+            return;
+        }
+        if let Arrival::New(index) | Arrival::Late(index) = self.arrivals.note(now, sequence, true)
+        {
+            let shown = self.playout.pass(now, index, &mut self.quality);
+            self.show(now, shown);
+        }
+    }
+
+    fn see(&mut self, now: Duration, index: u64, codec: Codec, packet: &Rtp<'_>, stamp: Stamp) {
+        let Some(mut seen) = codec::read(codec, packet) else {
+            return self.quality.violation(Violation::Content { index });
+        };
+        let descriptor = self.descriptor_id.and_then(|id| packet.extension(id));
+        if let Some(&head) = descriptor.and_then(<[u8]>::first) {
+            seen.start = head & 0x80 != 0;
+            seen.end = head & 0x40 != 0;
+            seen.start_by_timestamp = false;
+        } else if codec == Codec::Av1 {
+            return self.quality.violation(Violation::Descriptor { index });
+        }
+        if !self.agrees(&seen, &stamp) {
+            self.quality.violation(Violation::Content { index });
+        }
+        let begins = seen.start || seen.start_by_timestamp;
+        let packet = Packet {
+            timestamp: packet.header.timestamp,
+            marker: packet.header.marker,
+            seen,
+            stamp,
+            descriptor: descriptor.filter(|_| begins).map(Into::into),
+        };
+        let shown = self.playout.insert(now, index, packet, &mut self.quality);
+        self.show(now, shown);
+    }
+
+    /// Whether a payload says of itself what its maker says of it.
+    fn agrees(&self, seen: &Seen, stamp: &Stamp) -> bool {
+        if seen.start_by_timestamp {
+            return true;
+        }
+        let keyframe = !seen.start || stamp.spatial > 0 || seen.keyframe == stamp.keyframe;
+        seen.start == (stamp.part == 0) && keyframe
+    }
+
+    /// Notes that a picture was shown, and after what gap.
+    fn show(&mut self, now: Duration, shown: Option<Duration>) {
+        let Some(gap) = shown else { return };
+        let width = self.playout.showing().map_or(0, |showing| showing.width);
+        let second = self.series.at(now);
+        second.frames += 1;
+        second.width = width;
+        second.gap_ms = second.gap_ms.max(u32::try_from(gap.as_millis()).unwrap_or(u32::MAX));
     }
 
     fn hear(&mut self, now: Duration, index: u64, timestamp: u32, stamp: Stamp) {
@@ -257,7 +351,8 @@ impl Receiver {
             .playout
             .is_broken()
             .then(|| self.asked.map_or(Duration::ZERO, |a| a + PLI_INTERVAL));
-        self.arrivals.wake().into_iter().chain(pli).min()
+        let missing = if self.arrivals.outstanding() > 0 { self.arrivals.wake() } else { None };
+        missing.into_iter().chain(pli).min()
     }
 
     /// Asks for what is missing.
@@ -266,31 +361,40 @@ impl Receiver {
         now: Duration,
         rtt: Option<Duration>,
         sender: u32,
-    ) -> Vec<Vec<u8>> {
-        let mut messages = Vec::new();
+        transmit: &mut Outbox,
+    ) {
         if self.silent {
-            return messages;
+            return;
         }
-        let (mut ask, mut given_up) = (Vec::new(), Vec::new());
-        self.arrivals.poll(now, rtt.unwrap_or(RTT_UNKNOWN), &mut ask, &mut given_up);
-        // Audio has no retransmission; what is missing is only counted, once it is old.
-        if !ask.is_empty() && self.kind == MediaKind::Video {
-            self.quality.nacked += ask.len() as u64;
-            messages.push(feedback::nack(sender, self.ssrc, &ask));
+        if self.arrivals.outstanding() > 0 {
+            self.ask(now, rtt.unwrap_or(RTT_UNKNOWN), sender, transmit);
         }
-        for index in given_up {
-            self.quality.lost += 1;
-            if self.kind == MediaKind::Video {
-                self.playout.lose(now, index, &mut self.quality);
-            }
+        if self.kind == MediaKind::Audio {
+            return;
         }
         let stuck = self.playout.is_broken() || self.playout.is_starving(now);
         if stuck && self.asked.is_none_or(|asked| asked + PLI_INTERVAL <= now) {
             self.asked = Some(now);
             self.quality.plis += 1;
-            messages.push(feedback::pli(sender, self.ssrc));
+            transmit.push(&feedback::pli(sender, self.ssrc));
         }
-        messages
+    }
+
+    fn ask(&mut self, now: Duration, rtt: Duration, sender: u32, transmit: &mut Outbox) {
+        let (mut ask, mut given_up) = (Vec::new(), Vec::new());
+        self.arrivals.poll(now, rtt, &mut ask, &mut given_up);
+        // Audio has no retransmission; what is missing is only counted, once it is old.
+        if !ask.is_empty() && self.kind == MediaKind::Video {
+            self.quality.nacked += ask.len() as u64;
+            transmit.push(&feedback::nack(sender, self.ssrc, &ask));
+        }
+        for index in given_up {
+            self.quality.lost += 1;
+            if self.kind == MediaKind::Video {
+                let shown = self.playout.lose(now, index, &mut self.quality);
+                self.show(now, shown);
+            }
+        }
     }
 
     /// A report block, once something has come.

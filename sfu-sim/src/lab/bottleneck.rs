@@ -153,7 +153,7 @@ impl Bottleneck {
             leaves = self.plan.finish(start, u64::from(bytes) * 8);
             self.busy_until = leaves;
         }
-        match self.faults.send(leaves, bytes as usize)[0] {
+        match self.faults.send(leaves, bytes as usize, None)[0] {
             Some(at) => Passage::Through { at, waited },
             None => Passage::Lost { waited },
         }

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use sfu_core::deliver::pacer::PacerConfig;
+
 use super::bottleneck::BottleneckPlan;
 use super::controller::ours::Ours;
 use super::controller::stock::Stock;
 use super::course::Course;
 use super::media::{Demand, MediaFlow, MediaPlan};
 use super::metric::{Check, Goal, Metric};
-use super::pacer::PacerConfig;
+
 use super::receiver::{Format, ReceiverConfig};
 use super::run::{Placed, run};
 use super::source::{Source, SourceKind};
@@ -117,7 +119,7 @@ impl Default for MediaFlowPlan {
             one_way: Duration::from_millis(50),
             source: SourceKind::Constant,
             demand: Demand::everything(),
-            pacer: PacerConfig::default(),
+            pacer: PacerConfig { factor_percent: 110, ..PacerConfig::default() },
             copies: true,
             format: Format::Twcc,
             feedback: Duration::from_millis(50),

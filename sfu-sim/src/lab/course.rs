@@ -120,16 +120,21 @@ impl FlowCourse {
         times.zip(&self.readings).filter(move |(at, _)| window.contains(at))
     }
 
-    /// The shortest time from a frame's capture until it can be decoded: what a receiver takes for
-    /// the path's own delay. Propagation if there was no frame.
+    /// The time from a frame's capture until it can be decoded in which one frame in ten arrives:
+    /// what a receiver takes for the path's own delay. Propagation if there was no frame.
     #[must_use]
     pub fn transit(&self) -> Duration {
-        let transits = self.shown.iter().map(|(decoded, shown)| *decoded - shown.captured);
-        transits.min().unwrap_or(self.one_way)
+        let mut transits: Vec<_> =
+            self.shown.iter().map(|(decoded, shown)| *decoded - shown.captured).collect();
+        if transits.is_empty() {
+            return self.one_way;
+        }
+        let place = transits.len() / 10;
+        *transits.select_nth_unstable(place).1
     }
 
     /// The decodable frames of a window: when each is due behind a jitter buffer of this length,
-    /// counted from the fastest frame, and when it can be played.
+    /// counted from its [transit](Self::transit), and when it can be played.
     pub fn played_in(
         &self,
         window: &Window,

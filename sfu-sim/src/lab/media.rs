@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::controller::{Controller, Departure, Probe};
+use super::controller::{Controller, Departure};
+use sfu_core::deliver::pacer::{self, Cluster, Pacer, PacerConfig, Release};
+use sfu_core::deliver::sent::RtxBudget;
+
 use super::flow::{Body, Class, Flow, MediaPacket, Outbox, Packet, Piece, Reading, Side};
-use super::pacer::{Pacer, PacerConfig, Waiting, time_for};
 use super::receiver::{Receiver, ReceiverConfig};
 use super::source::{Frame, Source};
 
@@ -14,22 +16,26 @@ pub const MEDIA_SSRC: u32 = 1000;
 const AGAIN_SSRC: u32 = MEDIA_SSRC + 1;
 /// Largest packet at the IP level.
 pub(crate) const PACKET_BYTES_MAX: u32 = 1200;
+/// A pacer is not woken sooner than this, as in the engine.
+const RELEASE_MIN: Duration = Duration::from_micros(250);
+/// Behind so long a queue, in the pacer, encoders skip frames.
+const BACKLOG_MAX: Duration = Duration::from_millis(200);
 /// Packets kept for retransmission: two seconds at 6 Mbit/s.
 const KEPT_PACKETS: usize = 1250;
 /// The rate of retransmissions is averaged over this.
 pub(crate) const AGAIN_WINDOW: Duration = Duration::from_secs(1);
 /// Retransmissions are granted one in so many parts of the estimate; the rest is left for what is new.
 pub(crate) const AGAIN_SHARE_MAX: u64 = 2;
-/// Shares of packets lost from which on retransmissions are sent twice, and three times, where a
-/// second request would come too late (RTT of 100 ms, buffers of 200 ms): what is lost is then
-/// `p³` and `p⁴`.
+/// Share of packets lost, averaged, from which on retransmissions are sent twice: at a round trip of
+/// 100 ms a second request comes too late for a buffer of 200 ms. What is lost is then `p³`.
 const TWICE_LOSS_MIN: f32 = 0.03;
-const THRICE_LOSS_MIN: f32 = 0.07;
+/// Weight of a frame's time in that average: some 3 s.
+const LOSS_WEIGHT: f32 = 0.01;
 /// … if it has been so for this long: what a full queue drops for a moment is not made up for by
 /// sending more.
 const HEAVY_AFTER: Duration = Duration::from_secs(2);
 /// … and this share of the estimate is used on average, so that heaps of them fit.
-const HEAP_MARGIN: f64 = 0.88;
+const HEAP_MARGIN: f64 = 0.78;
 
 /// What flows want that take all they can get: more than any path of the lab has.
 pub const EVERYTHING_BPS: u64 = 10_000_000;
@@ -77,11 +83,12 @@ pub struct MediaFlow {
     epoch: Instant,
     controller: Box<dyn Controller>,
     source: Source,
-    pacer: Pacer,
-    probe: Option<Burst>,
-    clusters: VecDeque<Probe>,
+    pacer: Pacer<Waiting, u32>,
+    budget: RtxBudget,
     kept: VecDeque<Kept>,
     again: VecDeque<(Duration, u32)>,
+    /// Share of packets lost, averaged.
+    loss: f32,
     heavy_since: Option<Duration>,
     next_sequence: u64,
     next_frame: u64,
@@ -89,15 +96,16 @@ pub struct MediaFlow {
     again_sequence: u16,
     receiver: Receiver,
     wakes_at: Duration,
+    /// When the pacer lets go of something next.
+    released_at: Option<Duration>,
 }
 
-/// A probe under way.
-#[derive(Debug)]
-struct Burst {
-    probe: Probe,
-    began: Duration,
-    next: Duration,
-    packets: u32,
+/// A packet that waits in the pacer.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    bytes: u32,
+    class: Class,
+    piece: Option<Piece>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,11 +132,12 @@ impl MediaFlow {
             epoch,
             controller,
             wakes_at: source.next(),
+            released_at: None,
             source,
-            probe: None,
-            clusters: VecDeque::new(),
+            budget: RtxBudget::default(),
             kept: VecDeque::new(),
             again: VecDeque::new(),
+            loss: 0.0,
             heavy_since: None,
             next_sequence: 0,
             next_frame: 0,
@@ -162,7 +171,7 @@ impl MediaFlow {
         reason = "rates are far below 2^52"
     )]
     fn left_beside_copies(&self, target: u64, copies: usize) -> u64 {
-        let loss = f64::from(self.controller.loss().unwrap_or(0.0));
+        let loss = f64::from(self.loss);
         (target as f64 * HEAP_MARGIN / (1.0 + loss * copies as f64)) as u64
     }
 
@@ -175,16 +184,20 @@ impl MediaFlow {
             self.controller.set_demand(self.epoch + now, 0, 0);
             return;
         }
+        let loss = self.controller.loss().unwrap_or(0.0);
+        self.loss += (loss - self.loss) * LOSS_WEIGHT;
         let budget = self.budget_bps(now);
         let captured = self.source.next();
+        if self.pacer.queue_time(self.epoch + now) > BACKLOG_MAX {
+            self.source.skip();
+            return;
+        }
         if let Some(frame) = self.source.frame(budget, wanted) {
-            if frame.key {
-                self.pacer.forget_before(self.next_sequence);
-            }
             out.captured.push(captured);
             for (piece, bytes) in cut(frame, captured, self.next_frame, self.next_sequence) {
+                self.budget.earn(bytes as usize);
                 self.keep(Kept { piece, bytes, again_at: None });
-                self.pacer.push(Waiting { bytes, class: Class::Media, piece: Some(piece) });
+                self.queue(now, Waiting { bytes, class: Class::Media, piece: Some(piece) });
                 self.next_sequence = piece.sequence + 1;
             }
             self.next_frame += 1;
@@ -231,53 +244,51 @@ impl MediaFlow {
         out.data.push(Packet { bytes: waiting.bytes, class: waiting.class, body });
     }
 
-    fn begin_cluster(&mut self, now: Duration, out: &mut Outbox) {
-        if self.probe.is_none()
-            && self.next_sequence > 0
-            && let Some(probe) = self.clusters.pop_front()
-        {
-            out.probes.push(probe.bitrate_bps);
-            self.probe = Some(Burst { probe, began: now, next: now, packets: 0 });
-        }
+    /// What the pacer has no room for is lost, as in the engine.
+    fn queue(&mut self, now: Duration, waiting: Waiting) {
+        let class = match waiting.class {
+            Class::Retransmission => pacer::Class::Retransmission,
+            _ => pacer::Class::Video,
+        };
+        let _ = self.pacer.push(self.epoch + now, class, waiting.bytes as usize, waiting);
     }
 
-    /// Sends what the pacer, or a probe in its place, lets go.
+    /// Sends what the pacer lets go; the same steps as in the engine.
     fn pump(&mut self, now: Duration, out: &mut Outbox) {
-        // A cluster is taken over at once, as the controller asks, and waits for the one before it.
-        self.clusters.extend(std::iter::from_fn(|| self.controller.poll_probe(self.epoch + now)));
-        self.begin_cluster(now, out);
-        let target = self.controller.target_bps();
-        while let Some(burst) = &mut self.probe
-            && burst.next <= now
-        {
-            let Probe { id, bitrate_bps, duration, packets_min } = burst.probe;
-            if burst.packets >= packets_min && burst.next >= burst.began + duration {
-                self.probe = None;
-                self.begin_cluster(now, out);
-                continue;
-            }
-            let padding = Waiting { bytes: PACKET_BYTES_MAX, class: Class::Padding, piece: None };
-            let waiting = self.pacer.take(now, target).unwrap_or(padding);
-            #[allow(clippy::cast_precision_loss, reason = "rates are far below 2^52")]
-            let taken = time_for(waiting.bytes, bitrate_bps as f64);
-            burst.packets += 1;
-            burst.next += taken;
-            self.send(now, waiting, Some(id), out);
+        let at = self.epoch + now;
+        self.pacer.set_estimate(at, Some(self.controller.target_bps()));
+        while let Some(probe) = self.controller.poll_probe(at) {
+            let micros = u64::try_from(probe.duration.as_micros()).unwrap_or(u64::MAX);
+            let cluster = Cluster {
+                id: probe.id,
+                bitrate_bps: probe.bitrate_bps,
+                bytes_min: probe.bitrate_bps.saturating_mul(micros) / 8_000_000,
+                packets_min: probe.packets_min,
+            };
+            self.pacer.probe(at, cluster);
+            out.probes.push(probe.bitrate_bps);
         }
-        if self.probe.is_none() {
-            while let Some(waiting) = self.pacer.poll(now, target) {
-                self.send(now, waiting, None, out);
+        while let Some(release) = self.pacer.pop(at) {
+            match release {
+                Release::Packet { item, probe, .. } => self.send(now, item, probe, out),
+                Release::Padding { probe } => {
+                    let padding =
+                        Waiting { bytes: PACKET_BYTES_MAX, class: Class::Padding, piece: None };
+                    self.send(now, padding, Some(probe), out);
+                    self.pacer.padded(at, PACKET_BYTES_MAX as usize);
+                }
             }
         }
+        let next = self.pacer.next_release();
+        self.released_at = next.map(|next| (next - self.epoch).max(now + RELEASE_MIN));
     }
 
     /// How often a retransmission is sent.
     fn copies(&mut self, now: Duration) -> usize {
-        let loss = self.controller.loss().unwrap_or(0.0);
-        if !self.plan.copies || loss < TWICE_LOSS_MIN {
+        if !self.plan.copies || self.loss < TWICE_LOSS_MIN {
             self.heavy_since = None;
         } else if now - *self.heavy_since.get_or_insert(now) >= HEAVY_AFTER {
-            return if loss < THRICE_LOSS_MIN { 2 } else { 3 };
+            return 2;
         }
         1
     }
@@ -291,6 +302,10 @@ impl MediaFlow {
             if kept.again_at.is_some_and(|at| now < at + self.plan.receiver.rtt) {
                 continue;
             }
+            if !self.budget.allows_a_packet() {
+                break;
+            }
+            self.budget.spend(kept.bytes as usize * copies);
             kept.again_at = Some(now);
             // Two bytes more for the original sequence number (RFC 4588 §4).
             let waiting = Waiting {
@@ -299,7 +314,7 @@ impl MediaFlow {
                 piece: Some(kept.piece),
             };
             for _ in 0..copies {
-                self.pacer.push(waiting);
+                self.queue(now, waiting);
             }
         }
     }
@@ -322,12 +337,10 @@ pub(crate) fn cut(
 
 impl Flow for MediaFlow {
     fn poll_timeout(&self) -> Option<Duration> {
-        let burst = self.probe.as_ref().map(|burst| burst.next);
-        let paced = if burst.is_none() { self.pacer.poll_timeout() } else { None };
         let controller =
             self.controller.poll_timeout().map(|at| at.saturating_duration_since(self.epoch));
         let source = Some(self.source.next());
-        let all = [burst, paced, controller, source, self.receiver.poll_timeout()];
+        let all = [self.released_at, controller, source, self.receiver.poll_timeout()];
         let earliest = all.into_iter().flatten().min();
         earliest.map(|at| at.max(self.wakes_at))
     }

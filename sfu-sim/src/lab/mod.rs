@@ -13,7 +13,6 @@ pub mod course;
 pub mod flow;
 pub mod media;
 pub mod metric;
-pub mod pacer;
 pub mod receiver;
 pub mod report;
 pub mod run;

@@ -128,7 +128,7 @@ impl Lab {
         self.course.waits.push(self.forward.wait(now));
         for (placed, course) in self.flows.iter().zip(&mut self.course.flows) {
             let reading = placed.flow.reading();
-            self.course.trace.word(reading.target_bps);
+            self.course.trace.pair(reading.target_bps, 1);
             course.readings.push(reading);
         }
     }
@@ -165,7 +165,8 @@ impl Lab {
         }
         let Passage::Through { at, .. } = passage else { return };
         let at = at + self.flows[flow].one_way;
-        self.course.trace.word(u64::try_from(at.as_nanos()).unwrap_or(0) ^ u64::from(packet.bytes));
+        let nanos = u64::try_from(at.as_nanos()).unwrap_or(0);
+        self.course.trace.pair(nanos, u64::from(packet.bytes));
         self.order += 1;
         self.under_way.push(Arrival { at, order: self.order, flow, side, packet });
     }

@@ -97,6 +97,11 @@ impl Source {
         self.key_wanted = true;
     }
 
+    /// Leaves out the frame that is due.
+    pub fn skip(&mut self) {
+        self.next += FRAME_INTERVAL;
+    }
+
     /// No frames until `until`.
     pub fn pause(&mut self, until: Duration) {
         self.next = self.next.max(until);

@@ -6,7 +6,7 @@ use super::Measure::{
     AudioArrived, FramesComplete, FramesLate, FramesPerSecond, Freezes500,
     KeyframeRequestsPerSecond, LongestFreeze, Lost, NeedlessRepairs, Violations,
 };
-use super::{Check, Party, Scenario, at_least, at_most};
+use super::{Check, Party, Scenario, at_least, at_most, conference};
 use crate::link::{Conditions, LinkPlan, Loss};
 use crate::plan::{Plan, VideoPlan};
 
@@ -36,6 +36,7 @@ pub fn catalogue() -> Vec<Scenario> {
         downlink("bursts", "10 % loss in bursts of 4", bursts(0.1, 4.0), 98.0, 1000.0),
     ]);
     all.extend([outage(), international(), moderate()]);
+    all.extend(conference::all());
     all
 }
 
@@ -56,11 +57,9 @@ fn clean() -> Scenario {
         at_most("everyone", KeyframeRequestsPerSecond, 0.5),
     ]);
     Scenario {
-        name: "clean",
-        about: "ten people with cameras and microphones, nothing wrong",
-        lasts: s(20),
         parties: vec![Party::new("everyone", 10, Plan::publisher())],
         checks,
+        ..Scenario::new("clean", "ten people with cameras and microphones, nothing wrong", s(20))
     }
 }
 
@@ -68,43 +67,36 @@ fn broadcast() -> Scenario {
     let mut checks = untouched("viewer").to_vec();
     checks.push(at_least("viewer", FramesPerSecond, 29.0));
     Scenario {
-        name: "broadcast",
-        about: "one camera, fifty viewers",
-        lasts: s(20),
         parties: vec![
             Party::new("camera", 1, Plan::camera()),
             Party::new("viewer", 50, Plan::viewer().with_slots(0, 1)),
         ],
         checks,
+        ..Scenario::new("broadcast", "one camera, fifty viewers", s(20))
     }
 }
 
 fn newcomers() -> Scenario {
-    let late = Party { comes: s(10), ..Party::new("newcomer", 20, Plan::viewer()) };
+    let late = Party::new("newcomer", 20, Plan::viewer()).coming(s(10), Duration::ZERO);
     let mut checks = [untouched("viewer"), untouched("newcomer")].concat();
     checks.extend([
         at_least("newcomer", FramesPerSecond, 28.0),
         at_most("camera", KeyframeRequestsPerSecond, 2.0),
     ]);
     Scenario {
-        name: "newcomers",
-        about: "twenty people come at once in the middle of a call",
-        lasts: s(20),
         parties: vec![
             Party::new("camera", 2, Plan::publisher()),
             Party::new("viewer", 3, Plan::viewer()),
             late,
         ],
         checks,
+        ..Scenario::new("newcomers", "twenty people come at once in the middle of a call", s(20))
     }
 }
 
 fn upstream_loss() -> Scenario {
     let lossy = Conditions::clean(ms(25)).with_loss(Loss::Random(0.05));
     Scenario {
-        name: "upstream-loss",
-        about: "5 % loss on the way from a camera to the engine",
-        lasts: s(30),
         parties: vec![
             Party::new("camera", 1, Plan::publisher().with_up(lossy)),
             Party::new("viewer", 4, Plan::viewer()),
@@ -116,20 +108,19 @@ fn upstream_loss() -> Scenario {
             at_least("viewer", AudioArrived, 93.0),
             at_most("camera", KeyframeRequestsPerSecond, 0.5),
         ],
+        ..Scenario::new("upstream-loss", "5 % loss on the way from a camera to the engine", s(30))
     }
 }
 
 fn simulcast() -> Scenario {
     Scenario {
-        name: "simulcast",
-        about: "five people with three encodings each",
-        lasts: s(20),
         parties: vec![Party::new(
             "everyone",
             5,
             Plan::publisher().with_video(VideoPlan::simulcast()),
         )],
         checks: untouched("everyone").to_vec(),
+        ..Scenario::new("simulcast", "five people with three encodings each", s(20))
     }
 }
 
@@ -152,15 +143,13 @@ fn downlink(
         at_most("camera", KeyframeRequestsPerSecond, 2.0),
     ]);
     Scenario {
-        name,
-        about,
-        lasts: s(30),
         parties: vec![
             Party::new("camera", 1, Plan::publisher().at_distance(ms(40))),
             Party::new("viewer", 3, viewer.clone()),
             Party::new("lossy", 1, viewer.with_down(down)),
         ],
         checks,
+        ..Scenario::new(name, about, s(30))
     }
 }
 
@@ -170,15 +159,13 @@ fn outage() -> Scenario {
     let mut checks = untouched("viewer").to_vec();
     checks.extend([at_most("cut", LongestFreeze, 6_000.0), at_most("cut", Violations, 0.0)]);
     Scenario {
-        name: "outage",
-        about: "one viewer is cut off for five seconds",
-        lasts: s(25),
         parties: vec![
             Party::new("camera", 1, Plan::publisher()),
             Party::new("viewer", 3, Plan::viewer()),
             Party::new("cut", 1, Plan::viewer().with_up(link.clone()).with_down(link)),
         ],
         checks,
+        ..Scenario::new("outage", "one viewer is cut off for five seconds", s(25))
     }
 }
 
@@ -197,24 +184,23 @@ fn international() -> Scenario {
         at_most("far", NeedlessRepairs, 10.0),
     ]);
     Scenario {
-        name: "international",
-        about: "one viewer far away: 200 to 300 ms, bursts, duplicates, reordering",
-        lasts: s(30),
         parties: vec![
             Party::new("camera", 1, Plan::publisher()),
             Party::new("viewer", 3, Plan::viewer()),
             Party::new("far", 1, Plan::viewer().at_distance(ms(200)).with_down(down)),
         ],
         checks,
+        ..Scenario::new(
+            "international",
+            "one viewer far away: 200 to 300 ms, bursts, duplicates, reordering",
+            s(30),
+        )
     }
 }
 
 fn moderate() -> Scenario {
     let link = Conditions::clean(ms(50)).with_jitter(ms(25)).with_loss(Loss::Random(0.02));
     Scenario {
-        name: "moderate",
-        about: "five people, each 50 to 75 ms away with 2 % loss both ways",
-        lasts: s(30),
         parties: vec![Party::new(
             "everyone",
             5,
@@ -227,5 +213,10 @@ fn moderate() -> Scenario {
             at_most("everyone", Violations, 0.0),
             at_most("everyone", KeyframeRequestsPerSecond, 2.0),
         ],
+        ..Scenario::new(
+            "moderate",
+            "five people, each 50 to 75 ms away with 2 % loss both ways",
+            s(30),
+        )
     }
 }

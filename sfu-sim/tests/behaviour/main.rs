@@ -5,9 +5,11 @@ mod common;
 
 mod active_speakers;
 mod churn;
+mod codecs;
 mod data_messages;
 mod determinism;
 mod duplicates;
+mod encrypted;
 mod fan_out;
 mod first_publisher;
 mod ice_restart;

@@ -4,7 +4,8 @@ use sfu_sim::scenario::{Measure, at_least, catalogue, run, table};
 
 #[test]
 fn every_scenario_holds() {
-    let outcomes: Vec<_> = catalogue().iter().map(|scenario| run(scenario, 1)).collect();
+    let passed = catalogue().into_iter().filter(|scenario| !scenario.pending);
+    let outcomes: Vec<_> = passed.map(|scenario| run(&scenario, 1)).collect();
     let table = table(&outcomes);
     println!("{table}");
     assert!(outcomes.iter().all(|outcome| outcome.holds()), "{table}");

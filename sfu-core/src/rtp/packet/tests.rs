@@ -153,6 +153,7 @@ proptest! {
         let elements = if use_small { small } else { elements };
         let borrowed: Vec<_> = elements.iter().map(|(id, data)| (*id, &data[..])).collect();
         let header = OutgoingHeader {
+            padding: false,
             marker, payload_type: PayloadType(payload_type), sequence, timestamp, ssrc: Ssrc(ssrc),
         };
         let mut data = Vec::new();
@@ -217,6 +218,7 @@ fn fixed(flags: u8) -> [u8; 12] {
 
 fn header() -> OutgoingHeader {
     OutgoingHeader {
+        padding: false,
         marker: false,
         payload_type: PayloadType(96),
         sequence: 1,

@@ -12,12 +12,13 @@ use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseReason, Protocol
 use sfu_core::command::SubscribePolicy;
 use tokio::time::{Instant, timeout_at};
 
+use super::preference;
 use super::request::{self, Request, Subscribe};
 use crate::api::Context;
 use crate::limits;
 use crate::session::{
     Bucket, CloseCode, Closing, DataRequest, Door, ErrorCode, JoinRequest, Json, Membership,
-    Outbox, OutboxItem, Reply, ServerEvent, SessionError, participant_id, publish_request,
+    Outbox, OutboxItem, Reply, ServerEvent, SessionError, WireId, participant_id, publish_request,
     track_id,
 };
 
@@ -276,6 +277,12 @@ impl Connection {
             }
             Request::Unsubscribe(t) => {
                 sessions.subscribe(room, me, track_id(&t.track)?, false).await?;
+            }
+            Request::Prefer(prefer) => {
+                let preference_by_track = preference::read(prefer.preferences)?;
+                let ignored = sessions.prefer(room, me, preference_by_track).await?;
+                let ignored = ignored.into_iter().map(WireId::from).collect();
+                return Ok(Some(Reply::Preferred { ignored }));
             }
             Request::Data(data) => {
                 let to = data.to.iter().map(|id| participant_id(id)).collect::<Result<_, _>>()?;

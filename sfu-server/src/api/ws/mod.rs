@@ -1,6 +1,7 @@
 //! `/ws`: the protocol of `docs/protocol.md`.
 
 mod connection;
+mod preference;
 mod request;
 
 use actix_web::http::{StatusCode, header};

@@ -17,6 +17,7 @@ pub(super) enum Request {
     Unpublish(Track),
     Subscribe(Track),
     Unsubscribe(Track),
+    Prefer(Prefer),
     Data(Data),
     Ping(Nothing),
     Leave(Nothing),
@@ -63,6 +64,13 @@ pub(super) struct Offer {
 #[serde(deny_unknown_fields)]
 pub(super) struct Track {
     pub(super) track: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Prefer {
+    /// Read one by one, with [`super::preference::read`].
+    pub(super) preferences: Vec<Map<String, Value>>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -116,6 +124,7 @@ fn parse_type(name: &str, fields: Map<String, Value>) -> Result<Request, Session
         "unpublish" => read(fields, Request::Unpublish),
         "subscribe" => read(fields, Request::Subscribe),
         "unsubscribe" => read(fields, Request::Unsubscribe),
+        "prefer" => read(fields, Request::Prefer),
         "data" => read(fields, Request::Data),
         "ping" => read(fields, Request::Ping),
         "leave" => read(fields, Request::Leave),

@@ -36,6 +36,8 @@ pub struct Quality {
     pub freezes_500: u64,
     /// The longest time between two frames that could be shown.
     pub longest_gap: Duration,
+    /// Changes of encoding or layer within a source.
+    pub switches: u64,
     /// Keyframes asked for.
     pub plis: u64,
     /// Times the first packet of the line did not belong to a keyframe.
@@ -66,8 +68,13 @@ pub enum Violation {
     FrameEnd { index: u64 },
     /// A frame from before the last one.
     FrameOrder { index: u64 },
-    /// A frame that does not build on the one before it, without a gap or a keyframe.
+    /// A picture that cannot be decoded though nothing is missing.
     Switch { index: u64 },
+    /// A frame that, by its own account, builds on other frames than it really does: a receiver
+    /// would give the decoder what it cannot decode.
+    Misclaimed { index: u64 },
+    /// A payload or dependency descriptor that makes no sense in its place.
+    Descriptor { index: u64 },
     /// Media of another participant than the m-line was said to carry.
     Foreign { source: u32 },
     /// A timestamp that does not advance.
@@ -109,6 +116,7 @@ impl Quality {
         self.freezes_200 += other.freezes_200;
         self.freezes_500 += other.freezes_500;
         self.longest_gap = self.longest_gap.max(other.longest_gap);
+        self.switches += other.switches;
         self.plis += other.plis;
         self.undecodable_starts += other.undecodable_starts;
         self.longest_delay = self.longest_delay.max(other.longest_delay);

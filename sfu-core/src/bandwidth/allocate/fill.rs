@@ -1,0 +1,214 @@
+//! One pass of sharing out: the lowest step of everyone, then step by step to whoever gains most.
+
+use std::collections::BinaryHeap;
+
+use super::ladder::Step;
+use super::{Budget, Entry};
+
+/// What must be left over for a step up, in per cent of what would flow then: an estimate that is
+/// this much too high does not take the step back.
+const UP_MARGIN_PERCENT: u64 = 15;
+/// The same for a video that comes back from a pause: a pause is worse than a blur, and coming
+/// back costs a keyframe.
+const RESUME_MARGIN_PERCENT: u64 = 25;
+/// The same for what a probe has shown to pass.
+const PROBED_MARGIN_PERCENT: u64 = 5;
+/// How much too much is borne for a moment before a video is paused, in per cent.
+const PAUSE_SLACK_PERCENT: u64 = 10;
+/// How much more a step counts that is granted already: near equals do not change places.
+const INCUMBENT_FACTOR: u64 = 2;
+
+/// How much may be spent, for which purpose. Video only, bit/s.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// On what is granted already, and on the lowest step of a new one.
+    pub(super) all: u64,
+    /// On steps up.
+    up: u64,
+    /// On coming back from a pause.
+    resume: u64,
+    /// On not having to pause, for a moment.
+    patience: u64,
+    /// What a probe has shown to pass, with a small margin and with a wide one.
+    probed: Option<(u64, u64)>,
+}
+
+impl Limits {
+    /// `present`: what the grants cost that are in force.
+    pub(super) fn new(budget: &Budget, present: u64) -> Self {
+        let all = budget.estimate_bps.saturating_sub(budget.reserve_bps);
+        // What flows already needs no margin: steps may change hands. Unless it is too much.
+        let flows = if present <= all { present } else { 0 };
+        let probed = budget.probed_bps.map(|probed| {
+            let with = |percent| without(probed, percent).saturating_sub(budget.reserve_bps);
+            (with(PROBED_MARGIN_PERCENT).min(all), with(RESUME_MARGIN_PERCENT).min(all))
+        });
+        let proven = flows.max(probed.map_or(0, |(passes, _)| passes));
+        let margin = |percent| {
+            without(budget.estimate_bps, percent).saturating_sub(budget.reserve_bps).max(proven)
+        };
+        Self {
+            all,
+            up: margin(UP_MARGIN_PERCENT),
+            resume: margin(RESUME_MARGIN_PERCENT),
+            patience: all.saturating_add(all / (100 / PAUSE_SLACK_PERCENT)),
+            probed,
+        }
+    }
+
+    /// Whether a probe has shown that `total` passes; with a wide margin for who is careful.
+    pub(super) fn probed(&self, total: u64, careful: bool) -> bool {
+        self.probed.is_some_and(|(passes, easily)| total <= if careful { easily } else { passes })
+    }
+
+    /// The estimate at which `entry` could take its next step, if that makes `total` of video.
+    pub(super) fn estimate_for(&self, entry: &Entry, total: u64, reserve: u64) -> u64 {
+        let percent = match entry.level {
+            0 if entry.paused || entry.present > 0 => RESUME_MARGIN_PERCENT,
+            0 => 0,
+            _ => UP_MARGIN_PERCENT,
+        };
+        total.saturating_add(reserve).div_ceil(100).saturating_mul(100 + percent)
+    }
+}
+
+/// The part of `rate` that leaves a margin of `percent` of itself.
+fn without(rate: u64, percent: u64) -> u64 {
+    rate / (100 + percent) * 100
+}
+
+/// The passes, with buffers that are used again.
+#[derive(Debug, Default)]
+pub(super) struct Fill {
+    /// Entries by rank, then by order.
+    order: Vec<usize>,
+    heap: BinaryHeap<Bid>,
+    /// For each entry what those of higher rank have: all of it, and beyond their lowest step.
+    above: Vec<(u64, u64)>,
+}
+
+/// A step somebody could take. Compared by gain per bit, then by order.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Bid {
+    gain: u64,
+    earlier: std::cmp::Reverse<usize>,
+}
+
+impl Fill {
+    /// Gives each entry its level, within its cap. Returns what they cost in all, bit/s.
+    pub(super) fn run(&mut self, limits: &Limits, steps: &[Step], entries: &mut [Entry]) -> u64 {
+        self.order.clear();
+        self.order.extend(0..entries.len());
+        self.order.sort_by_key(|&i| (std::cmp::Reverse(entries[i].rank), i));
+        let mut spent = self.lowest(limits, steps, entries);
+        let mut from = 0;
+        while from < self.order.len() {
+            let rank = entries[self.order[from]].rank;
+            let equals = self.order[from..].iter().take_while(|&&i| entries[i].rank == rank);
+            let to = from + equals.count();
+            spent = self.improve(from..to, spent, limits, steps, entries);
+            from = to;
+        }
+        spent
+    }
+
+    /// The lowest step of everyone for whom there is room, in order.
+    fn lowest(&self, limits: &Limits, steps: &[Step], entries: &mut [Entry]) -> u64 {
+        let mut spent = 0u64;
+        for &i in &self.order {
+            let entry = &mut entries[i];
+            entry.level = 0;
+            if entry.cap == 0 || entry.ladder.len() == 0 {
+                continue;
+            }
+            let with = spent.saturating_add(entry.ladder.cost(steps, 1));
+            let limit = match entry.present {
+                0 if entry.paused => limits.resume,
+                0 => limits.all,
+                _ if entry.patience => limits.patience,
+                _ => limits.all,
+            };
+            if with <= limit {
+                entry.level = 1;
+                spent = with;
+            }
+        }
+        spent
+    }
+
+    /// Steps up within one rank while anything fits. Returns what is spent in all then.
+    fn improve(
+        &mut self,
+        equals: std::ops::Range<usize>,
+        mut spent: u64,
+        limits: &Limits,
+        steps: &[Step],
+        entries: &mut [Entry],
+    ) -> u64 {
+        self.heap.clear();
+        let served = self.order[equals].iter().filter(|&&i| entries[i].level > 0);
+        self.heap.extend(served.filter_map(|&i| bid(i, &entries[i], steps)));
+        while let Some(Bid { earlier: std::cmp::Reverse(i), .. }) = self.heap.pop() {
+            let entry = &mut entries[i];
+            let Some(cost) = entry.ladder.next_cost(steps, entry.level) else { continue };
+            let limit = if entry.level < entry.present { limits.all } else { limits.up };
+            let with = spent.saturating_add(cost);
+            // A ladder only gets dearer: what does not fit now never will.
+            if with > limit {
+                continue;
+            }
+            entry.level += 1;
+            spent = with;
+            self.heap.extend(bid(i, entry, steps));
+        }
+        spent
+    }
+
+    /// Notes what those of higher rank have, for [`Fill::crowded_out`].
+    pub(super) fn note_ranks(&mut self, steps: &[Step], entries: &[Entry]) {
+        self.above.clear();
+        self.above.resize(entries.len(), (0, 0));
+        let (mut above, mut equal) = ((0u64, 0u64), (0u64, 0u64));
+        let mut rank = None;
+        for &i in &self.order {
+            let entry = &entries[i];
+            if rank != Some(entry.rank) {
+                above = equal;
+                rank = Some(entry.rank);
+            }
+            self.above[i] = above;
+            let all = entry.ladder.cost(steps, entry.level);
+            let lowest = entry.ladder.cost(steps, entry.level.min(1));
+            equal = (equal.0.saturating_add(all), equal.1.saturating_add(all - lowest));
+        }
+    }
+
+    /// Whether entry `i`, which lacks a step of `cost`, would have it if those of a higher rank had
+    /// no more than their lowest; or nothing, if it is paused itself.
+    pub(super) fn crowded_out(
+        &self,
+        i: usize,
+        paused: bool,
+        spent: u64,
+        cost: u64,
+        limits: &Limits,
+    ) -> bool {
+        let (all, extra) = self.above[i];
+        let theirs = if paused { all } else { extra };
+        theirs > 0 && spent.saturating_sub(theirs).saturating_add(cost) <= limits.all
+    }
+}
+
+/// The next step of an entry, if it may have it.
+fn bid(i: usize, entry: &Entry, steps: &[Step]) -> Option<Bid> {
+    if entry.level >= entry.cap {
+        return None;
+    }
+    let own = entry.ladder.steps(steps);
+    let (below, next) = (own.get(entry.level.checked_sub(1)?)?, own.get(entry.level)?);
+    let more = u64::from(next.utility.saturating_sub(below.utility)).max(1);
+    let factor = if entry.level < entry.present { INCUMBENT_FACTOR } else { 1 };
+    // Per Mbit/s, so that the division keeps its digits.
+    let gain = (more * factor).saturating_mul(1_000_000) / (next.cost - below.cost).max(1);
+    Some(Bid { gain, earlier: std::cmp::Reverse(i) })
+}

@@ -1,0 +1,432 @@
+//! The pacer of one subscriber: what is owed to it leaves at the rate its path carries, audio and
+//! retransmissions first, in short bursts.
+//!
+//! A leaky bucket that opens and closes: while it is open, packets leave until a burst's worth is
+//! out; then it stays closed until all of that has drained at the pacing rate. So there is one
+//! wake-up per burst, and a burst is a run of packets that the kernel can send in one call. Audio
+//! never waits, but what it takes is paid for by the rest.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::limits::{PACER_PACKETS_MAX, PACER_QUEUE_TIME_MAX};
+
+/// How a pacer behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacerConfig {
+    /// Pacing rate in per cent of the estimate. More than 100, so that a frame that is larger than
+    /// others does not delay those behind it.
+    pub factor_percent: u64,
+    /// How much may leave at once, in time at the pacing rate.
+    pub burst: Duration,
+}
+
+impl Default for PacerConfig {
+    fn default() -> Self {
+        Self { factor_percent: 150, burst: Duration::from_millis(5) }
+    }
+}
+
+/// What kind of packet waits, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Never waits.
+    Audio,
+    /// A packet that the subscriber misses.
+    Retransmission,
+    /// Everything else.
+    Video,
+}
+
+/// What leaves now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release<T, P> {
+    /// A packet that waited; `probe` if it is part of one.
+    Packet {
+        /// The packet.
+        item: T,
+        /// Its kind.
+        class: Class,
+        /// The probe it is part of.
+        probe: Option<P>,
+    },
+    /// Nothing waits, but a probe needs a packet of about this many bytes. Whatever is made of it
+    /// has to be told to [`Pacer::padded`].
+    Padding {
+        /// The probe.
+        probe: P,
+    },
+}
+
+/// A cluster of packets at a rate of its own, to find out what the path carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cluster<P> {
+    /// What it is known by.
+    pub id: P,
+    /// Its rate, in bit/s.
+    pub bitrate_bps: u64,
+    /// Bytes it has at least.
+    pub bytes_min: u64,
+    /// Packets it has at least.
+    pub packets_min: u32,
+}
+
+/// The packets that wait for one subscriber. `T` is what a packet is, `P` what a probe is known by.
+#[derive(Debug)]
+pub struct Pacer<T, P> {
+    config: PacerConfig,
+    /// Audio, retransmissions, video.
+    queues: [VecDeque<Waiting<T>>; 3],
+    queued_bytes: u64,
+    /// Bit/s; `None`: nothing is known of the path, nothing is held back.
+    rate_bps: Option<u64>,
+    /// Bits that have left and are not paid for yet, in millionths: exact at any rate and step.
+    debt: u128,
+    paid_until: Option<Instant>,
+    open: bool,
+    probe: Option<Probing<P>>,
+    next_cluster: Option<Cluster<P>>,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    since: Instant,
+    bytes: usize,
+    item: T,
+}
+
+#[derive(Debug)]
+struct Probing<P> {
+    cluster: Cluster<P>,
+    bytes: u64,
+    packets: u32,
+    next: Instant,
+}
+
+/// Debt is counted in bits times this.
+const FRACTION: u128 = 1_000_000;
+/// A path is never thought to be slower than this when packets are spread, so that a queue moves.
+const RATE_MIN_BPS: u64 = 30_000;
+
+impl<T, P: Copy> Pacer<T, P> {
+    /// A pacer that holds nothing back until it is given a rate.
+    #[must_use]
+    pub fn new(config: PacerConfig) -> Self {
+        Self {
+            config,
+            queues: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
+            queued_bytes: 0,
+            rate_bps: None,
+            debt: 0,
+            paid_until: None,
+            open: true,
+            probe: None,
+            next_cluster: None,
+        }
+    }
+
+    /// Sets the estimate in bit/s; `None` stops pacing.
+    pub fn set_estimate(&mut self, now: Instant, estimate_bps: Option<u64>) {
+        let rate = estimate_bps
+            .map(|bps| (bps.saturating_mul(self.config.factor_percent) / 100).max(RATE_MIN_BPS));
+        if rate != self.rate_bps {
+            self.pay(now);
+            self.rate_bps = rate;
+        }
+    }
+
+    /// Adds a packet of `bytes` on the wire.
+    ///
+    /// # Errors
+    /// Gives the packet back if too many wait.
+    pub fn push(&mut self, now: Instant, class: Class, bytes: usize, item: T) -> Result<(), T> {
+        if self.len() >= PACER_PACKETS_MAX {
+            return Err(item);
+        }
+        self.queued_bytes += bytes as u64;
+        self.queues[class as usize].push_back(Waiting { since: now, bytes, item });
+        Ok(())
+    }
+
+    /// Sends a probe as soon as the one before is through.
+    pub fn probe(&mut self, now: Instant, cluster: Cluster<P>) {
+        if self.probe.is_some() {
+            self.next_cluster = Some(cluster);
+        } else {
+            self.probe = Some(Probing { cluster, bytes: 0, packets: 0, next: now });
+        }
+    }
+
+    /// Takes the next packet that may leave now.
+    pub fn pop(&mut self, now: Instant) -> Option<Release<T, P>> {
+        self.pay(now);
+        if let Some(probing) = &self.probe {
+            if probing.next > now {
+                return self.take(now, Class::Audio, None);
+            }
+            let probe = probing.cluster.id;
+            let waiting = [Class::Audio, Class::Retransmission, Class::Video]
+                .into_iter()
+                .find(|&class| !self.queues[class as usize].is_empty());
+            return match waiting {
+                Some(class) => self.take(now, class, Some(probe)),
+                None => Some(Release::Padding { probe }),
+            };
+        }
+        if let Some(audio) = self.take(now, Class::Audio, None) {
+            return Some(audio);
+        }
+        if !self.open {
+            return None;
+        }
+        self.take(now, Class::Retransmission, None).or_else(|| self.take(now, Class::Video, None))
+    }
+
+    /// Accounts for a packet that was made because [`Release::Padding`] asked for it, and for
+    /// nothing (0 bytes) if none could be made: the probe ends then.
+    pub fn padded(&mut self, now: Instant, bytes: usize) {
+        if bytes == 0 {
+            self.end_probe(now);
+            return;
+        }
+        self.spend(now, bytes);
+    }
+
+    /// When [`Pacer::pop`] has something again; `None` if nothing waits.
+    #[must_use]
+    pub fn next_release(&self) -> Option<Instant> {
+        if let Some(probing) = &self.probe {
+            return Some(probing.next);
+        }
+        let paid_until = self.paid_until?;
+        if !self.queues[Class::Audio as usize].is_empty() {
+            return Some(paid_until);
+        }
+        (self.len() > 0).then(|| paid_until + self.drain_time())
+    }
+
+    /// Packets that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queues.iter().map(VecDeque::len).sum()
+    }
+
+    /// Whether nothing waits and no probe is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.len() == 0 && self.probe.is_none()
+    }
+
+    /// Drops everything that waits.
+    pub fn clear(&mut self) {
+        self.queues.iter_mut().for_each(VecDeque::clear);
+        self.queued_bytes = 0;
+        self.probe = None;
+        self.next_cluster = None;
+    }
+
+    /// How long the oldest video packet has waited.
+    #[must_use]
+    pub fn queue_time(&self, now: Instant) -> Duration {
+        let oldest = self.queues[Class::Video as usize].front();
+        oldest.map_or(Duration::ZERO, |waiting| now.saturating_duration_since(waiting.since))
+    }
+
+    fn take(&mut self, now: Instant, class: Class, probe: Option<P>) -> Option<Release<T, P>> {
+        let Waiting { bytes, item, .. } = self.queues[class as usize].pop_front()?;
+        self.queued_bytes -= bytes as u64;
+        self.spend(now, bytes);
+        Some(Release::Packet { item, class, probe })
+    }
+
+    /// A packet leaves. Those of a probe leave at the probe's rate and are not paid for: what
+    /// follows shall not wait for what the probe has risked.
+    fn spend(&mut self, now: Instant, bytes: usize) {
+        let Some(probing) = &mut self.probe else {
+            self.debt += bytes as u128 * 8 * FRACTION;
+            let allowance = u128::from(self.rate_now(now)) * self.config.burst.as_micros();
+            self.open = self.rate_bps.is_none() || self.debt < allowance;
+            return;
+        };
+        probing.bytes += bytes as u64;
+        probing.packets += 1;
+        let gap = bytes as u64 * 8_000_000 / probing.cluster.bitrate_bps.max(1);
+        probing.next += Duration::from_micros(gap);
+        let Cluster { bytes_min, packets_min, .. } = probing.cluster;
+        if probing.bytes >= bytes_min && probing.packets >= packets_min {
+            self.end_probe(now);
+        }
+    }
+
+    fn end_probe(&mut self, now: Instant) {
+        let next = self.next_cluster.take();
+        self.probe =
+            next.map(|cluster| Probing { cluster, bytes: 0, packets: 0, next: now + PROBE_GAP });
+    }
+
+    /// Pays off what the rate has carried away since the last time.
+    fn pay(&mut self, now: Instant) {
+        let since = self.paid_until.replace(now).unwrap_or(now);
+        let paid =
+            u128::from(self.rate_now(now)) * now.saturating_duration_since(since).as_micros();
+        self.debt = self.debt.saturating_sub(paid);
+        self.open |= self.debt == 0 || self.rate_bps.is_none();
+    }
+
+    /// The pacing rate, raised if the queue would otherwise take too long.
+    fn rate_now(&self, now: Instant) -> u64 {
+        let Some(rate) = self.rate_bps else { return u64::from(u32::MAX) };
+        let left = PACER_QUEUE_TIME_MAX.saturating_sub(self.queue_time(now)).as_micros().max(1_000);
+        let needed = u128::from(self.queued_bytes) * 8 * FRACTION / left;
+        rate.max(u64::try_from(needed).unwrap_or(u64::MAX))
+    }
+
+    fn drain_time(&self) -> Duration {
+        if self.open {
+            return Duration::ZERO;
+        }
+        let rate = u128::from(self.paid_until.map_or(RATE_MIN_BPS, |at| self.rate_now(at)));
+        let micros = self.debt.div_ceil(rate);
+        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+}
+
+/// Between two probes.
+const PROBE_GAP: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::test_clock::{ms, origin};
+
+    type Paced = Pacer<u32, u8>;
+
+    fn pacer(now: Instant, estimate_bps: u64) -> Paced {
+        let mut pacer = Pacer::new(PacerConfig { factor_percent: 100, burst: ms(5) });
+        pacer.set_estimate(now, Some(estimate_bps));
+        pacer
+    }
+
+    /// Everything that leaves within `span`, as (millisecond, item).
+    fn run(pacer: &mut Paced, start: Instant, span: Duration) -> Vec<(u128, u32)> {
+        let mut left = Vec::new();
+        let mut now = start;
+        while now <= start + span {
+            while let Some(release) = pacer.pop(now) {
+                match release {
+                    Release::Packet { item, .. } => left.push(((now - start).as_millis(), item)),
+                    Release::Padding { .. } => {
+                        left.push(((now - start).as_millis(), u32::MAX));
+                        pacer.padded(now, 200);
+                    }
+                }
+            }
+            match pacer.next_release() {
+                Some(at) => now = at.max(now + Duration::from_micros(100)),
+                None => break,
+            }
+        }
+        left
+    }
+
+    #[test]
+    fn without_an_estimate_nothing_waits() {
+        let now = origin();
+        let mut pacer = Paced::new(PacerConfig::default());
+        for item in 0..500 {
+            pacer.push(now, Class::Video, 1200, item).unwrap();
+        }
+        assert_eq!(run(&mut pacer, now, Duration::ZERO).len(), 500);
+    }
+
+    #[test]
+    fn video_leaves_at_the_rate_in_bursts() {
+        let now = origin();
+        let mut pacer = pacer(now, 2_400_000);
+        for item in 0..30 {
+            pacer.push(now, Class::Video, 1500, item).unwrap();
+        }
+        // 5 ms at 2.4 Mbit/s are one packet and the end of another: two, then 10 ms of pause.
+        let left = run(&mut pacer, now, ms(200));
+        let times: Vec<_> = left.iter().map(|&(at, _)| at).collect();
+        assert_eq!(&times[..6], [0, 5, 10, 15, 20, 25]);
+        assert_eq!(left.len(), 30);
+        assert_eq!(times[29], 29 * 5);
+        assert!(left.iter().map(|&(_, item)| item).eq(0..30), "in order");
+    }
+
+    #[test]
+    fn audio_never_waits_and_retransmissions_go_before_video() {
+        let now = origin();
+        let mut pacer = pacer(now, 300_000);
+        for item in 0..4 {
+            pacer.push(now, Class::Video, 1200, item).unwrap();
+        }
+        pacer.pop(now).unwrap();
+        assert!(pacer.pop(now).is_none(), "the first has used up the burst");
+        pacer.push(now, Class::Retransmission, 1200, 10).unwrap();
+        pacer.push(now, Class::Audio, 100, 20).unwrap();
+        assert_eq!(pacer.next_release(), Some(now));
+        let left = run(&mut pacer, now, ms(400));
+        let items: Vec<_> = left.iter().map(|&(_, item)| item).collect();
+        assert_eq!(items, [20, 10, 1, 2, 3]);
+        assert_eq!(left[0].0, 0);
+        // 1,300 bytes at 300 kbit/s: what audio took is paid for by the rest.
+        assert!((34..=35).contains(&left[1].0), "{left:?}");
+    }
+
+    #[test]
+    fn a_queue_that_would_take_too_long_is_sent_faster() {
+        let now = origin();
+        let mut pacer = pacer(now, 100_000);
+        for item in 0..100 {
+            pacer.push(now, Class::Video, 1200, item).unwrap();
+        }
+        let left = run(&mut pacer, now, ms(2_000));
+        assert_eq!(left.len(), 100);
+        let limit = (PACER_QUEUE_TIME_MAX + ms(50)).as_millis();
+        assert!(left[99].0 <= limit, "{:?}", left[99]);
+        assert!(left[10].0 > 20, "but not all at once: {:?}", left[10]);
+    }
+
+    #[test]
+    fn a_probe_goes_at_its_own_rate_and_fills_up_with_padding() {
+        let now = origin();
+        let mut pacer = pacer(now, 300_000);
+        for item in 0..2 {
+            pacer.push(now, Class::Video, 1000, item).unwrap();
+        }
+        let cluster = Cluster { id: 7, bitrate_bps: 2_000_000, bytes_min: 3_000, packets_min: 5 };
+        pacer.probe(now, cluster);
+        let left = run(&mut pacer, now, ms(100));
+        // Two packets of 1,000 bytes at 4 ms each, then five of padding of 200 bytes.
+        assert_eq!(left[..3], [(0, 0), (4, 1), (8, u32::MAX)]);
+        assert_eq!(left.len(), 2 + 5);
+        assert!(left[6].0 <= 13, "{left:?}");
+        assert!(pacer.is_idle());
+    }
+
+    #[test]
+    fn a_probe_without_anything_to_send_ends() {
+        let now = origin();
+        let mut pacer = pacer(now, 300_000);
+        let cluster = Cluster { id: 7, bitrate_bps: 1_000_000, bytes_min: 3_000, packets_min: 5 };
+        pacer.probe(now, cluster);
+        assert_eq!(pacer.pop(now), Some(Release::Padding { probe: 7 }));
+        pacer.padded(now, 0);
+        assert_eq!(pacer.pop(now), None);
+        assert!(pacer.is_idle());
+    }
+
+    #[test]
+    fn what_is_too_much_is_given_back() {
+        let now = origin();
+        let mut pacer = pacer(now, 300_000);
+        for item in 0..PACER_PACKETS_MAX as u32 {
+            pacer.push(now, Class::Video, 1200, item).unwrap();
+        }
+        assert_eq!(pacer.push(now, Class::Audio, 100, 1), Err(1));
+        pacer.clear();
+        assert!(pacer.is_idle() && pacer.push(now, Class::Audio, 100, 1).is_ok());
+    }
+}

@@ -1,0 +1,416 @@
+//! From packets in any order to pictures in order: which are complete, which can be decoded, and
+//! how smoothly they follow each other.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::claims::Claims;
+use super::quality::{Quality, Violation};
+use super::series::Shown;
+use super::truth::Truth;
+use crate::wire::Stamp;
+use crate::wire::codec::Seen;
+
+/// What arrives later than this after the quickest picture misses its time.
+const JITTER_BUFFER: Duration = Duration::from_millis(200);
+/// How long the first packets wait for one they may have overtaken.
+const START_WAIT: Duration = Duration::from_millis(100);
+/// How far the timestamp may be off the time that passed: the path's jitter, not a jump.
+const TIMESTAMP_TOLERANCE: Duration = Duration::from_millis(300);
+const VIDEO_TICKS_PER_MS: i64 = 90;
+
+/// A packet as far as playing it is concerned.
+#[derive(Clone, Debug)]
+pub(crate) struct Packet {
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) seen: Seen,
+    pub(crate) stamp: Stamp,
+    /// The dependency descriptor, if a frame begins here.
+    pub(crate) descriptor: Option<SmallVec<[u8; 16]>>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Awaited,
+    Lost,
+    /// It has come, and there is nothing in it.
+    Empty,
+    Here(Packet),
+}
+
+/// The pictures of one line.
+#[derive(Debug, Default)]
+pub(crate) struct Playout {
+    /// Index of the packet that is next, and of the front of `buffer`.
+    next: u64,
+    buffer: VecDeque<Place>,
+    began: Option<Duration>,
+    /// A packet was taken off the line.
+    begun: bool,
+    /// A picture has been shown.
+    playing: bool,
+    /// A picture could not be decoded; only a keyframe helps, or one that does without.
+    broken: bool,
+    /// Nothing was lost since the last picture.
+    contiguous: bool,
+    unit: Option<Unit>,
+    picture: Option<Picture>,
+    truth: Truth,
+    claims: Claims,
+    last: Option<Played>,
+    last_timestamp: Option<u32>,
+    /// Pictures from one to the next of late: more than 1 if temporal layers are left out.
+    step: u32,
+    /// Pictures are to be counted from those sent after this on: a pause that is not the path's
+    /// fault.
+    interrupted: Option<Duration>,
+    shown: Option<Duration>,
+    quickest: Option<Duration>,
+    showing: Option<Shown>,
+    /// What was shown from when on.
+    pub(crate) history: Vec<(Duration, Shown)>,
+    /// Time without a new picture at each change of encoding or layer.
+    pub(crate) switch_gaps: Vec<Duration>,
+}
+
+/// A layer frame of which packets are coming.
+#[derive(Debug)]
+struct Unit {
+    first: Packet,
+    packets: u16,
+}
+
+/// A picture of which layer frames are coming.
+#[derive(Clone, Copy, Debug)]
+struct Picture {
+    /// Of its highest layer.
+    stamp: Stamp,
+    timestamp: u32,
+    decodable: bool,
+}
+
+/// The last picture that came complete.
+#[derive(Clone, Copy, Debug)]
+struct Played {
+    stamp: Stamp,
+    timestamp: u32,
+    at: Duration,
+}
+
+impl Playout {
+    /// Whether a keyframe is needed to go on.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Whether nothing has been shown yet though packets have come.
+    pub(crate) fn is_starving(&self, now: Duration) -> bool {
+        !self.playing && self.began.is_some_and(|began| now - began > START_WAIT)
+    }
+
+    /// The source pauses or is another from now on: a gap in time or frame numbers is no loss.
+    pub(crate) fn interrupt(&mut self, now: Duration) {
+        self.interrupted = Some(now);
+        self.shown = None;
+    }
+
+    /// The picture that was last played.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        self.last.map(|last| last.stamp)
+    }
+
+    /// What is shown.
+    pub(crate) fn showing(&self) -> Option<Shown> {
+        self.showing
+    }
+
+    /// Takes a packet. Gives the gap that a picture ended which can now be shown, if one can.
+    pub(crate) fn insert(
+        &mut self,
+        now: Duration,
+        index: u64,
+        packet: Packet,
+        quality: &mut Quality,
+    ) -> Option<Duration> {
+        if self.began.is_none() {
+            self.began = Some(now);
+            self.next = index;
+            self.step = 1;
+            quality.undecodable_starts += u64::from(!packet.stamp.keyframe);
+        }
+        if index == self.next && self.begun && self.buffer.is_empty() {
+            self.next += 1;
+            return self.take(now, index, packet, quality);
+        }
+        if index < self.next && !self.begun {
+            for _ in index..self.next {
+                self.buffer.push_front(Place::Awaited);
+            }
+            self.next = index;
+        }
+        self.set(index, Place::Here(packet));
+        self.advance(now, quality)
+    }
+
+    /// A packet has come that carries nothing.
+    pub(crate) fn pass(
+        &mut self,
+        now: Duration,
+        index: u64,
+        quality: &mut Quality,
+    ) -> Option<Duration> {
+        self.set(index, Place::Empty);
+        self.advance(now, quality)
+    }
+
+    /// A packet will never come.
+    pub(crate) fn lose(
+        &mut self,
+        now: Duration,
+        index: u64,
+        quality: &mut Quality,
+    ) -> Option<Duration> {
+        self.set(index, Place::Lost);
+        self.advance(now, quality)
+    }
+
+    fn set(&mut self, index: u64, place: Place) {
+        let Some(at) = index.checked_sub(self.next) else { return };
+        let at = usize::try_from(at).expect("indices are within 2^16 of each other");
+        if self.buffer.len() <= at {
+            self.buffer.resize(at + 1, Place::Awaited);
+        }
+        self.buffer[at] = place;
+    }
+
+    fn advance(&mut self, now: Duration, quality: &mut Quality) -> Option<Duration> {
+        let mut shown = None;
+        loop {
+            match self.buffer.front() {
+                None | Some(Place::Awaited) => return shown,
+                Some(Place::Here(packet)) if !self.begun && !may_begin(packet) => {
+                    if self.began.is_some_and(|began| now - began < START_WAIT) {
+                        return shown;
+                    }
+                }
+                Some(Place::Here(_) | Place::Lost | Place::Empty) => {}
+            }
+            let index = self.next;
+            self.next += 1;
+            self.begun = true;
+            match self.buffer.pop_front() {
+                Some(Place::Here(packet)) => {
+                    shown = self.take(now, index, packet, quality).max(shown);
+                }
+                Some(Place::Empty) => {}
+                Some(Place::Lost | Place::Awaited) | None => self.gap(),
+            }
+        }
+    }
+
+    /// What was being put together stays incomplete.
+    fn gap(&mut self) {
+        self.contiguous = false;
+        self.unit = None;
+        self.picture = None;
+        self.claims.gap();
+    }
+
+    /// Takes the next packet of the line.
+    fn take(
+        &mut self,
+        now: Duration,
+        index: u64,
+        packet: Packet,
+        quality: &mut Quality,
+    ) -> Option<Duration> {
+        let timestamp = packet.timestamp;
+        let starts = packet.seen.start
+            || (packet.seen.start_by_timestamp && self.last_timestamp != Some(timestamp));
+        self.last_timestamp = Some(timestamp);
+        let (end, marker) = (packet.seen.end, packet.marker);
+        if starts {
+            let unmarked = self.picture.is_some_and(|picture| picture.timestamp != timestamp);
+            if self.unit.is_some() || unmarked {
+                quality.violation(Violation::FrameEnd { index });
+                self.gap();
+            }
+            self.unit = Some(Unit { first: packet, packets: 1 });
+        } else if let Some(unit) = &mut self.unit {
+            let first = &unit.first.stamp;
+            let same = |of: &Stamp| (of.source, of.encoding, of.frame, of.spatial);
+            if timestamp != unit.first.timestamp || same(first) != same(&packet.stamp) {
+                quality.violation(Violation::FrameEnd { index });
+                self.gap();
+                return None;
+            }
+            unit.packets += 1;
+        } else {
+            // Its beginning is lost. Unless nothing is.
+            if self.playing && self.contiguous {
+                quality.violation(Violation::FrameStart { index });
+            }
+            self.gap();
+            return None;
+        }
+        if end && let Some(unit) = self.unit.take() {
+            self.decode(index, &unit, quality);
+        }
+        if marker && let Some(picture) = self.picture.take() {
+            return self.judge(now, index, picture, quality);
+        }
+        None
+    }
+
+    /// Decodes a complete layer frame, if that is possible.
+    fn decode(&mut self, index: u64, unit: &Unit, quality: &mut Quality) {
+        let stamp = unit.first.stamp;
+        if unit.packets != stamp.parts || stamp.part != 0 {
+            quality.violation(Violation::FrameEnd { index });
+        }
+        let truly = self.truth.decode(&stamp);
+        let claimed = self.claims.decode(&unit.first.seen, unit.first.descriptor.as_deref());
+        let claimed = claimed.unwrap_or_else(|_| {
+            quality.violation(Violation::Descriptor { index });
+            false
+        });
+        // A receiver would hand the decoder what it cannot decode.
+        if claimed && !truly && self.playing {
+            quality.violation(Violation::Misclaimed { index });
+        }
+        let decodable = claimed && truly;
+        let before = self.picture.is_none_or(|picture| picture.decodable);
+        let timestamp = unit.first.timestamp;
+        self.picture = Some(Picture { stamp, timestamp, decodable: before && decodable });
+    }
+
+    fn judge(
+        &mut self,
+        now: Duration,
+        index: u64,
+        picture: Picture,
+        quality: &mut Quality,
+    ) -> Option<Duration> {
+        let stamp = picture.stamp;
+        quality.frames += 1;
+        quality.keyframes += u64::from(stamp.keyframe);
+        // Nothing is missing, and still it cannot be decoded.
+        if !picture.decodable && self.contiguous && !self.broken {
+            quality.violation(Violation::Switch { index });
+        }
+        if let Some(last) = self.last {
+            self.compare(now, index, last, &picture, quality);
+        }
+        // What was under way when the pause began does not end it.
+        let resumed = self.interrupted.is_none_or(|since| stamp.sent >= since);
+        self.broken = !picture.decodable;
+        let mut gap = None;
+        if picture.decodable {
+            let before = self.shown.take();
+            gap = Some(before.map_or(Duration::ZERO, |shown| now - shown));
+            self.show(now, &stamp, before, quality);
+            self.shown = resumed.then_some(now);
+            self.playing = true;
+        } else {
+            quality.frames_undecodable += 1;
+        }
+        self.time(now - stamp.sent, quality);
+        self.last = Some(Played { stamp, timestamp: picture.timestamp, at: now });
+        self.contiguous = true;
+        if resumed {
+            self.interrupted = None;
+        }
+        gap
+    }
+
+    fn compare(
+        &mut self,
+        now: Duration,
+        index: u64,
+        last: Played,
+        picture: &Picture,
+        quality: &mut Quality,
+    ) {
+        let stamp = picture.stamp;
+        let ticks = picture.timestamp.wrapping_sub(last.timestamp).cast_signed();
+        let (same_source, same_encoding) =
+            (stamp.source == last.stamp.source, stamp.encoding == last.stamp.encoding);
+        if ticks <= 0 {
+            quality.violation(Violation::TimestampBack { index, ticks });
+        }
+        let elapsed =
+            if same_source { stamp.sent.saturating_sub(last.stamp.sent) } else { now - last.at };
+        let elapsed_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
+        let off = (i64::from(ticks) / VIDEO_TICKS_PER_MS - elapsed_ms).unsigned_abs();
+        if ticks > 0 && u128::from(off) > TIMESTAMP_TOLERANCE.as_millis() {
+            quality.violation(Violation::TimestampJump { index, ticks });
+        }
+        // A change of encoding may show one picture twice.
+        let again = !same_encoding && stamp.frame == last.stamp.frame;
+        if !same_source || again || self.interrupted.is_some() {
+            return;
+        }
+        match stamp.frame.checked_sub(last.stamp.frame) {
+            None | Some(0) => quality.violation(Violation::FrameOrder { index }),
+            // Nothing is missing: what was left out was left out on purpose.
+            Some(step) if self.contiguous && same_encoding && !stamp.keyframe => {
+                self.step = step;
+            }
+            Some(distance) => {
+                quality.frames_missed += u64::from((distance - 1) / self.step.max(1));
+            }
+        }
+    }
+
+    /// Notes what is shown from now on.
+    fn show(
+        &mut self,
+        now: Duration,
+        stamp: &Stamp,
+        before: Option<Duration>,
+        quality: &mut Quality,
+    ) {
+        if let Some(shown) = before {
+            note_gap(now - shown, quality);
+        }
+        let &Stamp { source, encoding, spatial, width, .. } = stamp;
+        let showing = Shown { source, encoding, spatial, width };
+        if self.showing == Some(showing) {
+            return;
+        }
+        let same_source = self.showing.is_some_and(|was| was.source == source);
+        if let Some(shown) = before.filter(|_| same_source) {
+            quality.switches += 1;
+            self.switch_gaps.push(now - shown);
+        }
+        self.showing = Some(showing);
+        self.history.push((now, showing));
+    }
+
+    fn time(&mut self, delay: Duration, quality: &mut Quality) {
+        let quickest = self.quickest.map_or(delay, |quickest| quickest.min(delay));
+        self.quickest = Some(quickest);
+        quality.frames_late += u64::from(delay > quickest + JITTER_BUFFER);
+        quality.longest_delay = quality.longest_delay.max(delay);
+    }
+
+    /// The gap that is open at `now`, if pictures were shown at all.
+    pub(crate) fn open_gap(&self, now: Duration) -> Option<Duration> {
+        self.shown.map(|shown| now - shown)
+    }
+}
+
+/// Whether a frame may begin with the first packet there is.
+fn may_begin(packet: &Packet) -> bool {
+    packet.seen.start || (packet.seen.start_by_timestamp && packet.seen.keyframe)
+}
+
+/// Counts a time without a frame to show.
+pub(crate) fn note_gap(gap: Duration, quality: &mut Quality) {
+    quality.freezes_200 += u64::from(gap > Duration::from_millis(200));
+    quality.freezes_500 += u64::from(gap > Duration::from_millis(500));
+    quality.longest_gap = quality.longest_gap.max(gap);
+}
