@@ -13,18 +13,32 @@ const DECREASE_MAX: f64 = 0.88;
 const DECREASE_MIN: f64 = 0.5;
 /// A queue is to be drained within about this time, which is what sets the decrease in between.
 const DRAIN_TIME: Duration = Duration::from_millis(800);
-/// A queue this short is empty.
+/// A queue this short is empty, or one of a packet, whose size makes that difference.
 const DRAINED: Duration = Duration::from_millis(12);
+const DRAINED_MAX: Duration = Duration::from_millis(60);
 /// A queue that has not drained by now is not ours.
 const DRAIN_TIME_MAX: Duration = Duration::from_millis(1500);
+/// Behind a queue longer than this, and a packet, the rate does not grow; behind one longer by as
+/// much again it falls, whatever the trend. A rate just above the path's fills a queue so slowly that a threshold
+/// which adapts takes it for the path's nature.
+const QUEUE_TOLERATED: Duration = Duration::from_millis(20);
+/// A queue that did not drain when the rate fell is another flow's: it and a little more is not
+/// counted from then on, less and less, by half in this time.
+const FOREIGN_MARGIN: f64 = 1.25;
+const FOREIGN_HALF_LIFE: Duration = Duration::from_secs(10);
 /// What is kept of the capacity once the queue has drained.
 const RESUME: f64 = 0.95;
 /// What arrives is less than what is sent by more than this: it is still too much.
 const DELIVERED_MIN: f64 = 0.95;
 /// Growth per second while the path's limit is far or unknown.
 const GROWTH_PER_SECOND: f64 = 1.08;
-/// Bits of a full packet: near the limit the rate grows by one packet per response time.
+/// Bits of a full packet: near the limit the rate grows by one packet per response time, …
 const PACKET_BITS: f64 = 1200.0 * 8.0;
+/// … but by no more than this share of itself each second, …
+const STEP_SHARE_MAX: f64 = 0.05;
+/// … and by half of that above the limit, where a queue may already be growing unseen, unless
+/// another flow keeps one full, which will not wait.
+const STEP_ABOVE: f64 = 0.5;
 /// What a receiver and a sender take to react, beside the round trip.
 const REACTION: Duration = Duration::from_millis(100);
 /// No estimate grows beyond this much of what arrives, …
@@ -66,6 +80,8 @@ pub struct Aimd {
     max_bps: f64,
     ceiling: Ceiling,
     state: State,
+    /// Another flow's queue, in seconds.
+    foreign_queue: f64,
     updated: Option<Instant>,
     decreased: Option<Instant>,
 }
@@ -74,9 +90,11 @@ pub struct Aimd {
 enum State {
     Increase,
     /// A queue is being drained; afterwards the rate is `resume_bps`.
+    /// `is_adjusted`: to what the queue had become when the decrease was felt.
     Drain {
         since: Instant,
         resume_bps: f64,
+        is_adjusted: bool,
     },
 }
 
@@ -90,6 +108,7 @@ impl Aimd {
             max_bps: max_bps as f64,
             ceiling: Ceiling::default(),
             state: State::Increase,
+            foreign_queue: 0.0,
             updated: None,
             decreased: None,
         }
@@ -118,20 +137,35 @@ impl Aimd {
         let elapsed = self.updated.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         self.updated = Some(now);
         let seconds = elapsed.min(STEP_MAX).as_secs_f64();
+        self.foreign_queue *= 0.5f64.powf(seconds / FOREIGN_HALF_LIFE.as_secs_f64());
+        let beyond = self.own_queue(signals) - self.tolerated_queue();
         match (signals.usage, self.state) {
             (Usage::Overuse, _) => self.decrease(now, signals),
-            (_, State::Drain { since, resume_bps }) => self.drain(now, since, resume_bps, signals),
-            (Usage::Normal, State::Increase) => self.increase(seconds, signals),
-            (Usage::Underuse, State::Increase) => {}
+            (_, State::Increase)
+                if beyond > QUEUE_TOLERATED.as_secs_f64() && !signals.is_application_limited =>
+            {
+                self.decrease(now, signals);
+            }
+            (_, State::Drain { since, resume_bps, is_adjusted }) => {
+                self.drain(now, since, resume_bps, is_adjusted, signals);
+            }
+            (Usage::Normal, State::Increase) if beyond <= 0.0 => self.increase(seconds, signals),
+            (Usage::Normal | Usage::Underuse, State::Increase) => {}
         }
     }
 
-    /// A probe has got through at this rate; `is_saturated` if it met the limit.
+    /// A probe has got through at this rate; `is_saturated` if it met the limit. It raises the rate,
+    /// and lowers only one that nothing else speaks for.
     pub fn on_probe(&mut self, bps: u64, is_saturated: bool) {
+        let knew_nothing = self.ceiling.bps().is_none();
         if is_saturated {
             self.ceiling.on_probe(bps);
         } else if self.ceiling.is_below(bps) {
             self.ceiling.forget();
+        }
+        if is_saturated && knew_nothing && (bps as f64) < self.bps {
+            // What was started with was too much.
+            self.set(bps as f64);
         }
         if bps as f64 > self.bps {
             self.state = State::Increase;
@@ -146,6 +180,7 @@ impl Aimd {
 
     /// Starts again from a rate that is thought to be safe, knowing nothing of the path.
     pub fn restart(&mut self, bps: u64) {
+        self.foreign_queue = 0.0;
         self.ceiling.forget();
         self.state = State::Increase;
         self.set(bps as f64);
@@ -156,12 +191,11 @@ impl Aimd {
         if !self.may_decrease(now, signals.rtt, carried) {
             return;
         }
-        let excess = signals.queue.as_secs_f64() / DRAIN_TIME.as_secs_f64();
-        let factor = (1.0 - excess).clamp(DECREASE_MIN, DECREASE_MAX);
+        let factor = self.decrease_factor(signals);
         if let Some(acked) = signals.acked_bps.filter(|_| !signals.is_application_limited) {
             self.ceiling.on_overuse(acked);
         }
-        self.state = State::Drain { since: now, resume_bps: carried * RESUME };
+        self.state = State::Drain { since: now, resume_bps: carried * RESUME, is_adjusted: false };
         self.decreased = Some(now);
         self.set((carried * factor).min(self.bps));
     }
@@ -173,21 +207,60 @@ impl Aimd {
         })
     }
 
-    fn drain(&mut self, now: Instant, since: Instant, resume_bps: f64, signals: &Signals) {
+    fn drain(
+        &mut self,
+        now: Instant,
+        since: Instant,
+        resume_bps: f64,
+        is_adjusted: bool,
+        signals: &Signals,
+    ) {
         let waited = now.saturating_duration_since(since);
-        if signals.queue <= DRAINED {
+        let drained = DRAINED.max(self.packet_time().min(DRAINED_MAX)).as_secs_f64();
+        let queue = self.own_queue(signals);
+        let is_answered = waited > signals.rtt + REACTION;
+        let is_long = queue > 2.0 * drained && !signals.is_application_limited;
+        if queue <= drained {
             self.state = State::Increase;
             self.set(self.bps.max(resume_bps));
-        } else if waited > signals.rtt + REACTION
+        } else if is_answered
+            && is_long
             && signals.acked_bps.is_some_and(|acked| (acked as f64) < DELIVERED_MIN * self.bps)
-            && !signals.is_application_limited
-            && signals.queue > 2 * DRAINED
         {
             // The queue is full: it grows no more, and still too much is sent.
             self.decrease(now, signals);
+        } else if is_answered && is_long && !is_adjusted {
+            // It has grown until the first decrease was felt. Once, for what another flow keeps
+            // full would make this go on and on.
+            let carried = self.carried(signals).min(resume_bps / RESUME);
+            self.state = State::Drain { since, resume_bps, is_adjusted: true };
+            self.set((carried * self.decrease_factor(signals)).min(self.bps));
         } else if waited > DRAIN_TIME_MAX {
             self.state = State::Increase;
+            self.foreign_queue = FOREIGN_MARGIN * signals.queue.as_secs_f64();
         }
+    }
+
+    /// What is kept of the arriving rate, for the queue to drain in time.
+    fn decrease_factor(&self, signals: &Signals) -> f64 {
+        let excess = self.own_queue(signals) / DRAIN_TIME.as_secs_f64();
+        (1.0 - excess).clamp(DECREASE_MIN, DECREASE_MAX)
+    }
+
+    /// How long packets wait behind our own, in seconds.
+    fn own_queue(&self, signals: &Signals) -> f64 {
+        (signals.queue.as_secs_f64() - self.foreign_queue).max(0.0)
+    }
+
+    /// How long a queue may be without being taken for a sign, in seconds.
+    fn tolerated_queue(&self) -> f64 {
+        let packet = self.packet_time().min(DRAINED_MAX);
+        (QUEUE_TOLERATED + packet).as_secs_f64()
+    }
+
+    /// How long a full packet is on the path's slowest link.
+    fn packet_time(&self) -> Duration {
+        Duration::from_secs_f64(PACKET_BITS / self.bps.max(1.0))
     }
 
     fn increase(&mut self, seconds: f64, signals: &Signals) {
@@ -207,9 +280,16 @@ impl Aimd {
         self.set(grown.min(most).max(self.bps));
     }
 
-    /// One packet per response time, in bit/s each second.
+    /// About one packet per response time, in bit/s each second.
     fn step_per_second(&self, rtt: Duration) -> f64 {
-        PACKET_BITS / (rtt + REACTION).as_secs_f64()
+        let step = PACKET_BITS / (rtt + REACTION).as_secs_f64();
+        let step = step.min(STEP_SHARE_MAX * self.bps);
+        let is_above = self.ceiling.bps().is_some_and(|ceiling| self.bps() > ceiling);
+        if is_above && self.foreign_queue < QUEUE_TOLERATED.as_secs_f64() {
+            STEP_ABOVE * step
+        } else {
+            step
+        }
     }
 
     /// What the path is seen to carry: what arrives, and what would have arrived but for random

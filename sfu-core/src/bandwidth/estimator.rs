@@ -161,6 +161,7 @@ impl Estimator {
             queue: signals.queue,
             acked_bps: signals.acked_bps,
             delay_bps: self.aimd.bps(),
+            is_application_limited: self.is_application_limited,
         });
     }
 

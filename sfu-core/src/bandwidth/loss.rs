@@ -18,16 +18,20 @@ const AGEING: f64 = 0.9;
 /// Loss this much above what is known of the path is looked into …
 const EXCESS_MIN: f64 = 0.03;
 /// … if it is so many standard deviations too.
-const EXCESS_DEVIATIONS: f64 = 2.0;
+const EXCESS_DEVIATIONS: f64 = 2.5;
 /// The rate of an experiment.
 const TEST: f64 = 0.85;
-/// Observations that an experiment takes.
+/// Observations that an experiment takes, and those before it that it is compared with: older ones
+/// may be of a time when the path was another.
 const TEST_BINS: u32 = 3;
+const BINS_BEFORE_TEST: usize = 2;
 /// Rates this close together show nothing.
 const SPREAD_MIN: f64 = 1.1;
-/// How much more likely (as a logarithm) an explanation must be. Loss comes in bursts, which makes
-/// the numbers sound surer than they are.
-const EVIDENCE: f64 = 3.0;
+/// How much more likely (as a logarithm) a limit must be than mere chance.
+const EVIDENCE: f64 = 1.5;
+/// Limits that are tried: each this much of the one before, from the highest rate down to 8 % of it.
+const LIMITS: i32 = 24;
+const LIMIT_STEP: f64 = 0.9;
 /// A queue this long is reason enough for loss.
 const QUEUE_FULL: Duration = Duration::from_millis(60);
 /// What is kept of the capacity found.
@@ -36,6 +40,10 @@ const BACKOFF: f64 = 0.95;
 const GROWTH: f64 = 1.02;
 /// A limit this far above the rate in use is none.
 const RELEASE: f64 = 1.2;
+/// Weight of an observation in the loss that is told.
+const SMOOTHING: f64 = 0.125;
+/// Weight of an observation that shows less loss than is known of the path.
+const UNLEARN: f64 = 0.1;
 /// Most loss that is taken for a path's nature: beyond, nobody can watch anything anyway.
 const INHERENT_MAX: f64 = 0.35;
 
@@ -45,6 +53,8 @@ pub struct LossModel {
     bins: VecDeque<Bin>,
     filling: Option<Filling>,
     inherent: f64,
+    /// Share lost of late, whatever the reason.
+    smoothed: Option<f64>,
     state: State,
 }
 
@@ -60,6 +70,7 @@ struct Bin {
 struct Filling {
     first: Instant,
     last: Instant,
+    /// Without the first packet, which took no time of it.
     bytes: u64,
     packets: u32,
     lost: u32,
@@ -80,8 +91,11 @@ enum State {
 enum Verdict {
     /// This share is lost whatever the rate.
     Random(f64),
-    /// What is beyond this rate is lost.
-    Limit(f64),
+    /// What is beyond a rate is lost, and this share of the rest.
+    Limit {
+        bps: f64,
+        share: f64,
+    },
     Unclear,
 }
 
@@ -94,22 +108,26 @@ pub struct Surroundings {
     pub acked_bps: Option<u64>,
     /// The rate that delay allows, bit/s.
     pub delay_bps: u64,
+    /// Whether the application sends much less than it might.
+    pub is_application_limited: bool,
 }
 
 impl LossModel {
     /// Takes a packet that has arrived or not.
     pub fn on_packet(&mut self, departure: Instant, bytes: usize, arrived: bool) {
-        let filling = self.filling.get_or_insert(Filling {
-            first: departure,
-            last: departure,
-            bytes: 0,
-            packets: 0,
-            lost: 0,
-        });
-        filling.last = filling.last.max(departure);
-        filling.bytes += bytes as u64;
-        filling.packets += 1;
-        filling.lost += u32::from(!arrived);
+        match &mut self.filling {
+            Some(filling) => {
+                filling.last = filling.last.max(departure);
+                filling.bytes += bytes as u64;
+                filling.packets += 1;
+                filling.lost += u32::from(!arrived);
+            }
+            None => {
+                let lost = u32::from(!arrived);
+                let (first, last) = (departure, departure);
+                self.filling = Some(Filling { first, last, bytes: 0, packets: 1, lost });
+            }
+        }
     }
 
     /// A packet that had been taken for lost arrived after all; it is told again as arrived.
@@ -131,6 +149,9 @@ impl LossModel {
         if self.bins.len() == BINS {
             self.bins.pop_front();
         }
+        let share = bin.lost / bin.packets.max(1.0);
+        let before = self.smoothed.unwrap_or(share);
+        self.smoothed = Some(before + SMOOTHING * (share - before));
         self.bins.push_back(bin);
         self.judge(around);
     }
@@ -159,8 +180,7 @@ impl LossModel {
     /// Share of packets lost of late, 0 to 1.
     #[must_use]
     pub fn recent(&self) -> f64 {
-        let (packets, lost) = self.last(4);
-        if packets > 0.0 { lost / packets } else { 0.0 }
+        self.smoothed.unwrap_or(0.0)
     }
 
     /// A probe has got through at this rate.
@@ -181,37 +201,52 @@ impl LossModel {
 
     fn judge(&mut self, around: &Surroundings) {
         let excess = self.has_excess();
-        if let State::Test { bps, bins_left } = self.state {
-            if bins_left > 1 {
+        match self.state {
+            State::Test { bps, bins_left } if bins_left > 1 => {
                 self.state = State::Test { bps, bins_left: bins_left - 1 };
-                return;
             }
-            let verdict = self.explain();
-            self.conclude(verdict, true, around);
-        } else if excess && around.queue >= QUEUE_FULL {
-            // Packets drop off the end of a full queue, which a trend does not see.
-            let carried = around.acked_bps.unwrap_or(around.delay_bps) as f64;
-            self.limit(carried * BACKOFF);
-        } else if excess {
-            let verdict = self.explain();
-            self.conclude(verdict, false, around);
-        } else {
-            self.settle(around);
+            State::Test { .. } => match self.explain() {
+                Verdict::Limit { bps, share } => self.stay_below(bps, share),
+                Verdict::Random(share) => self.bear(share),
+                Verdict::Unclear => self.bear(self.share_of(BINS)),
+            },
+            _ if excess && around.queue >= QUEUE_FULL => {
+                // Packets drop off the end of a full queue, which a trend does not see.
+                let carried = around.acked_bps.unwrap_or(around.delay_bps) as f64;
+                self.limit(carried * BACKOFF);
+            }
+            State::Limited { .. } if excess => match self.explain() {
+                Verdict::Random(share) => {
+                    // The limit may be gone, and is lifted step by step.
+                    self.inherent = share.min(INHERENT_MAX);
+                    self.settle(around);
+                }
+                Verdict::Limit { bps, share } => self.stay_below(bps, share),
+                Verdict::Unclear => self.limit(self.used(around) * TEST),
+            },
+            // Sending still less would show nothing, and cost much.
+            State::Free if excess && around.is_application_limited => {
+                self.bear(self.share_of(BINS_BEFORE_TEST));
+            }
+            State::Free if excess => self.begin_test(around),
+            State::Free | State::Limited { .. } => self.settle(around),
         }
     }
 
-    fn conclude(&mut self, verdict: Verdict, was_tested: bool, around: &Surroundings) {
-        let (packets, lost) = self.last(BINS);
-        match verdict {
-            Verdict::Limit(bps) => self.limit(bps * BACKOFF),
-            Verdict::Random(share) => self.bear(share),
-            Verdict::Unclear if was_tested => self.bear(lost / packets.max(1.0)),
-            Verdict::Unclear => {
-                let used = self.bins.back().map_or(around.delay_bps as f64, |bin| bin.bps);
-                let bps = TEST * used.min(around.delay_bps as f64);
-                self.state = State::Test { bps, bins_left: TEST_BINS };
-            }
-        }
+    fn begin_test(&mut self, around: &Surroundings) {
+        self.bins.drain(..self.bins.len().saturating_sub(BINS_BEFORE_TEST));
+        self.state = State::Test { bps: self.used(around) * TEST, bins_left: TEST_BINS };
+    }
+
+    /// The rate in use.
+    fn used(&self, around: &Surroundings) -> f64 {
+        let delay_bps = around.delay_bps as f64;
+        self.bins.back().map_or(delay_bps, |bin| bin.bps.min(delay_bps))
+    }
+
+    fn stay_below(&mut self, bps: f64, share: f64) {
+        self.inherent = self.inherent.min(share);
+        self.limit(bps * BACKOFF);
     }
 
     fn limit(&mut self, bps: f64) {
@@ -223,16 +258,18 @@ impl LossModel {
     }
 
     fn bear(&mut self, share: f64) {
-        self.inherent = share.clamp(0.0, INHERENT_MAX);
+        if share > INHERENT_MAX {
+            let sent = self.bins.back().map_or(0.0, |bin| bin.bps);
+            return self.limit(sent * (1.0 - share));
+        }
+        self.inherent = share.max(0.0);
         self.state = State::Free;
     }
 
     /// No more is lost than is known of the path.
     fn settle(&mut self, around: &Surroundings) {
-        let (packets, lost) = self.last(BINS);
-        if packets > 0.0 {
-            self.inherent = self.inherent.min(0.9 * self.inherent + 0.1 * lost / packets);
-        }
+        let present = self.share_of(BINS);
+        self.inherent = self.inherent.min(UNLEARN.mul_add(present - self.inherent, self.inherent));
         if let State::Limited { bps, .. } = self.state {
             let bps = bps * GROWTH;
             self.state = if bps > RELEASE * around.delay_bps as f64 {
@@ -254,6 +291,12 @@ impl LossModel {
         lost / packets - self.inherent > EXCESS_MIN.max(EXCESS_DEVIATIONS * deviation)
     }
 
+    /// Share of packets lost in the last so many observations.
+    fn share_of(&self, bins: usize) -> f64 {
+        let (packets, lost) = self.last(bins);
+        lost / packets.max(1.0)
+    }
+
     /// Packets and lost ones of the last so many observations.
     fn last(&self, bins: usize) -> (f64, f64) {
         let sum = |(packets, lost), bin: &Bin| (packets + bin.packets, lost + bin.lost);
@@ -264,31 +307,30 @@ impl LossModel {
     fn explain(&self) -> Verdict {
         let rates = || self.bins.iter().map(|bin| bin.bps);
         let (highest, lowest) = (rates().fold(0.0, f64::max), rates().fold(f64::MAX, f64::min));
-        let (random, share) = self.best_share(f64::INFINITY);
-        let limits = (0..24).map(|n| highest * (0.99 - 0.03 * f64::from(n)));
-        let (mut best, mut best_limit) = (f64::NEG_INFINITY, highest);
-        for limit in limits.filter(|limit| *limit > 0.0) {
-            let (likelihood, _) = self.best_share(limit);
-            if likelihood > best {
-                (best, best_limit) = (likelihood, limit);
-            }
-        }
         if highest < SPREAD_MIN * lowest {
             return Verdict::Unclear;
         }
-        if best > random + EVIDENCE {
-            Verdict::Limit(best_limit)
-        } else if random > best - EVIDENCE / 2.0 && highest >= lowest / TEST {
-            Verdict::Random(share)
+        let (random, share) = self.best_share(f64::INFINITY);
+        let coarse = (0..LIMITS).map(|n| highest * LIMIT_STEP.powi(n));
+        let (_, about) = self.best_limit(coarse);
+        let fine = (-4..=4).map(|n| about * LIMIT_STEP.powf(f64::from(n) / 4.0));
+        let (limited, bps) = self.best_limit(fine);
+        if limited > random + EVIDENCE {
+            Verdict::Limit { bps, share: self.best_share(bps).1 }
         } else {
-            Verdict::Unclear
+            Verdict::Random(share)
         }
+    }
+
+    /// The likeliest of some limits, and how likely the observations are with it.
+    fn best_limit(&self, limits: impl Iterator<Item = f64>) -> (f64, f64) {
+        let likelihoods = limits.map(|limit| (self.best_share(limit).0, limit));
+        likelihoods.fold((f64::NEG_INFINITY, 0.0), |best, it| if it.0 > best.0 { it } else { best })
     }
 
     /// The random loss that goes best with a limit, and how likely the observations are with both.
     fn best_share(&self, limit: f64) -> (f64, f64) {
-        let (packets, lost) = self.last(BINS);
-        let all = lost / packets.max(1.0);
+        let all = self.share_of(BINS);
         let shares = [0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1].map(|part| part * all);
         let likelihoods = shares.map(|share| (self.likelihood(limit, share), share));
         likelihoods

@@ -393,3 +393,6 @@ impl SendSide {
         self.allocated_bps > 0 && self.allocated_bps < target_bps / 2
     }
 }
+
+#[cfg(test)]
+mod tests;

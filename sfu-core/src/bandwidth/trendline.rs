@@ -45,9 +45,10 @@ impl Trendline {
         Some(f64::from(self.groups) * self.slope()? * GAIN)
     }
 
-    /// Forgets the points, as after a silence, a burst of our own, or on a new path.
+    /// Forgets the points, as after a silence, a burst of our own, or on a new path; what they count
+    /// for is kept.
     pub fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self { groups: self.groups, ..Self::default() };
     }
 
     /// By least squares; `None` if all points lie at one time.

@@ -209,7 +209,8 @@ fn a_rejected_place_may_be_used_again() {
 fn one_feedback_for_congestion_control_is_agreed() {
     // Offered for video, the m-line's direction, and whether transport-cc, ccfb, REMB are agreed.
     let (cc, ccfb, remb) = ("96 transport-cc", "* ack ccfb", "96 goog-remb");
-    let table: [(&[&str], &str, (bool, bool, bool)); 9] = [
+    type Agreed = (bool, bool, bool);
+    let table: [(&[&str], &str, Agreed); 9] = [
         (&[cc, ccfb, remb], "recvonly", (true, false, false)),
         (&[ccfb, remb], "recvonly", (false, true, false)),
         (&[remb], "recvonly", (false, false, true)),

@@ -45,7 +45,12 @@ fn grows_by_a_packet_per_response_time_near_its_ceiling() {
     let (mut aimd, mut now) = at_a_million();
     aimd.on_probe(1_000_000, true);
     let grown = feed(&mut aimd, &mut now, 20, &STEADY);
-    assert!((1_040_000..=1_050_000).contains(&grown), "9600 bits in 200 ms: {grown}");
+    assert!((1_024_000..=1_026_000).contains(&grown), "half of 9600 bits in 200 ms: {grown}");
+    (0..5).for_each(|_| aimd.on_probe(1_050_000, true));
+    let grown = aimd.bps();
+    aimd.ceiling.on_probe(1_090_000);
+    let grown = feed(&mut aimd, &mut now, 2, &STEADY) - grown;
+    assert!((4790..=4810).contains(&grown), "all of it below: {grown}");
 }
 
 #[test]
@@ -91,6 +96,7 @@ fn comes_back_to_just_below_the_path_s_rate_once_the_queue_has_drained() {
     let acked = Signals { acked_bps: Some(900_000), acked_smooth_bps: Some(900_000), ..STEADY };
     feed(&mut aimd, &mut now, 1, &Signals { usage: Usage::Overuse, queue: ms(40), ..acked });
     assert_eq!(feed(&mut aimd, &mut now, 1, &Signals { queue: ms(30), ..acked }), 792_000);
+    assert_eq!(feed(&mut aimd, &mut now, 1, &Signals { queue: ms(13), ..acked }), 792_000);
     assert_eq!(feed(&mut aimd, &mut now, 1, &Signals { queue: ms(5), ..acked }), 855_000);
     assert!(!aimd.is_draining());
     assert_eq!(aimd.ceiling_bps(), Some(900_000));
@@ -105,6 +111,18 @@ fn a_full_queue_that_grows_no_more_is_still_too_much() {
     let less = Signals { acked_bps: Some(300_000), ..full };
     assert_eq!(feed(&mut aimd, &mut now, 4, &less), after, "give it a response time");
     assert!(feed(&mut aimd, &mut now, 1, &less) < after / 2);
+}
+
+#[test]
+fn a_queue_that_grew_until_the_decrease_was_felt_is_taken_into_account_once() {
+    let (mut aimd, mut now) = at_a_million();
+    let short = Signals { acked_bps: Some(600_000), queue: ms(80), ..STEADY };
+    assert_eq!(feed(&mut aimd, &mut now, 1, &Signals { usage: Usage::Overuse, ..short }), 528_000);
+    let long = Signals { queue: ms(240), ..short };
+    assert_eq!(feed(&mut aimd, &mut now, 4, &long), 528_000);
+    assert_eq!(feed(&mut aimd, &mut now, 1, &long), 420_000);
+    let longer = Signals { queue: ms(300), ..short };
+    assert_eq!(feed(&mut aimd, &mut now, 15, &longer), 420_000);
 }
 
 #[test]
@@ -131,10 +149,12 @@ fn two_decreases_are_a_round_trip_apart_unless_it_is_much_too_much() {
 }
 
 #[test]
-fn probes_raise_and_never_lower() {
+fn probes_raise_and_lower_nothing_that_is_known() {
     let (mut aimd, _) = at_a_million();
+    aimd.on_probe(900_000, true);
+    assert_eq!(aimd.bps(), 900_000, "nothing else is known");
     aimd.on_probe(500_000, true);
-    assert_eq!(aimd.bps(), 1_000_000);
+    assert_eq!(aimd.bps(), 900_000);
     aimd.on_probe(2_000_000, false);
     assert_eq!((aimd.bps(), aimd.ceiling_bps()), (2_000_000, None));
     aimd.on_probe(u64::MAX, false);
@@ -150,4 +170,27 @@ fn outages_halve_down_to_the_bound() {
     assert_eq!(aimd.bps(), 30_000);
     aimd.restart(700_000);
     assert_eq!(aimd.bps(), 700_000);
+}
+
+#[test]
+fn a_queue_holds_it_and_a_longer_one_lowers_it_without_any_trend() {
+    // Of which a packet may be 9.6 ms.
+    for (queue, expected) in [(29, 1_003_848), (31, 1_000_000), (49, 1_000_000), (51, 880_000)] {
+        let (mut aimd, mut now) = at_a_million();
+        let rate = feed(&mut aimd, &mut now, 1, &Signals { queue: ms(queue), ..STEADY });
+        assert!(rate.abs_diff(expected) < 200, "{rate} behind {queue} ms");
+    }
+}
+
+#[test]
+fn a_queue_that_stays_is_another_flow_s_and_is_borne_for_a_while() {
+    let (mut aimd, mut now) = at_a_million();
+    let stays = Signals { queue: ms(200), acked_bps: Some(990_000), ..STEADY };
+    feed(&mut aimd, &mut now, 40, &stays);
+    assert!(!aimd.is_draining());
+    let before = aimd.bps();
+    assert!(feed(&mut aimd, &mut now, 60, &stays) > before);
+    feed(&mut aimd, &mut now, 1200, &STEADY);
+    feed(&mut aimd, &mut now, 1, &stays);
+    assert!(aimd.is_draining(), "a minute later it is a sign again");
 }

@@ -18,7 +18,8 @@ fn spreads(packets: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 #[test]
 fn a_spread_is_between_the_last_packets_of_two_groups() {
-    let table: [(&str, &[(f64, f64)], &[(f64, f64)]); 7] = [
+    type Pairs<'a> = &'a [(f64, f64)];
+    let table: [(&str, Pairs<'_>, Pairs<'_>); 7] = [
         ("one packet each", &[(0., 50.), (10., 62.), (20., 70.)], &[(10., 12.)]),
         (
             "two packets each",

@@ -45,7 +45,8 @@ fn run(bitrate_bps: u64, sent_us: u64, arrived_us: u64, lost: &[u64], inherent: 
 #[test]
 fn the_lesser_of_both_rates_counts() {
     // 600 bytes in 2 ms are 2.4 Mbit/s; packets asked for: 8.
-    let table: [(u64, u64, &[u64], f64, Option<(u64, bool)>); 9] = [
+    type Shown = Option<(u64, bool)>;
+    let table: [(u64, u64, &[u64], f64, Shown); 9] = [
         (2000, 2000, &[], 0.0, Some((2_400_000, false))),
         (2000, 1900, &[], 0.0, Some((2_400_000, false))),
         (2000, 2100, &[], 0.0, Some((2_285_714, false))),

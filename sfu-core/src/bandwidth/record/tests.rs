@@ -126,10 +126,8 @@ proptest! {
                     prop_assert_eq!(found, *index);
                     prop_assert_eq!(record.index_of(*index as u16), *index);
                     let news = record.settle(*index, arrived);
-                    let changes = match (*fate, arrived) {
-                        (Fate::InFlight, _) | (Fate::Lost, true) => true,
-                        _ => false,
-                    };
+                    let changes =
+                        matches!((*fate, arrived), (Fate::InFlight, _) | (Fate::Lost, true));
                     prop_assert_eq!(news.is_some(), changes);
                     if changes {
                         *fate = if arrived { Fate::Arrived } else { Fate::Lost };

@@ -478,10 +478,10 @@ impl World {
         span.iter().map(|sample| sample.target as f64).sum::<f64>() / span.len() as f64
     }
 
-    /// Seconds from `from` until nothing of the rest of the span breaks `holds`.
-    pub(super) fn settles(&self, from: f64, to: f64, holds: impl Fn(&Sample) -> bool) -> f64 {
-        let span = self.span(from, to);
-        span.iter().rposition(|sample| !holds(sample)).map_or(0.0, |n| (n + 1) as f64 / 1000.0)
+    /// Seconds from `from` until the first moment at which something holds.
+    pub(super) fn first(&self, from: f64, holds: impl Fn(&Sample) -> bool) -> f64 {
+        let found = self.span(from, f64::MAX).iter().position(holds);
+        found.map_or(f64::INFINITY, |n| n as f64 / 1000.0)
     }
 
     /// For a look at a run: rates in kbit/s every so many ms.

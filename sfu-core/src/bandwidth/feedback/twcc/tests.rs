@@ -21,7 +21,9 @@ fn block(base: u16, count: u16, reference: u32, chunks: &[u16], deltas: &[u8]) -
 }
 
 /// Every packet by its distance from the base: `None` if it did not arrive, else ticks.
-fn read(reader: &mut TwccReader, block: &[u8]) -> Option<Vec<Option<i64>>> {
+type Ticks = Vec<Option<i64>>;
+
+fn read(reader: &mut TwccReader, block: &[u8]) -> Option<Ticks> {
     let report = reader.read(block)?;
     let mut packets = vec![];
     report.statuses(|offset, status| {
@@ -39,7 +41,8 @@ fn read(reader: &mut TwccReader, block: &[u8]) -> Option<Vec<Option<i64>>> {
 
 #[test]
 fn chunks_are_read_as_the_draft_says() {
-    let table: [(&str, u16, &[u16], &[u8], Option<Vec<Option<i64>>>); 12] = [
+    type Row<'a> = (&'a str, u16, &'a [u16], &'a [u8], Option<Ticks>);
+    let table: [Row<'_>; 12] = [
         ("nothing", 0, &[], &[], Some(vec![])),
         ("a run lost", 3, &[0x0003], &[], Some(vec![None; 3])),
         ("a run arrived", 3, &[0x2003], &[4, 0, 255], Some(vec![Some(4), Some(4), Some(259)])),
