@@ -1,7 +1,7 @@
 //! `sfu-sim lab …`: runs cases and prints their tables.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -10,13 +10,17 @@ use super::catalogue::catalogue;
 use super::report::{Figures, Row, head};
 use crate::plot;
 
+const BEGIN: &str = "<!-- lab -->";
+const END: &str = "<!-- end of lab -->";
+
 const USAGE: &str =
     "usage: sfu-sim lab [CASE …] [--seeds N] [--seed S] [--controller ours|stock|str0m|all]
-                   [--plot DIR] [--markdown]
+                   [--plot DIR] [--markdown] [--results FILE]
 
 Runs the cases of the congestion lab whose names begin with CASE, or all, with the seeds S, S+1 …
 (N of them; 20 from 1 without), and prints a Markdown table of median and worst. --plot draws the
-first seed of each run; --markdown prints a whole page. With --list, prints the cases. Ends with 1
+first seed of each run; --markdown prints what the cells mean, too; --results puts that and the table
+in FILE, between its two marks. With --list, prints the cases. Ends with 1
 if a goal is missed by our own controller.";
 
 #[derive(Debug)]
@@ -26,6 +30,7 @@ struct Arguments {
     seeds: std::ops::Range<u64>,
     plots: Option<PathBuf>,
     markdown: bool,
+    results: Option<PathBuf>,
 }
 
 /// Runs the command with the words behind `lab`.
@@ -45,7 +50,7 @@ pub fn main(words: impl Iterator<Item = String>) -> ExitCode {
         }
     };
     let mut page = String::new();
-    if arguments.markdown {
+    if arguments.markdown || arguments.results.is_some() {
         page.push_str(&preface(&arguments));
     }
     page.push_str(&head(&arguments.kinds));
@@ -60,6 +65,12 @@ pub fn main(words: impl Iterator<Item = String>) -> ExitCode {
             eprintln!("{}: {error}", folder.display());
             return ExitCode::from(2);
         }
+    }
+    if let Some(file) = &arguments.results
+        && let Err(error) = replace(file, &page)
+    {
+        eprintln!("{}: {error}", file.display());
+        return ExitCode::from(2);
     }
     print!("{page}");
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -80,7 +91,7 @@ fn run(case: &Case, arguments: &Arguments) -> Row {
     Row { case: case.clone(), figures: figures.collect() }
 }
 
-fn draw(case: &Case, arguments: &Arguments, folder: &PathBuf) -> std::io::Result<()> {
+fn draw(case: &Case, arguments: &Arguments, folder: &Path) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     for &kind in arguments.kinds.iter().filter(|&&kind| case.excuse(kind).is_none()) {
         let seed = arguments.seeds.start;
@@ -89,6 +100,15 @@ fn draw(case: &Case, arguments: &Arguments, folder: &PathBuf) -> std::io::Result
         fs::write(folder.join(name), plot::course(case, kind, seed, &course))?;
     }
     Ok(())
+}
+
+/// Puts a page between the marks of a file.
+fn replace(file: &Path, page: &str) -> std::io::Result<()> {
+    let text = fs::read_to_string(file)?;
+    let missing = || std::io::Error::other(format!("it lacks {BEGIN} … {END}"));
+    let (before, rest) = text.split_once(BEGIN).ok_or_else(missing)?;
+    let (_, behind) = rest.split_once(END).ok_or_else(missing)?;
+    fs::write(file, format!("{before}{BEGIN}\n{page}{END}{behind}"))
 }
 
 fn preface(arguments: &Arguments) -> String {
@@ -103,7 +123,7 @@ fn preface(arguments: &Arguments) -> String {
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
     let mut cases: Vec<Case> = Vec::new();
     let (mut first, mut count, mut kinds) = (1u64, 20u64, vec![Kind::Ours]);
-    let (mut plots, mut markdown) = (None, false);
+    let (mut plots, mut markdown, mut results) = (None, false, None);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
@@ -112,6 +132,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
             "--controller" => kinds = controllers(&value()?)?,
             "--plot" => plots = Some(PathBuf::from(value()?)),
             "--markdown" => markdown = true,
+            "--results" => results = Some(PathBuf::from(value()?)),
             "--list" => return Ok(None),
             name => {
                 let before = cases.len();
@@ -126,7 +147,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
         cases = catalogue();
     }
     let end = first.checked_add(count.max(1)).ok_or("too many seeds")?;
-    Ok(Some(Arguments { cases, kinds, seeds: first..end, plots, markdown }))
+    Ok(Some(Arguments { cases, kinds, seeds: first..end, plots, markdown, results }))
 }
 
 fn number(value: &str) -> Result<u64, String> {

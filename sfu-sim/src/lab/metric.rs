@@ -112,7 +112,11 @@ impl Metric {
             Self::Utilisation(windows) if windows.len() > 1 => {
                 "goodput ÷ capacity, least phase".into()
             }
-            Self::Utilisation(_) => "goodput ÷ capacity".into(),
+            Self::Utilisation(windows) => {
+                let window = windows.first().cloned().unwrap_or_default();
+                let (from, until) = (window.start.as_secs(), window.end.as_secs());
+                format!("goodput ÷ capacity, {from}–{until} s")
+            }
             Self::QueueP95(_) => "queue delay p95, ms".into(),
             Self::Lost(_) => "packets lost, %".into(),
             Self::Estimates(_, bps) => format!("estimate ≥ {} Mbit/s after, s", mbps(*bps)),
@@ -190,7 +194,7 @@ impl Metric {
             Self::Smallest(window) => {
                 let rates = flows.iter().map(|flow| flow.goodput_bps(window));
                 #[allow(clippy::cast_precision_loss, reason = "a few flows")]
-                let all = course.flows.len() as f64;
+                let all = course.flows.iter().filter(|flow| !flow.reversed).count() as f64;
                 rates.fold(f64::INFINITY, f64::min) * all / mean_capacity(forward, window)
             }
         }
