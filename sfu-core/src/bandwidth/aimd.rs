@@ -16,7 +16,7 @@ const DRAIN_TIME: Duration = Duration::from_millis(800);
 /// A queue this short is empty, or one of a packet, whose size makes that difference.
 const DRAINED: Duration = Duration::from_millis(12);
 const DRAINED_MAX: Duration = Duration::from_millis(60);
-/// A queue that has not drained by now is not ours.
+/// A queue that has hardly become shorter by now is not ours.
 const DRAIN_TIME_MAX: Duration = Duration::from_millis(1500);
 /// Behind a queue longer than this, and a packet, the rate does not grow; behind one longer by as
 /// much again it falls, whatever the trend. A rate just above the path's fills a queue so slowly that a threshold
@@ -25,7 +25,11 @@ const QUEUE_TOLERATED: Duration = Duration::from_millis(20);
 /// A queue that did not drain when the rate fell is another flow's: it and a little more is not
 /// counted from then on, less and less, by half in this time.
 const FOREIGN_MARGIN: f64 = 1.25;
+/// A shorter one may be jitter.
+const FOREIGN_MIN: Duration = Duration::from_millis(80);
 const FOREIGN_HALF_LIFE: Duration = Duration::from_secs(10);
+/// It is ours if it has become shorter by this share of what the decrease makes one expect.
+const OURS_MIN: f64 = 0.5;
 /// What is kept of the capacity once the queue has drained.
 const RESUME: f64 = 0.95;
 /// What arrives is less than what is sent by more than this: it is still too much.
@@ -89,13 +93,22 @@ pub struct Aimd {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Increase,
-    /// A queue is being drained; afterwards the rate is `resume_bps`.
-    /// `is_adjusted`: to what the queue had become when the decrease was felt.
-    Drain {
-        since: Instant,
-        resume_bps: f64,
-        is_adjusted: bool,
-    },
+    /// A queue is being drained.
+    Drain(Drain),
+}
+
+/// A decrease, and what is to come of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Drain {
+    since: Instant,
+    /// What the path was seen to carry, bit/s.
+    carried: f64,
+    /// Our queue then, in seconds.
+    queue: f64,
+    /// Whether the rate was adjusted to what the queue had become when the decrease was felt.
+    is_adjusted: bool,
+    /// Whether it was already waited for longer than it should take.
+    is_extended: bool,
 }
 
 impl Aimd {
@@ -146,9 +159,7 @@ impl Aimd {
             {
                 self.decrease(now, signals);
             }
-            (_, State::Drain { since, resume_bps, is_adjusted }) => {
-                self.drain(now, since, resume_bps, is_adjusted, signals);
-            }
+            (_, State::Drain(drain)) => self.drain(now, drain, signals),
             (Usage::Normal, State::Increase) if beyond <= 0.0 => self.increase(seconds, signals),
             (Usage::Normal | Usage::Underuse, State::Increase) => {}
         }
@@ -195,7 +206,14 @@ impl Aimd {
         if let Some(acked) = signals.acked_bps.filter(|_| !signals.is_application_limited) {
             self.ceiling.on_overuse(acked);
         }
-        self.state = State::Drain { since: now, resume_bps: carried * RESUME, is_adjusted: false };
+        let queue = self.own_queue(signals);
+        self.state = State::Drain(Drain {
+            since: now,
+            carried,
+            queue,
+            is_adjusted: false,
+            is_extended: false,
+        });
         self.decreased = Some(now);
         self.set((carried * factor).min(self.bps));
     }
@@ -207,36 +225,43 @@ impl Aimd {
         })
     }
 
-    fn drain(
-        &mut self,
-        now: Instant,
-        since: Instant,
-        resume_bps: f64,
-        is_adjusted: bool,
-        signals: &Signals,
-    ) {
-        let waited = now.saturating_duration_since(since);
+    fn drain(&mut self, now: Instant, drain: Drain, signals: &Signals) {
+        let waited = now.saturating_duration_since(drain.since);
         let drained = DRAINED.max(self.packet_time().min(DRAINED_MAX)).as_secs_f64();
         let queue = self.own_queue(signals);
         let is_answered = waited > signals.rtt + REACTION;
         let is_long = queue > 2.0 * drained && !signals.is_application_limited;
         if queue <= drained {
             self.state = State::Increase;
-            self.set(self.bps.max(resume_bps));
+            self.set(self.bps.max(drain.carried * RESUME));
         } else if is_answered
             && is_long
             && signals.acked_bps.is_some_and(|acked| (acked as f64) < DELIVERED_MIN * self.bps)
         {
             // The queue is full: it grows no more, and still too much is sent.
             self.decrease(now, signals);
-        } else if is_answered && is_long && !is_adjusted {
+        } else if is_answered && is_long && !drain.is_adjusted {
             // It has grown until the first decrease was felt. Once, for what another flow keeps
             // full would make this go on and on.
-            let carried = self.carried(signals).min(resume_bps / RESUME);
-            self.state = State::Drain { since, resume_bps, is_adjusted: true };
+            let carried = self.carried(signals).min(drain.carried);
+            self.state = State::Drain(Drain { since: now, queue, is_adjusted: true, ..drain });
             self.set((carried * self.decrease_factor(signals)).min(self.bps));
         } else if waited > DRAIN_TIME_MAX {
-            self.state = State::Increase;
+            self.give_up(now, drain, queue, signals);
+        }
+    }
+
+    /// The queue should have drained by now.
+    fn give_up(&mut self, now: Instant, drain: Drain, queue: f64, signals: &Signals) {
+        let seconds = now.saturating_duration_since(drain.since).as_secs_f64();
+        let expected = (1.0 - self.bps / drain.carried.max(1.0)) * seconds;
+        if drain.queue - queue >= OURS_MIN * expected && !drain.is_extended {
+            // It is ours, and was longer than thought.
+            self.state = State::Drain(Drain { since: now, queue, is_extended: true, ..drain });
+            return;
+        }
+        self.state = State::Increase;
+        if signals.queue >= FOREIGN_MIN {
             self.foreign_queue = FOREIGN_MARGIN * signals.queue.as_secs_f64();
         }
     }

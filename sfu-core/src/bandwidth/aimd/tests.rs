@@ -130,9 +130,9 @@ fn a_queue_that_does_not_drain_is_not_waited_for_for_ever() {
     let (mut aimd, mut now) = at_a_million();
     let stays = Signals { acked_bps: Some(900_000), queue: ms(100), ..STEADY };
     feed(&mut aimd, &mut now, 1, &Signals { usage: Usage::Overuse, ..stays });
-    feed(&mut aimd, &mut now, 29, &stays);
+    feed(&mut aimd, &mut now, 34, &stays);
     assert!(aimd.is_draining());
-    feed(&mut aimd, &mut now, 2, &stays);
+    feed(&mut aimd, &mut now, 4, &stays);
     assert!(!aimd.is_draining());
 }
 
