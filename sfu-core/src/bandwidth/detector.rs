@@ -137,6 +137,18 @@ mod tests {
     }
 
     #[test]
+    fn groups_close_together_take_more_of_them() {
+        let mut detector = Detector::default();
+        let mut at = Duration::ZERO;
+        // 2 + 4 + 4 ms are not more than ten.
+        let expected = [Usage::Normal, Usage::Normal, Usage::Normal, Usage::Overuse];
+        for (trend, expected) in [20.0, 21.0, 22.0, 23.0].into_iter().zip(expected) {
+            at += Duration::from_millis(4);
+            assert_eq!(detector.on_trend(at, trend, 0.004), expected, "{trend}");
+        }
+    }
+
+    #[test]
     fn the_threshold_falls_fast_and_rises_slowly_and_stays_in_bounds() {
         let mut detector = Detector::default();
         feed(&mut detector, 0, &[0.0; 100]);

@@ -81,6 +81,14 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_way_is_the_least_of_a_second_not_the_last() {
+        let mut queue = QueueDelay::default();
+        feed(&mut queue, 0, 1000, |at| 50 + at / 10 % 2 * 40);
+        feed(&mut queue, 1000, 2000, |_| 130);
+        assert!(queue.delay().abs_diff(Duration::from_millis(80)) < Duration::from_micros(10));
+    }
+
+    #[test]
     fn jitter_is_not_waiting() {
         let mut queue = QueueDelay::default();
         feed(&mut queue, 0, 5000, |at| 50 + (at / 10 * 7) % 5 * 8);
