@@ -249,3 +249,28 @@ fn probe_mark(rates: &Scale, at: Duration, rate: u64) -> String {
              <circle class=\"probe\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2\" fill=\"none\"/>\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::catalogue;
+
+    #[test]
+    fn a_plot_shows_capacity_rates_estimate_probes_and_queue() {
+        let case = catalogue().into_iter().find(|case| case.name == "start").expect("known");
+        let svg = course(&case, Kind::Ours, 1, &case.run(Kind::Ours, 1));
+        assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
+        for class in ["capacity", "estimate", "probe", "wait", "area"] {
+            assert!(svg.contains(&format!("{class}\"")), "{class}");
+        }
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "every figure is a number");
+    }
+
+    #[test]
+    fn steps_are_round() {
+        assert!((nice_step(3.125, 5.0) - 1.0).abs() < 1e-9);
+        assert!((nice_step(100.0, 12.0) - 10.0).abs() < 1e-9);
+        assert!((nice_step(330.0, 5.0) - 100.0).abs() < 1e-9);
+        assert_eq!((label(0.5), label(20.0)), ("0.5".to_owned(), "20".to_owned()));
+    }
+}

@@ -36,7 +36,12 @@ struct Arguments {
 /// Runs the command with the words behind `lab`.
 #[must_use]
 pub fn main(words: impl Iterator<Item = String>) -> ExitCode {
-    let arguments = match parse(words) {
+    let words: Vec<String> = words.collect();
+    if words.iter().any(|word| word == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let arguments = match parse(words.into_iter()) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
             for case in catalogue() {
@@ -161,5 +166,32 @@ fn controllers(value: &str) -> Result<Vec<Kind>, String> {
         "str0m" => Ok(vec![Kind::Str0m]),
         "all" => Ok(vec![Kind::Ours, Kind::Stock, Kind::Str0m]),
         other => Err(format!("{other}: not a controller")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Option<Arguments>, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn words_choose_cases_seeds_and_controllers() {
+        let arguments = parsed("5.6 idle --seeds 3 --seed 7 --controller all").expect("valid");
+        let arguments = arguments.expect("no list was asked for");
+        let names: Vec<_> = arguments.cases.iter().map(|case| case.name).collect();
+        assert_eq!(names, ["5.6", "5.6-1000ms", "5.6-cubic", "idle", "idle-layers"]);
+        assert_eq!(arguments.seeds, 7..10);
+        assert_eq!(arguments.kinds, [Kind::Ours, Kind::Stock, Kind::Str0m]);
+        assert!(parsed("--list").expect("valid").is_none());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told() {
+        for line in ["5.9", "--seeds", "--seeds many", "--controller theirs"] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
     }
 }
