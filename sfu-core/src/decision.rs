@@ -24,6 +24,9 @@ pub struct PeerDecisions {
     pub subscriptions: Vec<SubscriptionDecision>,
     /// What happened of late, oldest first.
     pub records: Vec<Record>,
+    /// The runs of the allocation of late with all that they were given, oldest first; see
+    /// [`crate::recorder::replay`].
+    pub runs: Vec<crate::recorder::Run>,
 }
 
 /// What the path to a subscriber is thought to carry, and why no more. Rates in bit/s on the wire.

@@ -179,3 +179,10 @@ pub const PROBES_MAX: usize = 8;
 pub const PROBE_RESULTS_MAX: usize = 16;
 /// Highest estimate, whatever is configured: above it the record would be too short.
 pub const ESTIMATE_BPS_MAX: u64 = 40_000_000;
+
+/// Records kept in one peer's flight recorder: at a few a second in bad times, some minutes.
+pub const RECORDS_PER_PEER_MAX: usize = 256;
+/// Grants in all those records (16 bytes each).
+pub const RECORDED_GRANTS_PER_PEER_MAX: usize = 2_048;
+/// Bytes of recorded inputs of the allocation of one peer: some 30 runs with nine tiles.
+pub const TRACE_BYTES_PER_PEER_MAX: usize = 32 * 1024;

@@ -1,4 +1,4 @@
-//! Life in a room: messages, mute, removal, coming and going.
+//! Life in a room: messages, mute, preferences, removal, coming and going.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -7,7 +7,7 @@ mod calls_common;
 use bench::client::{HttpSession, Join, Participant, RtpCodecKind, ServerUrl, Signalling, until};
 use bench::run::churn;
 use calls_common::{Site, small, source_until, stream_until, watching};
-use serde_json::json;
+use serde_json::{Value, json};
 
 async fn join(url: &ServerUrl, name: &str) -> Participant {
     let join = Join { room: "r".to_owned(), name: name.to_owned(), ..Default::default() };
@@ -114,6 +114,57 @@ async fn a_muted_track_is_silent_and_comes_back_with_a_key_frame() {
         (stream.frames.decodable == stream.frames.complete).then_some(())
     })
     .await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the engine does not act on preferences yet"]
+async fn what_one_prefers_is_taken_told_and_explained() {
+    let site = Site::start().await;
+    let request = Join { room: "r".to_owned(), video: small(), ..Default::default() };
+    let ann = Participant::join(&site.url, request).await.unwrap();
+    let bob = join(&site.url, "bob").await;
+    let track = ann.published(RtpCodecKind::Video).await.unwrap();
+    let prefer = |quality| {
+        json!({"type": "prefer", "preferences": [
+            {"track": track, "quality": quality, "max_width": 320, "max_height": 180, "priority": 7},
+        ]})
+    };
+    // Where, at `from` or later, Bob was told this of the track. Bandwidth may pause it as well.
+    let told = async |from: usize, what: &str, field: &str, value: Value| {
+        let is_told = |event: &Value| {
+            event["type"] == what && event["track"] == json!(track) && event[field] == value
+        };
+        let events = || bob.signalling().events();
+        let at = until(what, || Some(from + events().iter().skip(from).position(is_told)?));
+        at.await.unwrap_or_else(|error| panic!("{error}: {:#?}", events()))
+    };
+    let subscription = async || {
+        let path = ["api", "v1", "rooms", "r", "participants", &bob.id, "decisions"];
+        let decisions: Value = serde_json::from_str(&site.url.get(&path).await.unwrap()).unwrap();
+        decisions["subscriptions"][0].clone()
+    };
+    told(0, "layer", "encoding", json!(0)).await;
+
+    let reply = ann.signalling().request(prefer("off")).await.unwrap();
+    assert_eq!(reply["ignored"], json!([track]), "one's own");
+    let reply = bob.signalling().request(prefer("off")).await.unwrap();
+    assert_eq!(reply["ignored"], json!([]));
+    let paused = told(0, "paused", "reason", json!("off")).await;
+    let off = subscription().await;
+    assert_eq!((&off["granted"], &off["reason"]), (&json!(null), &json!("off")), "{off}");
+    let preference = json!({"quality": "off", "max_width": 320, "max_height": 180, "max_fps": null,
+                            "priority": 7, "pinned": false, "visible": true});
+    assert_eq!(off["preference"], preference);
+
+    bob.signalling().request(prefer("auto")).await.unwrap();
+    let resumed = told(paused, "resumed", "type", json!("resumed")).await;
+    told(resumed, "layer", "encoding", json!(0)).await;
+    assert_eq!(subscription().await["preference"]["quality"], "auto");
+
+    ann.leave().await.unwrap();
+    let reply = bob.signalling().request(prefer("auto")).await.unwrap();
+    assert_eq!(reply["ignored"], json!([track]), "it is gone");
     site.stop().await;
 }
 

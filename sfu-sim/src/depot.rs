@@ -73,7 +73,7 @@ impl Depot {
         else {
             return self.keep(datagram);
         };
-        if bytes < SMALL || bytes > LARGE || !may_be_cut(head) {
+        if !(SMALL..=LARGE).contains(&bytes) || !may_be_cut(head) {
             return self.keep(datagram);
         }
         let slot = self.small.take();

@@ -7,7 +7,7 @@ use sfu_core::negotiation::MediaKind;
 use sfu_core::transport::Path;
 use sfu_core::{Egress, Engine};
 
-use crate::plan::Plan;
+use crate::plan::{Feedback, Plan};
 use crate::wire::{self, RtpHeader, Stamp};
 use crate::world::{World, path};
 
@@ -62,7 +62,8 @@ pub fn fan_out(subscribers: usize, packets: usize) -> FanOut {
     // The synthetic packets take the camera's place from its first number on.
     world.client_mut(publisher).cameras_mut().for_each(|camera| camera.set_active(false));
     for _ in 0..subscribers {
-        world.join(room, Plan::viewer().with_slots(0, 1));
+        let viewer = Plan::viewer().with_slots(0, 1);
+        world.join(room, viewer.with_feedback(Feedback::None));
     }
     let connected = subscribers as u64 + 1;
     let begun = world.run_until(Duration::from_secs(2), |world| {

@@ -4,6 +4,7 @@
 //! [`World`] holds it all together; [`Plan`] says what a client does; [`scenario`] runs whole
 //! calls given as data; [`fixture`] gives ready-made engines to measure.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 mod bottleneck;
 pub mod client;

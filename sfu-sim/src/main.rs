@@ -10,13 +10,14 @@ use sfu_sim::scenario::{Manner, Outcome, Scenario, catalogue, csv, run_all, tabl
 use sfu_sim::speed;
 
 const USAGE: &str =
-    "usage: sfu-sim [SCENARIO] [--seeds N] [--seed S] [--encrypted] [--series FILE] | speed
+    "usage: sfu-sim [SCENARIO] [--seeds N] [--seed S] [--encrypted] [--series FILE]
+               [--decisions] | speed
        sfu-sim lab …      (the congestion lab: sfu-sim lab --help)
 
 Runs SCENARIO, or all of them, with the seeds S, S+1 … (N of them; 1 from 1 without) on all
 processors, and prints a Markdown table: of each check the median and the worst figure of all seeds.
 With --encrypted, media is really encrypted. With --series, writes what happened every 100 ms as
-CSV. With --list, prints the scenarios. Ends with 1 if a check does not hold of a scenario that is
+CSV; with --decisions, prints what the engine says of each participant in the end. With --list, prints the scenarios. Ends with 1 if a check does not hold of a scenario that is
 not marked as not passed yet.
 
 speed prints how fast the world turns.";
@@ -25,6 +26,7 @@ struct Arguments {
     scenarios: Vec<Scenario>,
     manners: Vec<Manner>,
     series: Option<String>,
+    decisions: bool,
 }
 
 fn main() -> ExitCode {
@@ -36,7 +38,8 @@ fn main() -> ExitCode {
         Some("lab") => return sfu_sim::lab::command::main(std::env::args().skip(2)),
         _ => {}
     }
-    let Arguments { scenarios, manners, series } = match parse(std::env::args().skip(1)) {
+    let Arguments { scenarios, manners, series, decisions } = match parse(std::env::args().skip(1))
+    {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
             catalogue().iter().for_each(|scenario| println!("{}", scenario.summary()));
@@ -63,6 +66,11 @@ fn main() -> ExitCode {
         }
         outcomes.extend(runs);
     }
+    for outcome in outcomes.iter().filter(|_| decisions) {
+        for (who, why) in &outcome.decisions {
+            println!("{} seed {}: {who}\n{why:#?}", outcome.name, outcome.seed);
+        }
+    }
     print!("{}", table(&outcomes));
     if let Some(file) = series
         && let Err(error) = std::fs::write(&file, csv(&outcomes))
@@ -77,7 +85,7 @@ fn main() -> ExitCode {
 /// `None`: the scenarios are to be listed.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
     let (mut scenarios, mut first, mut count) = (Vec::new(), 1u64, 1u64);
-    let (mut security, mut series) = (Security::Plain, None);
+    let (mut security, mut series, mut decisions) = (Security::Plain, None, false);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         let number = |value: String| value.parse().map_err(|_| format!("{value}: not a number"));
@@ -86,6 +94,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
             "--seed" => first = number(value()?)?,
             "--encrypted" => security = Security::Full,
             "--series" => series = Some(value()?),
+            "--decisions" => decisions = true,
             "--list" => return Ok(None),
             name => {
                 let known = catalogue().into_iter().find(|scenario| scenario.name == name);
@@ -97,6 +106,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, S
         scenarios = catalogue();
     }
     let end = first.checked_add(count).ok_or("too many seeds")?;
-    let manner = |seed| Manner { seed, security, sampled: series.is_some() };
-    Ok(Some(Arguments { scenarios, manners: (first..end).map(manner).collect(), series }))
+    let manner = |seed| Manner { seed, security, sampled: series.is_some() || decisions };
+    let manners = (first..end).map(manner).collect();
+    Ok(Some(Arguments { scenarios, manners, series, decisions }))
 }

@@ -56,6 +56,8 @@ pub enum Feedback {
     Remb(u64),
     /// Nothing, though transport-wide feedback was agreed on.
     Silent,
+    /// Nothing, and nothing agreed on: what it subscribes to is sent unpaced.
+    None,
 }
 
 impl Feedback {

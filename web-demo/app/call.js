@@ -8,6 +8,7 @@ import { showSettings } from './settings.js';
 import { Sound } from './sound.js';
 import { strings } from './strings.js';
 import { Grid, Tile } from './tiles.js';
+import { Why } from './why.js';
 
 /** @typedef {import('../sdk/index.js').Room} Room */
 /** @typedef {import('../sdk/index.js').Participant} Participant */
@@ -24,7 +25,9 @@ export class Call {
   #room;
   #sending;
   #media;
-  #grid = new Grid();
+  #grid = new Grid((key) => this.#pin(key));
+  /** @type {string | null} */
+  #pinned = null;
   #panel;
   #sound;
   #pill = h('span', { class: 'pill', role: 'status' });
@@ -46,11 +49,11 @@ export class Call {
     this.#sending = sending;
     this.#media = media;
     this.#sound = new Sound(media);
-    this.#panel = new Panel({ send: (text) => void this.#say(text), changed: (view, unread) => this.#panelChanged(view, unread) });
+    this.#panel = new Panel(new Why(room), { send: (text) => void this.#say(text), changed: (view, unread) => this.#panelChanged(view, unread) });
     this.#buttons = this.#makeButtons();
     this.#alone = h('div', { class: 'alone' }, h('p', {}, strings.tile.alone), h('p', { class: 'faint' }, strings.tile.aloneHint), copyButton(roomName));
     const { controls } = strings;
-    const { mic, camera, share, chat, people, leave } = this.#buttons;
+    const { mic, camera, share, chat, people, why, leave } = this.#buttons;
     this.element = h(
       'div',
       { class: 'call' },
@@ -61,6 +64,7 @@ export class Call {
         copyButton(roomName),
         h('span', { class: 'gap' }),
         this.#pill,
+        why,
         iconButton('settings', controls.settings, () => showSettings(media, (choice) => choice !== 'speaker' && void sending.chosen(choice)), { class: 'round flat' }),
         iconButton('help', controls.help, showShortcuts, { class: 'round flat help' }),
       ),
@@ -78,6 +82,7 @@ export class Call {
   }
 
   close() {
+    this.#panel.show(null);
     for (const off of this.#offs) off();
     this.#sound.close();
   }
@@ -86,7 +91,9 @@ export class Call {
     const room = this.#room;
     const onkey = (/** @type {KeyboardEvent} */ event) => this.#key(event);
     document.addEventListener('keydown', onkey);
+    const timer = setInterval(() => this.#grid.tiles.forEach((tile) => tile.measure()), 1_000);
     return [
+      () => clearInterval(timer),
       () => document.removeEventListener('keydown', onkey),
       room.on('state', (detail) => this.#drawState(detail.state, detail)),
       room.on('participantjoined', ({ participant }) => this.#joined(participant, true)),
@@ -141,6 +148,8 @@ export class Call {
       if (track.source === 'screen' && !this.#grid.tiles.has(tileKey(track))) this.#addTile(tileKey(track), participant.name, { screen: true, label: strings.tile.screen(participant.name) });
       const tile = this.#grid.tiles.get(tileKey(track));
       if (tile) track.attach(tile.video);
+      if (tileKey(track) === this.#pinned) track.pin();
+      for (const type of /** @type {const} */ (['paused', 'resumed', 'layer'])) track.on(type, () => this.#drawTrack(track));
     }
     this.#drawTrack(track);
   }
@@ -166,9 +175,12 @@ export class Call {
     const tile = this.#grid.tiles.get(participant.id);
     tile?.setVideo(camera !== null && camera.kind === 'video' && !camera.muted && camera.mediaStreamTrack !== null);
     tile?.setMuted(mic === null || mic.muted);
+    tile?.setPaused(pauseText(camera));
     if (source === 'screen') {
       const screen = participant.track('screen');
-      this.#grid.tiles.get(`${participant.id}-screen`)?.setVideo(screen !== null && !screen.muted);
+      const shared = this.#grid.tiles.get(`${participant.id}-screen`);
+      shared?.setVideo(screen !== null && !screen.muted);
+      shared?.setPaused(pauseText(screen));
     }
     this.#drawPeople();
   }
@@ -187,10 +199,25 @@ export class Call {
    */
   #addTile(key, name, more = {}) {
     if (this.#grid.tiles.has(key)) return;
-    const tile = new Tile({ key, name, ...more, pin: (each) => this.#grid.togglePin(each) });
+    const tile = new Tile({ key, name, ...more, pin: (each) => this.#grid.togglePin(each), quality: (word) => this.#videoOf(key).forEach((track) => track.setQuality(word)) });
     if (!more.screen && !more.own) tile.setMuted(true); // until a microphone is published
     this.#grid.add(tile);
     this.#drawPeople();
+  }
+
+  /** What is large comes first on a thin link. @param {string | null} key */
+  #pin(key) {
+    if (key === this.#pinned) return;
+    const [before, now] = [this.#pinned, key].map((each) => (each === null ? [] : this.#videoOf(each)));
+    this.#pinned = key;
+    for (const track of before) track.pin(false);
+    for (const track of now) track.pin();
+  }
+
+  /** The pictures that a tile shows. @param {string} key */
+  #videoOf(key) {
+    const tracks = [...this.#room.participants.values()].flatMap(({ tracks }) => [...tracks.values()]);
+    return tracks.filter((track) => track.kind === 'video' && tileKey(track) === key);
   }
 
   #drawPeople() {
@@ -217,6 +244,7 @@ export class Call {
       share: iconButton('screen', controls.share, () => void sending.toggleShare(), { id: 'share', 'aria-keyshortcuts': 's' }),
       chat: iconButton('chat', controls.chat, () => this.#panel.toggle('chat'), { id: 'chat', 'aria-keyshortcuts': 'c', 'aria-expanded': 'false' }),
       people: iconButton('people', controls.people, () => this.#panel.toggle('people'), { id: 'people', 'aria-keyshortcuts': 'p', 'aria-expanded': 'false' }),
+      why: iconButton('why', strings.why.heading, () => this.#panel.toggle('why'), { id: 'why', class: 'round flat', 'aria-keyshortcuts': 'w', 'aria-expanded': 'false' }),
       leave: iconButton('leave', controls.leave, () => void this.#room.leave(), { id: 'leave', class: 'round danger' }),
     };
   }
@@ -280,10 +308,10 @@ export class Call {
    * @param {number} unread
    */
   #panelChanged(view, unread) {
-    const { chat, people } = this.#buttons;
+    const { chat, people, why } = this.#buttons;
     const { controls, chat: text } = strings;
     this.element.classList.toggle('with-panel', view !== null);
-    for (const [button, which] of /** @type {const} */ ([[chat, 'chat'], [people, 'people']])) {
+    for (const [button, which] of /** @type {const} */ ([[chat, 'chat'], [people, 'people'], [why, 'why']])) {
       button.setAttribute('aria-expanded', String(view === which));
       button.classList.toggle('on', view === which);
     }
@@ -296,15 +324,18 @@ export class Call {
     const target = /** @type {HTMLElement} */ (event.target);
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     if (target.closest('input, textarea, select, dialog') || document.querySelector('dialog[open]')) return;
-    const { mic, camera, share, chat, people } = this.#buttons;
+    const { mic, camera, share, chat, people, why } = this.#buttons;
     /** @type {Record<string, () => void>} */
-    const actions = { m: () => mic.click(), v: () => camera.click(), s: () => share.click(), c: () => chat.click(), p: () => people.click(), '?': showShortcuts };
+    const actions = { m: () => mic.click(), v: () => camera.click(), s: () => share.click(), c: () => chat.click(), p: () => people.click(), w: () => why.click(), '?': showShortcuts };
     const action = actions[event.key.toLowerCase()];
     if (!action) return;
     event.preventDefault();
     action();
   }
 }
+
+/** @param {RemoteTrack | null} track */
+const pauseText = (track) => (track?.paused && !track.muted && strings.paused[track.paused]) || '';
 
 /** @param {RemoteTrack} track */
 const tileKey = ({ participant, source }) => (source === 'screen' ? `${participant.id}-screen` : participant.id);

@@ -98,6 +98,40 @@ class MockRoom extends Room {
     track.start(String(participant.tracks.size), media);
     this.emit('track', { participant, track });
   }
+
+  /** The server stops sending a picture. @param {number} i @param {string} reason */
+  pause(i, reason) {
+    const track = [...this.#people.values()][i].track('camera');
+    track?.told({ type: 'paused', track: track.id, reason });
+  }
+
+  /** What a server would say of its choices. */
+  decisions() {
+    const tracks = [...this.#people.values()].flatMap((each) => [...each.tracks.values()]).filter(({ kind }) => kind === 'video');
+    const sizes = [[320, 180, 150_000], [640, 360, 500_000], [1280, 720, 1_700_000]];
+    const available = sizes.map(([width, height, bitrate_bps], encoding) => ({ encoding, spatial: 0, temporal: 2, width, height, bitrate_bps, frames_per_second: 30 }));
+    const layer = (/** @type {number} */ encoding) => ({ encoding, spatial: 0, temporal: 2 });
+    const now_ms = Math.round(performance.now());
+    return {
+      now_ms,
+      estimate: { target_bps: 2_400_000, limited_by: 'delay', delay_bps: 2_400_000, loss_bps: null, remb_bps: null, acknowledged_bps: 1_900_000, rtt_ms: 42, loss: 0.002 },
+      allocated_bps: 1_950_000,
+      wanted_bps: 4_100_000,
+      subscriptions: tracks.map(({ id, kind, participant, paused, preference }, i) => ({
+        track: id, participant: participant.id, kind, mid: String(i), available,
+        preference: { quality: 'auto', max_width: 480, max_height: 270, pinned: false, priority: 100, visible: true, ...preference.call(tracks[i]) },
+        granted: paused ? null : layer(i === 0 ? 2 : 1),
+        current: paused ? null : layer(i === 1 ? 0 : i === 0 ? 2 : 1),
+        reason: paused ?? ['best', 'bandwidth', 'large_enough'][i % 3],
+      })),
+      records: [
+        { at_ms: now_ms - 9_200, what: 'probe', bitrate_bps: 3_000_000, why: 'demand' },
+        { at_ms: now_ms - 8_900, what: 'probed', bitrate_bps: 2_500_000 },
+        { at_ms: now_ms - 8_800, what: 'allocated', budget_bps: 2_400_000, grants: tracks.map(({ id }) => ({ track: id })) },
+        { at_ms: now_ms - 8_700, what: 'switched', track: tracks[0]?.id, from: layer(1), to: layer(2) },
+      ],
+    };
+  }
 }
 
 /**
@@ -158,5 +192,7 @@ function slide() {
 
 /** @param {number} count */
 export function mockRoom(count) {
-  return new MockRoom(count);
+  const room = new MockRoom(count);
+  globalThis.fetch = async () => new Response(JSON.stringify(room.decisions()));
+  return room;
 }

@@ -1,4 +1,4 @@
-/** The side panel: chat and the list of people. */
+/** The side panel: chat, the list of people, and why one sees what one sees. */
 
 import { h, icon, iconButton } from './dom.js';
 import { strings } from './strings.js';
@@ -6,7 +6,7 @@ import { hue, initials } from './tiles.js';
 
 const LINES_MAX = 500;
 
-/** @typedef {'chat' | 'people'} View */
+/** @typedef {'chat' | 'people' | 'why'} View */
 /** @typedef {{name: string, own: boolean, mic: boolean, camera: boolean, screen: boolean, speaking: boolean}} Person */
 
 export class Panel {
@@ -21,9 +21,11 @@ export class Panel {
   #last = { name: '', at: 0 };
 
   /**
+   * @param {import('./why.js').Why} why
    * @param {{send: (text: string) => void, changed: (view: View | null, unread: number) => void}} owner
    */
-  constructor({ send, changed }) {
+  constructor(why, { send, changed }) {
+    this.#why = why;
     this.#changed = changed;
     const submit = (/** @type {Event} */ event) => {
       event.preventDefault();
@@ -48,9 +50,11 @@ export class Panel {
       h('header', {}, this.#title, iconButton('close', strings.controls.close, () => this.show(null))),
       this.#chat,
       this.#people,
+      why.element,
     );
   }
 
+  #why;
   #changed;
 
   /** Shows a view, or hides it when it is shown. @param {View} view */
@@ -64,6 +68,8 @@ export class Panel {
     this.element.hidden = view === null;
     this.#chat.hidden = view !== 'chat';
     this.#people.hidden = view !== 'people';
+    this.#why.element.hidden = view !== 'why';
+    this.#why.run(view === 'why');
     this.#retitle();
     if (view === 'chat') {
       this.#unread = 0;
@@ -108,7 +114,8 @@ export class Panel {
   #count = 0;
 
   #retitle() {
-    this.#title.textContent = this.view === 'people' ? strings.people.heading(this.#count) : strings.controls.chat;
+    const { people, why, controls } = strings;
+    this.#title.textContent = this.view === 'people' ? people.heading(this.#count) : this.view === 'why' ? why.heading : controls.chat;
     this.element.setAttribute('aria-label', this.#title.textContent);
   }
 }

@@ -11,6 +11,7 @@ import { strings } from './strings.js';
  * @property {boolean} subscribe
  * @property {import('../sdk/local.js').VideoCodec | undefined} codec
  * @property {boolean | 'auto'} simulcast
+ * @property {string | null} svc a scalability mode
  * @property {number} width of the camera's picture, wanted
  * @property {number} height
  * @property {number | null} mock so many invented participants instead of a server
@@ -34,6 +35,7 @@ export function readParams() {
     subscribe: query.get('subscribe') !== '0',
     codec: /** @type {any} */ (['vp8', 'vp9', 'h264', 'av1'].includes(codec) ? codec : undefined),
     simulcast: simulcast === '1' ? true : simulcast === '0' ? false : 'auto',
+    svc: query.get('svc'),
     width: positive(query.get('width')) ?? 1280,
     height: positive(query.get('height')) ?? 720,
     mock: query.has('mock') ? Number(query.get('mock')) || 0 : null,

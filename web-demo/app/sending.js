@@ -124,8 +124,8 @@ export class Sending extends Emitter {
    * @param {boolean} [muted]
    */
   #publish(device, track, muted = false) {
-    const { codec, simulcast } = this.params;
-    const video = device === 'camera' ? { simulcast, ...(codec ? { codec } : {}) } : {};
+    const { codec, simulcast, svc } = this.params;
+    const video = device === 'camera' ? { simulcast, ...(codec ? { codec } : {}), ...(svc ? { svc } : {}) } : {};
     const handle = this.room.publish(track, { source: device, muted, ...video });
     this.#handles[device] = handle;
     // Refused by the server: the switch shows it as off, and may be tried again.

@@ -12,11 +12,13 @@ const FEW = 6;
 /** Narrower tiles than this show nobody: the grid scrolls instead. */
 const WIDTH_MIN = 100;
 
+/** @typedef {import('../sdk/protocol.d.ts').Quality} Quality */
+
 export class Tile {
   /**
-   * @param {{key: string, name: string, label?: string, own?: boolean, screen?: boolean, pin: (key: string) => void}} what
+   * @param {{key: string, name: string, label?: string, own?: boolean, screen?: boolean, pin: (key: string) => void, quality: (word: Quality) => void}} what
    */
-  constructor({ key, name, label = name, own = false, screen = false, pin }) {
+  constructor({ key, name, label = name, own = false, screen = false, pin, quality }) {
     this.key = key;
     this.own = own;
     this.screen = screen;
@@ -25,22 +27,36 @@ export class Tile {
     this.video.tabIndex = -1;
     for (const type of ['loadeddata', 'emptied', 'resize']) this.video.addEventListener(type, () => this.#update());
     this.#mute = h('span', { class: 'tile-mute' }, icon('micOff'));
-    this.#pin = iconButton('pin', strings.controls.pin(label), () => pin(key), { class: 'round tile-pin' });
+    this.#pin = iconButton('pin', strings.controls.pin(label), () => pin(key), { class: 'round' });
+    const choice = h(
+      'select',
+      { 'aria-label': strings.controls.quality(label), title: strings.controls.quality(label), onchange: () => quality(/** @type {Quality} */ (choice.value)) },
+      ...Object.entries(strings.quality).map(([value, word]) => h('option', { value }, word)),
+    );
     this.element = h(
       'article',
       { class: `tile${own ? ' own' : ''}${screen ? ' screen' : ''}`, 'data-key': key, ondblclick: () => pin(key) },
       h('div', { class: 'avatar', 'aria-hidden': 'true' }, screen ? icon('screen') : initials(name)),
       this.video,
-      h('footer', {}, this.#mute, h('span', { class: 'tile-name' }, label)),
-      this.#pin,
+      this.#note,
+      h('footer', {}, this.#mute, h('span', { class: 'tile-name' }, label), this.#size),
+      h('div', { class: 'tile-tools', ondblclick: (/** @type {Event} */ event) => event.stopPropagation() }, own ? null : choice, this.#pin),
     );
     this.element.style.setProperty('--hue', String(hue(name)));
     this.#mute.hidden = true;
+    const count = () => {
+      this.#frames++;
+      this.video.requestVideoFrameCallback?.(count);
+    };
+    count();
     this.#update();
   }
 
   #mute;
   #pin;
+  #note = h('p', { class: 'tile-note', hidden: true });
+  #size = h('span', { class: 'tile-size' });
+  #frames = 0;
   #wanted = false;
   #speaking = false;
 
@@ -54,6 +70,22 @@ export class Tile {
   setMuted(muted) {
     this.#mute.hidden = !muted;
     this.#update();
+  }
+
+  /** Why no picture comes; empty: it does. @param {string} reason */
+  setPaused(reason) {
+    this.#note.textContent = reason;
+    this.#note.hidden = !reason;
+    this.element.classList.toggle('paused', reason !== '');
+    this.#update();
+  }
+
+  /** Once a second: what is shown, in pixels and frames. */
+  measure() {
+    const { videoWidth, videoHeight } = this.video;
+    const live = this.element.classList.contains('live');
+    this.#size.textContent = live ? strings.tile.size(videoWidth, videoHeight, this.#frames) : '';
+    this.#frames = 0;
   }
 
   /** @param {boolean} speaking */
@@ -74,7 +106,7 @@ export class Tile {
     this.element.classList.toggle('live', shown);
     this.element.classList.toggle('upright', shown && this.video.videoHeight > this.video.videoWidth);
     const { tile } = strings;
-    const parts = [this.label, !this.#mute.hidden && tile.muted, this.#speaking && tile.speaking];
+    const parts = [this.label, !this.#mute.hidden && tile.muted, this.#speaking && tile.speaking, this.#note.textContent];
     this.element.setAttribute('aria-label', parts.filter(Boolean).join(', '));
   }
 }
@@ -84,11 +116,14 @@ export class Grid {
   tiles = new Map();
   /** @type {string | null} */
   #pinned = null;
+  #tell;
   #stage = h('div', { class: 'stage' });
   #rest = h('div', { class: 'tiles' });
   element = h('section', { class: 'grid' }, this.#stage, this.#rest);
 
-  constructor() {
+  /** @param {(key: string | null) => void} pinned what is large from now on */
+  constructor(pinned) {
+    this.#tell = pinned;
     new ResizeObserver(() => this.#size()).observe(this.element);
   }
 
@@ -120,6 +155,7 @@ export class Grid {
     const rank = (/** @type {Tile} */ { screen, own }) => (screen ? 0 : own ? 2 : 1);
     const order = [...this.tiles.values()].sort((a, b) => rank(a) - rank(b));
     const pinned = this.#pinned === null ? null : (this.tiles.get(this.#pinned) ?? null);
+    this.#tell(this.#pinned);
     for (const tile of order) tile.setPinned(tile === pinned);
     place(this.#stage, pinned ? [pinned] : []);
     place(this.#rest, order.filter((tile) => tile !== pinned));

@@ -5,39 +5,36 @@
  * @typedef {'devices' | 'signalling' | 'negotiation' | 'ice' | 'dtls' | 'media'} Step
  */
 
-/** @type {Record<string, [Step, string, string]>} code → step, message, hint */
+/** Others have the server's own title. @type {Record<string, [Step, string, string]>} code → step, message, hint */
 const KNOWN = {
-  permission_denied: ['devices', 'Camera and microphone are not allowed for this page.', 'Allow them in the address bar (and in the system settings), then try again.'],
-  device_missing: ['devices', 'No such device (camera, microphone) was found.', 'Plug one in or choose another; you can also join without.'],
-  device_busy: ['devices', 'The device could not be started.', 'Another program may be using it: close that, or choose another device.'],
-  device_unsuitable: ['devices', 'The device cannot do what was asked of it.', 'Choose another device or a smaller picture.'],
+  permission_denied: ['devices', 'Camera and microphone are not allowed for this page.', 'Allow them in the address bar and in the system settings, then try again.'],
+  device_missing: ['devices', 'No such device was found.', 'Plug one in or choose another; you can also join without.'],
+  device_busy: ['devices', 'The device could not be started.', 'Close other programs that may be using it, or choose another device.'],
+  device_unsuitable: ['devices', 'The device cannot do what was asked of it.', 'Choose another device.'],
   insecure_page: ['devices', 'Browsers give camera and microphone to secure pages only.', 'Open this page by https:// or on localhost.'],
-  unsupported_browser: ['devices', 'This browser has no WebRTC.', 'Use a current Chrome, Edge, Firefox or Safari.'],
+  unsupported_browser: ['devices', 'This browser has no WebRTC.', 'Use a current one.'],
 
-  unreachable: ['signalling', 'The server could not be reached.', 'Check your network; if it is fine, the server may be down: try again in a moment.'],
+  unreachable: ['signalling', 'The server could not be reached.', 'Check your network, then try again.'],
   connection_lost: ['signalling', 'The connection to the server was lost.', 'Check your network.'],
   timeout: ['signalling', 'The server did not answer in time.', 'Check your network, then try again.'],
-  wrong_protocol: ['signalling', 'The server speaks another protocol version.', 'Reload the page to get the version that fits the server.'],
+  wrong_protocol: ['signalling', 'The server speaks another protocol version.', 'Reload the page.'],
   room_full: ['signalling', 'The room is full.', 'Ask somebody to leave, or use another room.'],
-  limit: ['signalling', 'A limit of the server was reached.', 'Stop sharing something, or try again later.'],
-  rate_limited: ['signalling', 'Too many requests.', 'Wait a moment, then try again.'],
+  rate_limited: ['signalling', 'Too many requests.', 'Try again in a moment.'],
   invalid_name: ['signalling', 'The server refused this room or display name.', 'Choose a shorter one.'],
-  draining: ['signalling', 'The server is about to stop.', 'Join again in a moment.'],
+  draining: ['signalling', 'The server is about to stop.', 'Try again in a moment.'],
   server_full: ['signalling', 'The server is full.', 'Try again later.'],
   kicked: ['signalling', 'A moderator removed you from the room.', ''],
   room_closed: ['signalling', 'The room was closed.', ''],
-  no_such_participant: ['signalling', 'That participant is no longer here.', ''],
-  no_such_track: ['signalling', 'That track is no longer there.', ''],
-  message_too_large: ['signalling', 'The message is too large.', 'Messages may have 64 KiB.'],
-  not_connected: ['signalling', 'There is no connection yet.', 'Wait until the room is connected.'],
-  send_buffer_full: ['signalling', 'Messages are produced faster than the network takes them.', 'Send fewer.'],
+  message_too_large: ['signalling', 'The message is too large.', ''],
+  not_connected: ['signalling', 'There is no connection yet.', 'Try again in a moment.'],
+  send_buffer_full: ['signalling', 'The network is too slow for all these messages.', ''],
 
   not_accepted: ['negotiation', 'The server did not accept the track.', 'Try another codec.'],
-  negotiation_failed: ['negotiation', 'Browser and server could not agree.', 'Leave and join again; if it stays, report it.'],
-  ice_failed: ['ice', 'No media path to the server was found.', 'The network seems to block UDP: try another network or switch your VPN off.'],
-  dtls_failed: ['dtls', 'The encrypted connection could not be set up.', 'A firewall may be tampering with the traffic: try another network.'],
+  negotiation_failed: ['negotiation', 'Browser and server could not agree.', 'Leave and join again.'],
+  ice_failed: ['ice', 'No media path to the server was found.', 'Try another network, or switch your VPN off.'],
+  dtls_failed: ['dtls', 'The encrypted connection could not be set up.', 'Try another network.'],
   unplayable: ['media', 'This browser cannot play what somebody sends.', 'Ask them to use another codec (VP8 plays everywhere).'],
-  no_media: ['media', 'Somebody’s sound or picture does not arrive.', 'It may recover by itself; else leave and join again.'],
+  no_media: ['media', 'Somebody’s sound or picture does not arrive.', 'Leave and join again.'],
 };
 
 /** Other names the same thing goes by: close codes, and what getUserMedia throws. */
@@ -53,19 +50,19 @@ const ALIASES = /** @type {Record<string, string>} */ ({
 export class SfuError extends Error {
   /**
    * @param {string} code a stable name
-   * @param {{step?: Step, message?: string, hint?: string, detail?: string, cause?: unknown}} [more]
+   * @param {{message?: string, detail?: string, cause?: unknown}} [more] `message`: of a code that is not known here
    */
-  constructor(code, more = {}) {
-    const [step, message, hint] = KNOWN[code] ?? KNOWN[ALIASES[code]] ?? ['signalling', 'Something failed.', 'Try again.'];
-    super(more.message ?? message, more.cause === undefined ? undefined : { cause: more.cause });
+  constructor(code, { message = 'Something failed.', detail, cause } = {}) {
+    const [step, text, hint] = KNOWN[code] ?? KNOWN[ALIASES[code]] ?? ['signalling', message, 'Try again.'];
+    super(text, { cause });
     this.name = 'SfuError';
     this.code = code;
     /** @type {Step} */
-    this.step = more.step ?? step;
+    this.step = step;
     /** What to try, in words for people; may be empty. */
-    this.hint = more.hint ?? hint;
+    this.hint = hint;
     /** What the server or the browser said, for bug reports. */
-    this.detail = more.detail ?? (more.cause instanceof Error ? more.cause.message : '');
+    this.detail = detail ?? (cause instanceof Error ? cause.message : '');
   }
 
   toJSON() {
@@ -79,8 +76,7 @@ export class SfuError extends Error {
  * @param {{code?: string, title?: string, detail?: string}} reply
  */
 export function fromReply({ code = 'internal', title, detail }) {
-  const known = code in KNOWN || code in ALIASES;
-  return new SfuError(code, { ...(known ? {} : { message: title }), detail: detail ?? title });
+  return new SfuError(code, { message: title, detail: detail ?? title });
 }
 
 /**
@@ -99,7 +95,7 @@ export function fromClose(code, reason) {
 export function fromDevices(cause) {
   if (cause instanceof SfuError) return cause;
   const name = cause instanceof Error ? cause.name : '';
-  return new SfuError(ALIASES[name] ?? 'device_busy', { step: 'devices', cause });
+  return new SfuError(ALIASES[name] ?? 'device_busy', { cause });
 }
 
 /**

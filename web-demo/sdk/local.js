@@ -7,8 +7,9 @@
  * @typedef {object} PublishOptions
  * @property {Source} [source] by default `camera` or `microphone`, by the track's kind
  * @property {string} [name] a label for people
- * @property {boolean | 'auto'} [simulcast] three encodings of one picture; `auto` (default): for cameras of 720 lines or more
+ * @property {boolean | 'auto'} [simulcast] several encodings of one picture; `auto` (default): as many as are of use
  * @property {VideoCodec} [codec] send this one only
+ * @property {string} [svc] layers of one stream, by the name of the mode; by default `L3T3` for cameras in VP9 or AV1
  * @property {boolean} [muted] start muted
  */
 
@@ -100,49 +101,53 @@ export class LocalTrack {
   }
 }
 
-/** Bits per second for a picture of so many lines. */
-const BITRATE_BY_HEIGHT = [[1080, 3_000_000], [720, 1_700_000], [480, 900_000], [360, 600_000], [0, 350_000]];
-const SCREEN_BITRATE = 2_500_000;
-const SIMULCAST_HEIGHT_MIN = 720;
-
-/** @param {number} height */
-function bitrate(height) {
-  return BITRATE_BY_HEIGHT.find(([lines]) => height >= lines)?.[1];
-}
+/** The codecs that have layers within one stream, and the mode that cameras send them in. @type {Record<string, string>} */
+const SVC = { vp9: 'L3T3', av1: 'L3T3' };
+/** On a thin link a shared screen loses frames before letters blur. */
+const SCREEN = [{ rid: 'h', maxBitrate: 400_000, maxFramerate: 5 }, { rid: 'f', maxBitrate: 2_500_000 }];
+/** Bits per second for a picture of so many lines: 0.2 million for 180, 0.6 for 360, 1.7 for 720, 3.1 for 1080. @param {number} lines */
+const bitrate = (lines) => Math.round(88 * lines ** 1.5);
 
 /**
  * @param {MediaStreamTrack} track
  * @param {Source} source
  * @param {PublishOptions} options
- * @returns {RTCRtpEncodingParameters[]} from the smallest picture to the largest, as Chromium wants them
+ * @returns {(RTCRtpEncodingParameters & {scalabilityMode?: string})[]} from the smallest picture to the largest, as Chromium wants them
  */
-export function encodings(track, source, { simulcast = 'auto', codec }) {
+export function encodings(track, source, { simulcast = 'auto', codec = 'vp8', svc }) {
   if (track.kind !== 'video') return [];
-  if (source === 'screen') return [{ maxBitrate: SCREEN_BITRATE }];
-  const height = track.getSettings?.().height ?? 0;
-  const layered = simulcast === 'auto' ? source === 'camera' && height >= SIMULCAST_HEIGHT_MIN : simulcast;
-  if (!layered) return [{ maxBitrate: bitrate(height || 720) }];
-  // Without a mode Chromium makes spatial layers of one stream out of VP9 and AV1 encodings.
-  const mode = codec === 'vp9' || codec === 'av1' ? { scalabilityMode: 'L1T1' } : {};
-  const lines = height || SIMULCAST_HEIGHT_MIN;
-  return [
-    { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 150_000, ...mode },
-    { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 500_000, ...mode },
-    { rid: 'f', scaleResolutionDownBy: 1, maxBitrate: bitrate(lines), ...mode },
-  ];
+  const isScreen = source === 'screen';
+  const auto = simulcast === 'auto';
+  if (isScreen && simulcast && !svc && !SVC[codec]) return SCREEN;
+  const height = track.getSettings?.().height || 720;
+  const maxBitrate = isScreen ? SCREEN[1].maxBitrate : bitrate(height);
+  const scalabilityMode = svc ?? (auto && !isScreen ? SVC[codec] : undefined);
+  const layers = auto ? (height < 360 ? 1 : height < 720 ? 2 : 3) : simulcast ? 3 : 1;
+  if (scalabilityMode) return [{ scalabilityMode, maxBitrate }];
+  if (isScreen || layers === 1) return [{ maxBitrate }];
+  return ['q', 'h', 'f'].slice(-layers).map((rid, i) => {
+    const scaleResolutionDownBy = 2 ** (layers - 1 - i);
+    // Without a mode Chromium makes spatial layers of one stream out of VP9 and AV1 encodings.
+    const mode = SVC[codec] ? { scalabilityMode: 'L1T1' } : {};
+    return { rid, scaleResolutionDownBy, maxBitrate: bitrate(height / scaleResolutionDownBy), ...mode };
+  });
 }
 
 /**
- * The capabilities to prefer so that only `codec` (and what repairs it) is offered.
- * @param {VideoCodec | undefined} codec
- * @returns {RTCRtpCodec[] | null} `null`: no wish, or the browser has no such codec
+ * @param {'RTCRtpSender' | 'RTCRtpReceiver'} side
+ * @param {'audio' | 'video'} kind
+ * @param {RegExp} wanted
  */
-export function codecPreference(codec) {
-  if (!codec || typeof RTCRtpSender === 'undefined') return null;
-  const all = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
-  const wanted = all.filter(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`);
-  const repair = all.filter(({ mimeType }) => /\/(rtx|red|ulpfec|flexfec)/i.test(mimeType));
-  return wanted.length ? [...wanted, ...repair] : null;
+const capabilities = (side, kind, wanted) =>
+  (globalThis[side]?.getCapabilities(kind)?.codecs ?? []).filter((c) => wanted.test(c.mimeType + c.sdpFmtpLine));
+
+/**
+ * What to offer so that only `codec` is sent, and what repairs it; nothing: the browser's own choice.
+ * @param {VideoCodec} codec
+ */
+export function sentCodecs(codec) {
+  const list = capabilities('RTCRtpSender', 'video', RegExp(`/(${codec}|rtx|red|ulpfec|flexfec)`, 'i'));
+  return list.some(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`) ? list : [];
 }
 
 const RECEIVED = /opus|vp8|rtx|(vp9|av1)(?!.*profile(-id)?=[1-9])|h264(?=.*mode=1).*=(42e|4d|64)/i;
@@ -152,5 +157,4 @@ const RECEIVED = /opus|vp8|rtx|(vp9|av1)(?!.*profile(-id)?=[1-9])|h264(?=.*mode=
  * browser knows outgrows the server's limit at a dozen people.
  * @param {'audio' | 'video'} kind
  */
-export const receivedCodecs = (kind) =>
-  (globalThis.RTCRtpReceiver?.getCapabilities(kind)?.codecs ?? []).filter((c) => RECEIVED.test(c.mimeType + c.sdpFmtpLine));
+export const receivedCodecs = (kind) => capabilities('RTCRtpReceiver', kind, RECEIVED);

@@ -1,8 +1,10 @@
 /** One RTCPeerConnection: what it sends, its receiving slots, one negotiation at a time. */
 
 import { Channels } from './data.js';
+import { limit } from './demand.js';
+import { takeLayers } from './extensions.js';
 import { SfuError, fromNegotiation } from './errors.js';
-import { codecPreference, receivedCodecs } from './local.js';
+import { receivedCodecs, sentCodecs } from './local.js';
 
 /** @typedef {import('./local.js').LocalTrack} LocalTrack */
 /** @typedef {import('./protocol.d.ts').Requests} Requests */
@@ -26,6 +28,8 @@ const SLOTS_MAX = 64;
 const OFFER_TRIES_MAX = 3;
 /** Failures of the WebSocket, which are mended and told of elsewhere. */
 const LOST = new Set(['connection_lost', 'not_connected', 'timeout', 'draining']);
+/** What a sender's last track may have left behind. */
+const PLAIN = { active: true, scaleResolutionDownBy: 1, maxFramerate: undefined, scalabilityMode: undefined };
 const KINDS = /** @type {Kind[]} */ (['audio', 'video']);
 
 export class Peer {
@@ -38,6 +42,8 @@ export class Peer {
   #missing = { audio: 0, video: 0 };
   /** @type {Map<string, string | null>} mid → track, to know idle slots */
   #carries = new Map();
+  /** By track; may come before the track's id is known here. @type {Map<string, import('./demand.js').Demand>} */
+  #demands = new Map();
   #wanted = false;
   #closed = false;
   /** @type {Promise<void> | null} */
@@ -69,14 +75,6 @@ export class Peer {
   }
 
   /**
-   * The m-line of a received track, for browsers whose statistics do not name it.
-   * @param {string | undefined} trackId
-   */
-  midOf(trackId) {
-    return this.pc.getTransceivers().find((t) => t.receiver.track.id === trackId)?.mid ?? null;
-  }
-
-  /**
    * Adds receiving m-lines; a negotiation must follow.
    * @param {Kind} kind
    * @param {number} count
@@ -86,6 +84,7 @@ export class Peer {
     for (let i = 0; i < Math.min(count, room); i++) {
       const slot = this.pc.addTransceiver(kind, { direction: 'recvonly' });
       slot.setCodecPreferences?.(receivedCodecs(kind)); // an empty list means the browser's own
+      takeLayers(slot);
       this.#slots[kind].push(slot);
     }
   }
@@ -116,8 +115,7 @@ export class Peer {
     if (free) this.#refit(free, local);
     Object.assign(sender, { local, announced: false });
     local.id = null;
-    const preference = codecPreference(local.codec);
-    if (preference) sender.transceiver.setCodecPreferences(preference);
+    if (local.codec) sender.transceiver.setCodecPreferences?.(sentCodecs(local.codec));
     this.negotiate();
   }
 
@@ -126,6 +124,7 @@ export class Peer {
     const sender = this.#of(local);
     if (!sender) return;
     sender.local = null;
+    this.#demands.delete(local.id ?? '');
     // The server ends the track when its m-line stops sending. A request of its own would race with
     // an offer made before.
     if (sender.transceiver.direction === 'stopped') return;
@@ -137,6 +136,16 @@ export class Peer {
   /** @param {LocalTrack} local */
   async replace(local) {
     await this.#of(local)?.transceiver.sender.replaceTrack(local.mediaStreamTrack);
+    this.#limit();
+  }
+
+  /**
+   * What somebody wants of one of our tracks; the rest is not sent.
+   * @param {import('./demand.js').Demand & {track: string}} demand
+   */
+  demand(demand) {
+    this.#demands.set(demand.track, demand);
+    this.#limit();
   }
 
   /**
@@ -219,6 +228,14 @@ export class Peer {
     await this.pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
     await announced;
     this.#settlePublished(sending, new Map(answer.tracks.map(({ mid, track }) => [mid, track])));
+    this.#limit();
+  }
+
+  #limit() {
+    for (const { local, transceiver } of this.#senders) {
+      const demand = this.#demands.get(local?.id ?? '');
+      if (local && demand) limit(transceiver.sender, local.encodings, demand);
+    }
   }
 
   /** Adds what the server misses beyond the slots that are idle. */
@@ -307,14 +324,13 @@ export class Peer {
   #addSender(local) {
     const { kind, encodings, mediaStreamTrack } = local;
     const source = mediaStreamTrack ?? kind;
-    /** @type {RTCRtpTransceiverInit} */
-    const init = { direction: 'sendonly' };
+    const direction = 'sendonly';
     /** @type {RTCRtpTransceiver} */
     let transceiver;
     try {
-      transceiver = this.pc.addTransceiver(source, encodings.length ? { ...init, sendEncodings: encodings } : init);
+      transceiver = this.pc.addTransceiver(source, { direction, sendEncodings: encodings });
     } catch {
-      transceiver = this.pc.addTransceiver(source, init); // an engine that knows less of encodings
+      transceiver = this.pc.addTransceiver(source, { direction }); // an engine that knows less of encodings
     }
     const sender = { transceiver, kind, local, announced: false, mutedAtServer: false };
     this.#senders.push(sender);
@@ -328,7 +344,7 @@ export class Peer {
    */
   #refit({ transceiver }, local) {
     const parameters = transceiver.sender.getParameters();
-    parameters.encodings.forEach((encoding, i) => Object.assign(encoding, local.encodings[i]));
+    parameters.encodings.forEach((encoding, i) => Object.assign(encoding, PLAIN, local.encodings[i]));
     void transceiver.sender.setParameters(parameters).catch(() => {}); // a worse bitrate, no failure
     void transceiver.sender.replaceTrack(local.mediaStreamTrack);
     transceiver.direction = 'sendonly';

@@ -21,10 +21,10 @@ export function platform(own) {
     RTCPeerConnection: g.RTCPeerConnection,
     WebSocket: g.WebSocket,
     MediaStream: g.MediaStream,
-    setTimeout: (callback, ms) => g.setTimeout(callback, ms),
-    clearTimeout: (timer) => g.clearTimeout(timer),
-    now: () => Date.now(),
-    random: () => Math.random(),
+    setTimeout: g.setTimeout.bind(g),
+    clearTimeout: g.clearTimeout.bind(g),
+    now: Date.now,
+    random: Math.random,
     ...own,
   };
 }

@@ -25,6 +25,35 @@ export interface Assignment {
   participant: string | null;
 }
 
+export type Quality = 'off' | 'low' | 'medium' | 'high' | 'auto';
+
+export interface Wish {
+  quality?: Quality;
+  /** Frames per second. */
+  max_fps?: number;
+  /** 0 last, 255 first. */
+  priority?: number;
+  pinned?: boolean;
+}
+
+export interface Preference extends Wish {
+  track: string;
+  /** Physical pixels. */
+  max_width?: number;
+  max_height?: number;
+  visible?: boolean;
+}
+
+export interface Layer {
+  encoding: number;
+  spatial: number;
+  temporal: number;
+  /** Pixels; 0: unknown. */
+  width: number;
+  height: number;
+  reason: string;
+}
+
 export interface Requests {
   join: {
     fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual' };
@@ -40,6 +69,7 @@ export interface Requests {
   unpublish: { fields: { track: string }; reply: {} };
   subscribe: { fields: { track: string }; reply: {} };
   unsubscribe: { fields: { track: string }; reply: {} };
+  prefer: { fields: { preferences: Preference[] }; reply: { ignored: string[] } };
   data: { fields: { payload: string; to?: string[]; reliable?: boolean }; reply: {} };
   ping: { fields: {}; reply: {} };
   leave: { fields: {}; reply: {} };
@@ -54,6 +84,10 @@ export type EventMessage =
   | { type: 'track_muted'; participant: string; track: string; muted: boolean }
   | ({ type: 'assigned' } & Assignment)
   | { type: 'slots_needed'; audio: number; video: number }
+  | ({ type: 'layer'; track: string } & Layer)
+  | { type: 'paused'; track: string; reason: string }
+  | { type: 'resumed'; track: string }
+  | { type: 'demand'; track: string; encodings: boolean[]; max_spatial: number }
   | { type: 'unplayable'; track: string }
   | { type: 'speakers'; speakers: { participant: string; level: number }[] }
   | { type: 'data'; from: string | null; payload: string; reliable: boolean; binary?: boolean }

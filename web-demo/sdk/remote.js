@@ -1,7 +1,18 @@
 /** The others: participants, their tracks, and where a track's media shows. */
 
+import { Emitter } from './events.js';
+import { Place } from './viewing.js';
+
 /** @typedef {import('./protocol.d.ts').TrackMessage} TrackMessage */
 /** @typedef {import('./protocol.d.ts').ParticipantMessage} ParticipantMessage */
+/** @typedef {import('./protocol.d.ts').Wish} Wish */
+/** @typedef {import('./protocol.d.ts').Layer} Layer */
+
+/** @typedef {object} RemoteTrackEvents
+ * @property {Layer} layer what is received from now on
+ * @property {{reason: string}} paused the server sends nothing of it, for now
+ * @property {{}} resumed
+ */
 
 /** Somebody else in the room. */
 export class Participant {
@@ -28,10 +39,22 @@ export class Participant {
   }
 }
 
-/** A track of somebody else. It is there before its media is, and may lose and regain that. */
-export class RemoteTrack {
-  /** @type {Set<HTMLMediaElement>} */
-  #elements = new Set();
+/**
+ * A track of somebody else. It is there before its media is, and may lose and regain that.
+ * @extends {Emitter<RemoteTrackEvents>}
+ */
+export class RemoteTrack extends Emitter {
+  #changed;
+  /** @type {Map<HTMLMediaElement, Place | null>} */
+  #elements = new Map();
+  /** What was asked in words. @type {Wish} */
+  #wish = {};
+  /** Whether size and sight count: not before it was attached anywhere. */
+  #placed = false;
+  /** What is received, as far as the server has said. @type {Layer | null} */
+  layer = null;
+  /** Why nothing is received, while the server sends nothing. @type {string | null} */
+  paused = null;
   /** @type {string | null} the m-line that carries it */
   mid = null;
   /** @type {MediaStreamTrack | null} */
@@ -40,8 +63,11 @@ export class RemoteTrack {
   /**
    * @param {Participant} participant
    * @param {TrackMessage} message
+   * @param {(track: RemoteTrack) => void} [changed] what is wanted of it may be something else
    */
-  constructor(participant, message) {
+  constructor(participant, message, changed = () => {}) {
+    super();
+    this.#changed = changed;
     this.participant = participant;
     this.id = message.track;
     this.kind = message.kind;
@@ -58,7 +84,8 @@ export class RemoteTrack {
 
   /**
    * Plays the track in an element, now or as soon as its media is there, and again after a
-   * reconnection. A video element is silent: sound has elements of its own, so that a page that may
+   * reconnection. No more of it is received than the element shows; nothing while nobody sees it.
+   * A video element is silent: sound has elements of its own, so that a page that may
    * not play sound yet still shows pictures.
    * @param {HTMLMediaElement} [element] by default a new `<video>` or `<audio>`
    */
@@ -68,8 +95,12 @@ export class RemoteTrack {
       element.muted = true;
       /** @type {HTMLVideoElement} */ (element).playsInline = true;
     }
-    this.#elements.add(element);
+    if (!this.#elements.has(element)) {
+      this.#placed = this.kind === 'video' && 'IntersectionObserver' in globalThis;
+      this.#elements.set(element, this.#placed ? new Place(element, () => this.#changed(this)) : null);
+    }
     this.#show(element);
+    this.#changed(this);
     return element;
   }
 
@@ -78,9 +109,49 @@ export class RemoteTrack {
    * @param {HTMLMediaElement} [element]
    */
   detach(element) {
-    for (const each of element ? [element] : this.#elements) {
+    for (const each of element ? [element] : this.#elements.keys()) {
+      this.#elements.get(each)?.stop();
       if (this.#elements.delete(each)) each.srcObject = null;
     }
+    this.#changed(this);
+  }
+
+  /**
+   * How good it may be; `auto`: as its size and the bandwidth suggest.
+   * @param {import('./protocol.d.ts').Quality} quality
+   */
+  setQuality(quality) {
+    this.want({ quality });
+  }
+
+  /** Comes before all that is not pinned. @param {boolean} [pinned] */
+  pin(pinned = true) {
+    this.want({ pinned });
+  }
+
+  /** What is wanted beyond its place on the page; what is not named stays. @param {Wish} wish */
+  want(wish) {
+    Object.assign(this.#wish, wish);
+    this.#changed(this);
+  }
+
+  /** For the library: all that is wanted. @returns {import('./protocol.d.ts').Preference} */
+  preference() {
+    const wish = { track: this.id, ...this.#wish };
+    if (!this.#placed) return wish;
+    const sizes = [...this.#elements.values()].map((place) => place?.size ?? [0, 0]);
+    const [max_width, max_height] = sizes.sort((a, b) => b[0] * b[1] - a[0] * a[1])[0] ?? [0, 0];
+    return max_width * max_height ? { ...wish, max_width, max_height } : { ...wish, visible: false };
+  }
+
+  /**
+   * For the library: what the server says of it.
+   * @param {Extract<import('./protocol.d.ts').EventMessage, {type: keyof RemoteTrackEvents}>} message
+   */
+  told(message) {
+    this.paused = message.type === 'paused' ? message.reason : null;
+    if (message.type !== 'resumed') this.layer = message.type === 'layer' ? message : null;
+    this.emit(message.type, message);
   }
 
   /**
@@ -92,14 +163,14 @@ export class RemoteTrack {
     this.mid = mid;
     this.mediaStreamTrack = media;
     this.stream.addTrack(media);
-    for (const element of this.#elements) this.#show(element);
+    for (const element of this.#elements.keys()) this.#show(element);
   }
 
   /** For the library: it comes no more. */
   end() {
     if (this.mediaStreamTrack) this.stream.removeTrack(this.mediaStreamTrack);
     this.mid = this.mediaStreamTrack = null;
-    for (const element of this.#elements) element.srcObject = null;
+    for (const element of this.#elements.keys()) element.srcObject = null;
   }
 
   /** @param {HTMLMediaElement} element */

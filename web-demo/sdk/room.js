@@ -8,6 +8,7 @@ import { platform } from './platform.js';
 import { Roster } from './roster.js';
 import { Session, transportError } from './session.js';
 import { History, roomReport, roomStats } from './stats.js';
+import { Viewing } from './viewing.js';
 
 /** @typedef {import('./remote.js').Participant} Participant */
 /** @typedef {import('./remote.js').RemoteTrack} RemoteTrack */
@@ -58,6 +59,7 @@ export class Room extends Emitter {
   #wake = () => {};
   #history;
   #roster;
+  #viewing;
   /** @type {LocalParticipant} */
   local = { id: null, name: '', metadata: '', tracks: new Set() };
   /** @type {{participant: Participant | LocalParticipant, level: number}[]} */
@@ -68,7 +70,8 @@ export class Room extends Emitter {
     super();
     this.#platform = platform(surroundings);
     this.#history = new History(this.#platform.now);
-    this.#roster = new Roster((type, detail) => this.emit(type, /** @type {any} */ (detail)), this.#platform.MediaStream);
+    this.#roster = new Roster((type, detail) => this.emit(type, /** @type {any} */ (detail)), this.#platform.MediaStream, (track) => this.#viewing.look(track));
+    this.#viewing = new Viewing(this.#platform, (preferences) => this.#request('prefer', { preferences }));
     this.on('track', ({ track }) => this.#watchBegin(track));
     globalThis.addEventListener?.('online', () => this.reconnect());
   }
@@ -170,13 +173,13 @@ export class Room extends Emitter {
   }
 
   /** @param {RemoteTrack} track */
-  async subscribe(track) {
-    await this.#request('subscribe', track);
+  async subscribe({ id }) {
+    await this.#request('subscribe', { track: id });
   }
 
   /** @param {RemoteTrack} track */
-  async unsubscribe(track) {
-    await this.#request('unsubscribe', track);
+  async unsubscribe({ id }) {
+    await this.#request('unsubscribe', { track: id });
   }
 
   /** While reconnecting: tries at once. Else: sees whether the connection is alive. */
@@ -216,6 +219,7 @@ export class Room extends Emitter {
       this.#session = session;
       this.local.id = joined.participant;
       this.#roster.reset(joined.participants, (mid) => session.peer.receiver(mid));
+      this.#viewing.reset([...this.participants.values()].flatMap(({ tracks }) => [...tracks.values()]));
       await session.start(this.local.tracks);
     } catch (error) {
       session.close();
@@ -247,6 +251,12 @@ export class Room extends Emitter {
         return roster.assign([message]);
       case 'slots_needed':
         return this.#session?.peer.slotsNeeded(message);
+      case 'layer':
+      case 'paused':
+      case 'resumed':
+        return roster.find(message.track)?.told(message);
+      case 'demand':
+        return this.#session?.peer.demand(message);
       case 'unplayable':
         return this.#report(new SfuError('unplayable'), roster.find(message.track) ?? undefined);
       case 'speakers':
@@ -455,12 +465,13 @@ export class Room extends Emitter {
   }
 
   /**
-   * @param {'subscribe' | 'unsubscribe'} type
-   * @param {RemoteTrack} track
+   * @template {keyof import('./protocol.d.ts').Requests} Type
+   * @param {Type} type
+   * @param {import('./protocol.d.ts').Requests[Type]['fields']} fields
    */
-  async #request(type, { id }) {
+  async #request(type, fields) {
     if (!this.#session) throw new SfuError('not_connected');
-    await this.#session.signalling.request(type, { track: id });
+    await this.#session.signalling.request(type, fields);
   }
 }
 

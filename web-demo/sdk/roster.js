@@ -27,16 +27,19 @@ export class Roster {
   #placed = /** @type {Map<string, RemoteTrack>} by mid */ (new Map());
   #emit;
   #Stream;
+  #changed;
   /** @type {(mid: string) => MediaStreamTrack | null} */
   #receiver = () => null;
 
   /**
    * @param {Emit} emit
    * @param {typeof MediaStream} Stream
+   * @param {(track: RemoteTrack) => void} changed what is wanted of a track may be something else
    */
-  constructor(emit, Stream) {
+  constructor(emit, Stream, changed) {
     this.#emit = emit;
     this.#Stream = Stream;
+    this.#changed = changed;
   }
 
   /**
@@ -87,9 +90,9 @@ export class Roster {
     if (!participant) return;
     const known = participant.tracks.get(message.track);
     if (known) {
-      known.muted = message.muted;
+      Object.assign(known, { muted: message.muted, paused: null, layer: null });
     } else {
-      const track = new RemoteTrack(participant, message);
+      const track = new RemoteTrack(participant, message, this.#changed);
       participant.tracks.set(track.id, track);
       this.#emit('trackpublished', { participant, track });
     }

@@ -63,8 +63,8 @@ export class Session {
       { iceServers: options.iceServers ?? [], iceTransportPolicy: options.iceTransport ?? 'all' },
       {
         request: (type, fields) => this.signalling.request(type, fields),
-        assigned: (assigned) => owner.assigned(assigned),
-        data: (message) => owner.data(message),
+        assigned: owner.assigned,
+        data: owner.data,
         state: (state) => owner.transport(this, state),
         error: (error) => this.#closed || owner.error(error),
       },
@@ -143,7 +143,7 @@ export class Session {
  */
 export function transportError(pc, detail) {
   const ice = pc.iceConnectionState;
-  const dtls = pc.sctp?.transport.state ?? pc.getSenders?.()[0]?.transport?.state ?? 'unknown';
+  const dtls = pc.sctp?.transport.state;
   const code = ice === 'connected' || ice === 'completed' || dtls === 'failed' ? 'dtls_failed' : 'ice_failed';
   return new SfuError(code, { detail: detail ?? `ice ${ice}, dtls ${dtls}` });
 }

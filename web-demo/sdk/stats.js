@@ -5,20 +5,19 @@
 
 /** Counters copied as they are; a browser that has none gives 0. */
 const RECEIVED = /** @type {const} */ ([
-  'packetsReceived', 'packetsLost', 'bytesReceived', 'nackCount', 'pliCount', 'firCount', 'jitter',
+  'packetsReceived', 'packetsLost', 'bytesReceived', 'nackCount', 'pliCount', 'jitter',
   'framesReceived', 'framesDecoded', 'framesDropped', 'framesPerSecond', 'frameWidth', 'frameHeight',
-  'keyFramesDecoded', 'freezeCount', 'totalFreezesDuration', 'pauseCount',
-  'totalSamplesReceived', 'concealedSamples', 'totalAudioEnergy', 'audioLevel',
-  'jitterBufferDelay', 'jitterBufferEmittedCount',
+  'keyFramesDecoded', 'freezeCount', 'totalFreezesDuration',
+  'totalSamplesReceived', 'concealedSamples', 'totalAudioEnergy',
 ]);
 const SENT = /** @type {const} */ ([
-  'packetsSent', 'bytesSent', 'retransmittedPacketsSent', 'nackCount', 'pliCount', 'firCount',
+  'packetsSent', 'bytesSent', 'retransmittedPacketsSent', 'nackCount', 'pliCount',
   'framesEncoded', 'framesSent', 'framesPerSecond', 'frameWidth', 'frameHeight', 'keyFramesEncoded', 'targetBitrate',
 ]);
 
 /** @typedef {{participant: string, name: string, track: string, source: string, kind: string, mid: string, codec: string, muted: boolean} & Record<typeof RECEIVED[number], number>} Received */
 /** @typedef {{track: string | null, source: string, kind: string, mid: string, rid: string, codec: string, limitedBy: string, rtt_ms: number | null, lossRemote: number | null} & Record<typeof SENT[number], number>} Sent */
-/** @typedef {{state: string, dtls: string, cipher: string, local: string, remote: string, protocol: string, rtt_ms: number | null, outgoing_bps: number | null, bytesSent: number, bytesReceived: number}} Transport */
+/** @typedef {{state: string, dtls: string, cipher: string, local: string, rtt_ms: number | null, outgoing_bps: number | null}} Transport */
 /** @typedef {{transport: Transport | null, sent: Sent[], received: Received[]}} Stats */
 
 /**
@@ -37,8 +36,8 @@ export async function roomStats(peer, roster) {
 
   const received = rows.flatMap((row) => {
     if (row.type !== 'inbound-rtp') return [];
-    const mid = row.mid ?? peer.midOf(row.trackIdentifier);
-    const track = mid === null ? null : roster.carried(mid);
+    const { mid } = row;
+    const track = roster.carried(mid);
     if (!track) return [];
     const { participant, id, source, kind, muted } = track;
     return [{ participant: participant.id, name: participant.name, track: id, source, kind, mid, codec: codec(row), muted, ...pick(row, RECEIVED) }];
@@ -46,7 +45,7 @@ export async function roomStats(peer, roster) {
 
   const sent = rows.flatMap((row) => {
     if (row.type !== 'outbound-rtp') return [];
-    const mid = row.mid ?? '';
+    const { mid } = row;
     const local = peer.senders.find(({ transceiver }) => transceiver.mid === mid)?.local;
     if (!local) return [];
     const remote = all.get(row.remoteId) ?? {};
@@ -68,21 +67,14 @@ export async function roomStats(peer, roster) {
  */
 function transport(rows, all, state) {
   const row = rows.find(({ type }) => type === 'transport') ?? {};
-  // Firefox has no transport row in older versions, but marks the pair.
-  const pair = all.get(row.selectedCandidatePairId) ?? rows.find((each) => each.type === 'candidate-pair' && (each.selected || each.nominated)) ?? {};
-  const local = all.get(pair.localCandidateId) ?? {};
-  const remote = all.get(pair.remoteCandidateId) ?? {};
+  const pair = all.get(row.selectedCandidatePairId) ?? {};
   return {
     state,
     dtls: row.dtlsState ?? '',
     cipher: row.srtpCipher ?? '',
-    local: local.candidateType ?? '',
-    remote: remote.candidateType ?? '',
-    protocol: local.protocol ?? '',
+    local: all.get(pair.localCandidateId)?.candidateType ?? '',
     rtt_ms: ms(pair.currentRoundTripTime),
     outgoing_bps: pair.availableOutgoingBitrate ?? null,
-    bytesSent: pair.bytesSent ?? 0,
-    bytesReceived: pair.bytesReceived ?? 0,
   };
 }
 
@@ -91,16 +83,18 @@ const ms = (seconds) => (seconds === undefined ? null : Math.round(seconds * 10_
 
 /**
  * @template {string} Name
- * @param {Record<string, number>} row
+ * @param {any} row
  * @param {readonly Name[]} names
+ * @param {any} [none]
  */
-function pick(row, names) {
-  return /** @type {Record<Name, number>} */ (Object.fromEntries(names.map((name) => [name, row[name] ?? 0])));
+function pick(row, names, none = 0) {
+  return /** @type {Record<Name, number>} */ (Object.fromEntries(names.map((name) => [name, row[name] ?? none])));
 }
+
+const LINES_MAX = 200;
 
 /** What happened, for the report: the last of it. */
 export class History {
-  static LINES_MAX = 200;
   /** @type {string[]} */
   lines = [];
   #now;
@@ -112,8 +106,7 @@ export class History {
 
   /** @param {string} line */
   note(line) {
-    this.lines.push(`${new Date(this.#now()).toISOString()} ${line}`);
-    if (this.lines.length > History.LINES_MAX) this.lines.shift();
+    this.lines = [...this.lines, `${new Date(this.#now()).toISOString()} ${line}`].slice(-LINES_MAX);
   }
 }
 
@@ -125,18 +118,16 @@ export class History {
  */
 export function roomReport(room, session, stats, history) {
   return {
-    at: history.lines.at(-1)?.slice(0, 24) ?? '',
     browser: globalThis.navigator?.userAgent ?? '',
     server: session?.signalling.hello?.version ?? '',
     state: room.state,
     room: room.name,
     self: room.local.id,
-    published: [...room.local.tracks].map(({ id, source, muted }) => ({ id, source, muted })),
-    participants: [...room.participants.values()].map(({ id, tracks }) => ({
+    participants: [room.local, ...room.participants.values()].map(({ id, tracks }) => ({
       id,
-      tracks: [...tracks.values()].map(({ id: track, source, muted, mid }) => ({ track, source, muted, mid })),
+      tracks: [...tracks.values()].map((track) => pick(track, ['id', 'source', 'muted', 'mid', 'paused', 'layer'], null)),
     })),
-    mlines: (session?.peer.pc.getTransceivers() ?? []).map(({ mid, direction, currentDirection }) => ({ mid, direction, currentDirection })),
+    mlines: (session?.peer.pc.getTransceivers() ?? []).map((line) => pick(line, ['mid', 'direction', 'currentDirection'], null)),
     stats,
     history: history.lines,
   };

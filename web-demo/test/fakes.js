@@ -76,7 +76,9 @@ class FakeChannel {
   }
 }
 
-class FakeTransceiver {
+export class FakeTransceiver {
+  /** Whether the engine refuses to change how a stream is layered while it sends. */
+  static fixedModes = false;
   mid = null;
   currentDirection = null;
   #direction;
@@ -89,7 +91,12 @@ class FakeTransceiver {
       encodings: init.sendEncodings ?? [{}],
       replaceTrack: async (next) => void (this.sender.track = next),
       getParameters: () => ({ encodings: this.sender.encodings.map((each) => ({ ...each })) }),
-      setParameters: async ({ encodings }) => void (this.sender.encodings = encodings),
+      setParameters: async ({ encodings }) => {
+        this.sender.changes++;
+        if (FakeTransceiver.fixedModes && encodings.some((each, i) => each.scalabilityMode !== this.sender.encodings[i].scalabilityMode)) throw new Error('InvalidModificationError');
+        this.sender.encodings = encodings;
+      },
+      changes: 0,
     };
   }
   get direction() {
@@ -211,6 +218,7 @@ export class FakeServer {
   constructor() {
     FakePeerConnection.all = [];
     FakePeerConnection.connects = true;
+    FakeTransceiver.fixedModes = false;
   }
   get socket() {
     return this.sockets.at(-1);
@@ -229,6 +237,8 @@ export class FakeServer {
         const tracks = sending.map(({ mid }) => ({ mid, track: `${this.sockets.length}-track-${mid}${announced.has(mid) ? '' : '-unannounced'}` }));
         return { type: 'answer', sdp: 'v=0', tracks, assigned: this.assigned };
       }
+      case 'prefer':
+        return { type: 'ok', ignored: [] };
       case 'ping':
         return { type: 'pong' };
       default:
@@ -294,4 +304,57 @@ export function camera(track) {
 
 export function microphone(track) {
   return { track, kind: 'audio', source: 'microphone', name: '', muted: false, encodings: 1 };
+}
+
+/** A page with elements of which tests say how large they are and whether anybody sees them. */
+export class FakePage extends EventTarget {
+  hidden = false;
+  pictureInPictureElement = null;
+  /** @type {Set<{element: object, callback: Function, kind: string}>} */
+  #watchers = new Set();
+
+  constructor() {
+    super();
+    const page = this;
+    const observer = (kind) =>
+      class {
+        #own = [];
+        constructor(callback) {
+          this.callback = callback;
+        }
+        observe(element) {
+          const watcher = { element, callback: this.callback, kind };
+          this.#own.push(watcher);
+          page.#watchers.add(watcher);
+        }
+        disconnect() {
+          for (const watcher of this.#own) page.#watchers.delete(watcher);
+        }
+      };
+    Object.assign(globalThis, { document: this, devicePixelRatio: 2, ResizeObserver: observer('size'), IntersectionObserver: observer('sight') });
+  }
+  get watchers() {
+    return this.#watchers.size;
+  }
+  /** A `<video>`. */
+  video(clientWidth, clientHeight) {
+    return { clientWidth, clientHeight, srcObject: null };
+  }
+  resize(element, clientWidth, clientHeight) {
+    Object.assign(element, { clientWidth, clientHeight });
+    this.#notify(element, 'size', []);
+  }
+  scroll(element, isIntersecting) {
+    this.#notify(element, 'sight', [{ isIntersecting }]);
+  }
+  hide(hidden) {
+    this.hidden = hidden;
+    this.dispatchEvent(new Event('visibilitychange'));
+  }
+  #notify(element, kind, entries) {
+    for (const watcher of this.#watchers) if (watcher.element === element && watcher.kind === kind) watcher.callback(entries);
+  }
+  close() {
+    for (const name of ['document', 'devicePixelRatio', 'ResizeObserver', 'IntersectionObserver']) delete globalThis[name];
+  }
 }

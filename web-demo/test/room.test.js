@@ -152,9 +152,18 @@ test('published before join: announced and in the first offer', async () => {
   assert.equal(local.id, `1-track-${publish.mid}`);
 });
 
-test('simulcast: not for small cameras, screens or by request', async () => {
-  const of = (height, options) => room.publish(new FakeTrack('video', { height }), options).encodings.length;
-  assert.deepEqual([of(480), of(1080, { source: 'screen', simulcast: true }), of(720, { simulcast: false }), of(480, { simulcast: true }), of(720)], [1, 1, 1, 3, 3]);
+test('encodings: as many as are of use, by request, or layers of one stream', async () => {
+  const of = (height, options) => room.publish(new FakeTrack('video', { height }), options).encodings;
+  const counts = [of(720), of(480), of(240), of(240, { simulcast: true }), of(720, { simulcast: false }), of(1080, { source: 'screen' }), of(1080, { source: 'screen', simulcast: false })];
+  assert.deepEqual(counts.map(({ length }) => length), [3, 2, 1, 3, 1, 2, 1]);
+  assert.deepEqual(of(720).map(({ maxBitrate }) => Math.round(maxBitrate / 1e5)), [2, 6, 17]);
+  const modes = (options) => of(720, options).map(({ scalabilityMode }) => scalabilityMode);
+  assert.deepEqual(modes({ codec: 'vp9' }), ['L3T3']);
+  assert.deepEqual(modes({ codec: 'av1' }), ['L3T3']);
+  assert.deepEqual(modes({ codec: 'av1', svc: 'L1T2' }), ['L1T2']);
+  assert.deepEqual(modes({ codec: 'vp9', simulcast: true }), ['L1T1', 'L1T1', 'L1T1'], 'else Chromium makes layers of them');
+  assert.deepEqual(modes({ codec: 'vp9', simulcast: false }), [undefined]);
+  assert.deepEqual(modes({ codec: 'vp9', source: 'screen' }), [undefined]);
 });
 
 test('published together: one offer', async () => {

@@ -8,13 +8,15 @@ use anyhow::{Result, bail, ensure};
 
 use crate::job::Job;
 
-/// Debian's package names, which are also the names of the programs.
-const BROWSERS: [&str; 2] = ["chromium", "firefox-esr"];
+/// Programs and Debian's packages of them: the browsers, and what makes thin links.
+const PROGRAMS: [(&str, &str); 3] =
+    [("chromium", "chromium"), ("firefox-esr", "firefox-esr"), ("tc", "iproute2")];
 const NODE_MAJOR_MIN: u32 = 20;
 
-/// Installs those of the two browsers that are not on the path.
+/// Installs what the browser tests need and is not on the path.
 pub(crate) fn browsers() -> Result<()> {
-    let missing: Vec<&str> = BROWSERS.into_iter().filter(|name| on_path(name).is_none()).collect();
+    let missing = PROGRAMS.into_iter().filter(|(program, _)| on_path(program).is_none());
+    let missing: Vec<&str> = missing.map(|(_, package)| package).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -293,6 +293,11 @@ impl Aimd {
             return;
         }
         let Some(acked) = signals.acked_smooth_bps else { return };
+        // Until a queue was first met, what arrives is no more than the path carries, whatever was
+        // thought of it: at the start more may be sent than the estimate.
+        if self.decreased.is_none() && acked as f64 > self.bps {
+            self.set(acked as f64);
+        }
         if self.ceiling.is_below(acked) {
             self.ceiling.forget();
         }

@@ -28,6 +28,10 @@ const RTT_START: Duration = Duration::from_millis(100);
 /// A round-trip time beyond this is none.
 const RTT_MAX: Duration = Duration::from_secs(5);
 
+/// Age of the last feedback from which on a path may be tried again, whatever was seen of it: who
+/// is sent nothing tells nothing.
+const STALE: Duration = Duration::from_secs(2);
+
 /// Delay-based and loss-based estimation of one path.
 #[derive(Debug)]
 pub struct Estimator {
@@ -120,6 +124,12 @@ impl Estimator {
         self.detector.on_trend(spread.at, trend, spread.sent)
     }
 
+    /// Whether feedback has come lately. If not, no verdict of then holds any more.
+    #[must_use]
+    pub fn has_heard(&self, now: Instant) -> bool {
+        self.heard.is_some_and(|at| now.saturating_duration_since(at) < STALE)
+    }
+
     /// A packet's times as they are compared.
     #[must_use]
     pub fn times(&self, departure: Instant, arrival: Duration) -> Times {
@@ -145,6 +155,8 @@ impl Estimator {
         if let Some(outage) = self.outage.take() {
             // What arrived before is likely to arrive again; a probe finds the rest.
             self.aimd.restart(outage.safe_bps.max(self.aimd.bps()));
+            // What was lost in it says nothing of rates.
+            self.loss = LossModel::default();
         }
         self.waiting_since = None;
         let signals = Signals {

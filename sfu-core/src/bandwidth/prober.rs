@@ -47,6 +47,9 @@ const DROP_WINDOW: Duration = Duration::from_secs(5);
 /// … by a probe for this much of the old rate, not more often than this.
 const RECOVERY: f64 = 0.85;
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
+/// … and for no more than this much of the present one: on a path that really became slow, more
+/// would freeze what still flows.
+const RECOVERY_AHEAD: f64 = 3.0;
 /// Unmet for so long with an estimate that stays within a band: nothing else will move it.
 const STAGNANT: Duration = Duration::from_secs(15);
 const STAGNANT_BAND: f64 = 0.05;
@@ -266,7 +269,7 @@ impl Prober {
         } else if self.recovered.is_none_or(|last| now >= last + RECOVERY_INTERVAL) {
             self.dropped = None;
             self.recovered = Some(now);
-            self.plan(before as f64 * RECOVERY, f64::INFINITY, ProbeReason::Recovery);
+            self.plan(before as f64 * RECOVERY, RECOVERY_AHEAD, ProbeReason::Recovery);
         }
     }
 

@@ -380,7 +380,7 @@ impl SendSide {
         let is_limited = self.alr.since().is_some() || self.is_little_allocated(target);
         self.estimator.set_application_limited(is_limited);
         let mood = match self.estimator.loss_bps() {
-            _ if self.estimator.is_congested() => Mood::Congested,
+            _ if self.estimator.is_congested() && self.estimator.has_heard(now) => Mood::Congested,
             Some(_) => Mood::Recovering,
             None => Mood::Free,
         };

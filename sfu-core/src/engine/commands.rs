@@ -100,7 +100,11 @@ impl Engine {
         let ssrc = random_ssrc(&mut self.rng);
         let peer = self.peers.insert(Peer::new(now, room, participant, policy, ssrc));
         this.peers.push((participant, peer));
+        let seated = this.last_n.add(now, participant);
         self.apply_policy(now, peer);
+        if seated {
+            self.reconsider_room(now, room);
+        }
         Ok(Reply::Peer(peer))
     }
 
@@ -121,6 +125,9 @@ impl Engine {
         let room = &mut self.rooms[peer.room];
         room.peers.retain(|&(_, other)| other != id);
         room.speakers.remove(peer.participant);
+        if room.last_n.remove(now, peer.participant) {
+            self.reconsider_room(now, peer.room);
+        }
         if let Some(mut link) = peer.link.take() {
             self.forget_link(id, &link);
             link.transport.close(now);

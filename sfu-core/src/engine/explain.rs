@@ -15,6 +15,7 @@ impl Engine {
         let receive = &peer.receive;
         let (estimate, totals) = (receive.bandwidth.estimate(), *receive.quality.totals());
         let records = receive.quality.recorder().records().cloned().collect();
+        let runs = receive.quality.recorder().trace();
         let subscriptions = receive.subscriptions.clone();
         let subscriptions =
             subscriptions.into_iter().map(|id| self.subscription_decision(now, id)).collect();
@@ -25,6 +26,7 @@ impl Engine {
             wanted_bps: totals.wanted_bps,
             subscriptions,
             records,
+            runs,
         })))
     }
 

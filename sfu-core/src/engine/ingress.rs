@@ -293,6 +293,9 @@ impl Engine {
         if !arrived.repeated {
             encoding.clock.on_packet(now, arrived.timestamp, clock_rate);
         }
+        // First: who is granted the encoding by this packet has what a keyframe request asks for.
+        self.measure(now, route, arrived.payload.len(), &info);
+        let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
         if info.keyframe_start {
             encoding.keyframes.on_keyframe();
             encoding.nack.forget_before(index.saturating_sub(PARAMETER_SETS_MAX));
@@ -306,7 +309,6 @@ impl Engine {
         };
         let late = encoding.history.newest().is_some_and(|newest| index < newest);
         encoding.history.insert(&mut self.pages, index, stored, arrived.payload)?;
-        self.measure(now, route, arrived.payload.len(), &info);
         self.fan_out(now, route, index, late, arrived, &info);
         Ok(())
     }
@@ -323,7 +325,10 @@ impl Engine {
         };
         let known = track.meter.arrives(now, route.encoding);
         let bytes = payload_bytes + PACKET_OVERHEAD;
-        track.meter.note(now, layer, bytes, info.frame_start);
+        // In VP9 a picture begins with its lowest layer; the frames of the others are told by their
+        // ends.
+        let frame = info.frame_start || layer.spatial > 0 && info.frame_end;
+        track.meter.note(now, layer, bytes, frame);
         if let Some((width, height)) = info.size {
             let top = info.layers.as_ref().map_or(0, |layers| layers.spatial.saturating_sub(1));
             track.meter.set_size(route.encoding, top, width, height);

@@ -226,7 +226,8 @@ impl Engine {
         }
         let receive = &mut self.peers[id].receive;
         let mut codecs = receive.slots.iter().flat_map(|slot| &slot.media.codecs);
-        receive.feedback = codecs.any(|codec| codec.feedback.tells_of_path());
+        receive.feedback = codecs.clone().any(|codec| codec.feedback.tells_of_path());
+        receive.reports_by_ssrc = codecs.any(|codec| codec.feedback.ack_ccfb);
         for &subscription in &receive.subscriptions {
             self.subscriptions[subscription].unplayable = false;
         }

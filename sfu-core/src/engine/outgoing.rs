@@ -14,6 +14,7 @@ use crate::deliver::pacer::{Class, Release};
 use crate::id::{PeerId, TrackId};
 use crate::limits::DATAGRAM_BYTES_MAX;
 use crate::publish::track::Track;
+use crate::rtp::extension::Extension;
 use crate::transport::Path;
 
 /// Room kept for a peer's feedback: the bound of its queue, and trailers.
@@ -141,8 +142,11 @@ fn deliver_media(
             (Some(Class::Audio), OutgoingKind::Media) => SentKind::Audio,
             (Some(_), OutgoingKind::Media) => SentKind::Video,
         };
-        let (ssrc, sequence) = (header.ssrc, header.sequence);
-        receive.bandwidth.record(now, Departure { ssrc, sequence, bytes, kind, probe });
+        // A packet without a number is not reported on: to record it would be to count it lost.
+        if receive.reports_by_ssrc || slot.extensions.id(Extension::TransportCc).is_some() {
+            let (ssrc, sequence) = (header.ssrc, header.sequence);
+            receive.bandwidth.record(now, Departure { ssrc, sequence, bytes, kind, probe });
+        }
         egress.commit(path, start);
     }
     false

@@ -116,6 +116,8 @@ pub(crate) struct ReceiveState {
     pub(super) quality: Quality,
     /// Whether the peer promised to say what arrives (TWCC, RFC 8888 or REMB).
     pub(crate) feedback: bool,
+    /// Whether it names packets by SSRC and sequence number (RFC 8888).
+    pub(crate) reports_by_ssrc: bool,
     /// Since when media leaves for the peer, and where to.
     pub(crate) sending: Option<(Instant, Path)>,
     pub(crate) rtx_budget: RtxBudget,
@@ -133,6 +135,7 @@ impl ReceiveState {
             bandwidth: SendSide::new(now, BandwidthConfig::default()),
             quality: Quality::default(),
             feedback: false,
+            reports_by_ssrc: false,
             sending: None,
             rtx_budget: RtxBudget::default(),
             rtt: None,

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use super::Engine;
 use crate::bandwidth::allocate::{Allocator, Budget, Demand, Demands, Grant, Totals};
 use crate::command::{CommandError, Reply, Source};
-use crate::decision::{Estimate, KeyframeReason, LayerOption, Reason, What};
+use crate::decision::{Estimate, KeyframeReason, LayerOption, LimitedBy, Reason, What};
 use crate::deliver::pacer::Cluster;
 use crate::event::Event;
+use crate::forward::layer::LayerId;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
 use crate::limits::SUBSCRIPTIONS_PER_PEER_MAX;
 use crate::negotiation::MediaKind;
-use crate::preference::{Preference, RoomPolicy};
+use crate::preference::{Preference, Quality as Words, RoomPolicy};
 use crate::publish::demand::Asked;
 use crate::recorder::Recorder;
 
@@ -48,6 +49,13 @@ pub(super) struct Allocation {
 
 /// Bandwidth is shared out at least this often: measured rates move.
 const RUN_INTERVAL: Duration = Duration::from_millis(500);
+/// The same while tracks and estimate are new: what is measured changes fast.
+const RUN_INTERVAL_AT_START: Duration = Duration::from_millis(100);
+/// How long after the first media that is.
+const START: Duration = Duration::from_millis(1_500);
+/// A subscription younger than this goes up as soon as there is room: nobody likes to wait for a
+/// picture to become sharp.
+const SETTLED_AFTER: Duration = Duration::from_secs(4);
 /// An estimate that has risen by this much, in per cent, is worth a run of its own.
 const RISE_PERCENT: u64 = 5;
 /// A peer that promised feedback and has given none for so long never will: it is sent what it
@@ -95,6 +103,7 @@ impl Engine {
         for &subscription in &peer.receive.subscriptions {
             if subscriptions[subscription].track == track {
                 subscriptions[subscription].preference = preference;
+                subscriptions[subscription].memory.hurry();
             }
         }
         self.reconsider(now, id);
@@ -104,11 +113,14 @@ impl Engine {
     /// Sets what a room forwards at all.
     pub(super) fn set_room_policy(
         &mut self,
-        _now: Instant,
-        room: RoomId,
-        _policy: RoomPolicy,
+        now: Instant,
+        id: RoomId,
+        policy: RoomPolicy,
     ) -> Result<Reply, CommandError> {
-        self.rooms.get(room).ok_or(CommandError::NoSuchRoom)?;
+        let room = self.rooms.get_mut(id).ok_or(CommandError::NoSuchRoom)?;
+        if room.last_n.set_policy(now, policy) {
+            self.reconsider_room(now, id);
+        }
         Ok(Reply::Done)
     }
 
@@ -134,6 +146,14 @@ impl Engine {
         }
     }
 
+    /// The same for everyone in a room.
+    pub(super) fn reconsider_room(&mut self, now: Instant, room: RoomId) {
+        for at in 0..self.rooms[room].peers.len() {
+            let (_, peer) = self.rooms[room].peers[at];
+            self.reconsider(now, peer);
+        }
+    }
+
     /// The estimate of a peer's path may have moved.
     pub(super) fn estimate_moved(&mut self, now: Instant, id: PeerId) {
         let age = self.age(now);
@@ -149,11 +169,10 @@ impl Engine {
         let matters = estimate.target_bps > risen
             || estimate.target_bps < quality.totals.allocated_bps
             || quality.probed_bps.is_some();
-        let held = receive.holds_back(now, &estimate).then_some(estimate.target_bps);
-        receive.pacer.set_estimate(now, held);
-        if matters && estimate.target_bps != receive.quality.estimate_bps {
-            receive.quality.next_run = Some(now);
+        if matters && estimate.target_bps != quality.estimate_bps {
+            quality.next_run = Some(now);
         }
+        self.set_pace(now, id);
         self.touch(id);
     }
 
@@ -169,6 +188,17 @@ impl Engine {
             self.allocate(now, id);
             self.send_probes(now, id);
         }
+    }
+
+    /// Paces by the estimate, or by what is granted if that is more, as it is at the start.
+    fn set_pace(&mut self, now: Instant, id: PeerId) {
+        let receive = &mut self.peers[id].receive;
+        let estimate = receive.bandwidth.estimate();
+        let start = if receive.is_starting(now) { START_PACE_BPS } else { 0 };
+        let granted = receive.quality.totals.allocated_bps;
+        let pace = estimate.target_bps.max(granted).max(start);
+        let held = receive.holds_back(now, &estimate).then_some(pace);
+        receive.pacer.set_estimate(now, held);
     }
 
     fn send_probes(&mut self, now: Instant, id: PeerId) {
@@ -207,10 +237,14 @@ impl Engine {
         quality.totals = totals;
         quality.estimate_bps = budget.estimate_bps;
         quality.probed_bps = None;
-        let rerun = totals.rerun_at.map(|at| self.start + at);
-        let next = (now + RUN_INTERVAL).min(rerun.unwrap_or(now + RUN_INTERVAL));
-        quality.next_run = (!run.grants.is_empty()).then_some(next);
-        receive.bandwidth.set_demand(now, totals.wanted_bps, totals.allocated_bps);
+        let regular =
+            now + if receive.is_starting(now) { RUN_INTERVAL_AT_START } else { RUN_INTERVAL };
+        let next = totals.rerun_at.map_or(regular, |at| regular.min(self.start + at));
+        receive.quality.next_run = (!run.grants.is_empty()).then_some(next);
+        // A step is taken with a margin: to know no more than the rate would not be enough.
+        let wanted = totals.wanted_bps.max(totals.next_step_bps.unwrap_or(0));
+        receive.bandwidth.set_demand(now, wanted, totals.allocated_bps);
+        self.set_pace(now, id);
         self.allocation = run;
     }
 
@@ -229,46 +263,59 @@ impl Engine {
         let receive = &peer.receive;
         let estimate = receive.bandwidth.estimate();
         let mut audio_bps = 0;
-        let mut lowest_bps = 0;
+        let (mut lowest_bps, mut largest_bps) = (0, 0);
         run.demands.clear();
         run.subscriptions.clear();
         for &subscription in &receive.subscriptions {
-            let this = &subscriptions[subscription];
-            let track = &mut tracks[this.track];
+            let id = subscription;
+            let this = &mut subscriptions[id];
+            let track = &tracks[this.track];
+            let seated = rooms[track.room].last_n.forwards(track.participant, track.source);
             let withheld = match () {
                 () if this.slot.is_none() => Some(Reason::NoSlot),
                 () if track.muted => Some(Reason::Muted),
-                () if !rooms[track.room].forwards(this.track, this.preference.pinned) => {
-                    Some(Reason::LastN)
-                }
+                () if !seated && !this.preference.pinned => Some(Reason::LastN),
                 () => None,
             };
+            run.options.clear();
+            track.meter.options(now, &mut run.options);
             if track.kind == MediaKind::Audio {
-                if withheld.is_none() {
-                    run.options.clear();
-                    track.meter.options(now, &mut run.options);
+                let off = this.preference.quality == Words::Off;
+                this.reason = withheld.or(off.then_some(Reason::Off)).unwrap_or_default();
+                let forwarded = this.reason == Reason::Best;
+                this.granted = forwarded.then(|| LayerId::all_of(0));
+                this.selector.aim(this.granted);
+                if forwarded {
                     audio_bps += run.options.iter().map(|o| o.bitrate_bps).max().unwrap_or(0);
                 }
                 continue;
             }
-            run.subscriptions.push(subscription);
+            run.subscriptions.push(id);
+            if now.saturating_duration_since(this.since) < SETTLED_AFTER {
+                this.memory.hurry();
+            }
             let mut demand = Demand::new(this.track);
             demand.screen = track.source == Source::Screen;
             demand.preference = this.preference;
             demand.withheld = withheld;
             demand.granted = this.granted;
             demand.memory = this.memory;
-            run.options.clear();
-            track.meter.options(now, &mut run.options);
             let lowest = run.options.iter().map(|option| option.bitrate_bps).min();
-            lowest_bps += lowest.filter(|_| withheld.is_none()).unwrap_or(0);
+            let lowest = lowest.filter(|_| withheld.is_none()).unwrap_or(0);
+            lowest_bps += lowest;
+            largest_bps = lowest.max(largest_bps);
             run.demands.push(demand, run.options.iter().copied());
         }
         let estimate_bps = match receive.holds_back(now, &estimate) {
             false => u64::MAX,
-            // A guess is no reason to show nothing: what is lowest goes out, paced, and is measured.
-            true if unheard(&estimate) => {
-                estimate.target_bps.max((audio_bps + lowest_bps).min(START_BPS_MAX))
+            // A guess is no reason to show nothing: what is lowest goes out, and is measured.
+            true if receive.is_starting(now) => {
+                let video_bps = lowest_bps.min(START_BPS_MAX.max(largest_bps));
+                estimate.target_bps.max(audio_bps + video_bps)
+            }
+            // Nothing is heard. One video goes on: if nothing were sent, nothing could be heard again.
+            true if estimate.limited_by == LimitedBy::Outage => {
+                estimate.target_bps.max(audio_bps + largest_bps)
             }
             true => estimate.target_bps,
         };
@@ -293,11 +340,16 @@ impl Engine {
         subscription.wanted = grant.wanted;
         let moved = subscription.granted != grant.layer;
         subscription.granted = grant.layer;
+        // What begins with a keyframe is told when that has come.
+        let resumed =
+            paused_before && grant.layer.is_some() && subscription.selector.current().is_some();
         if moved {
             subscription.selector.aim(grant.layer);
-            self.start_subscription(now, id, KeyframeReason::Switch);
         }
-        if grant.layer.is_none() && (!paused_before || !same_reason) {
+        // Also when nothing moved: a keyframe whose first packet came late was of no use.
+        self.start_subscription(now, id, KeyframeReason::Switch);
+        let paused = grant.layer.is_none() && (!paused_before || !same_reason);
+        if paused || resumed {
             self.tell_forwarding(now, id);
         }
         if moved {
@@ -361,10 +413,22 @@ impl Engine {
     }
 }
 
-/// Up to this much is sent to show everybody's lowest layer before anything is known of the path.
+/// The highest spatial layer there can be.
+const SPATIAL_MAX: u8 = 7;
+/// Up to this much is sent to show everybody's lowest layer before anything is known of the path;
+/// more only for a single one, whose first keyframe makes it look larger than it is.
 const START_BPS_MAX: u64 = 1_500_000;
+/// While little is known, packets are spread as if the path carried this: so that the first keyframe
+/// does not take longer than receivers have patience.
+const START_PACE_BPS: u64 = 5_000_000;
 
 impl super::peer::ReceiveState {
+    /// Whether media has only just begun to leave.
+    fn is_starting(&self, now: Instant) -> bool {
+        let new = |&(since, _): &(Instant, _)| now.saturating_duration_since(since) < START;
+        self.sending.as_ref().is_none_or(new)
+    }
+
     /// Whether the estimate is one: a peer that says nothing of what arrives, whether it promised
     /// to or not, is sent what it wants.
     fn holds_back(&self, now: Instant, estimate: &Estimate) -> bool {

@@ -24,6 +24,8 @@ pub(super) struct Subscription {
     pub(super) selector: Selector,
     /// The subscriber was told that it has no codec for the track.
     pub(super) unplayable: bool,
+    /// When it got its m-line, or was made.
+    pub(super) since: Instant,
     /// What the subscriber wants of it.
     pub(super) preference: Preference,
     /// The layer the allocation grants; `None` is a pause.
@@ -75,6 +77,7 @@ impl Engine {
             slot: None,
             selector,
             unplayable: false,
+            since: now,
             preference,
             granted: None,
             wanted: None,
@@ -178,6 +181,7 @@ impl Engine {
     fn place(&mut self, now: Instant, id: SubscriptionId, at: u16) {
         let subscription = &mut self.subscriptions[id];
         subscription.slot = Some(at);
+        subscription.since = now;
         subscription.selector.restart();
         let (peer, track) = (subscription.peer, subscription.track);
         let slot = &mut self.peers[peer].receive.slots[usize::from(at)];

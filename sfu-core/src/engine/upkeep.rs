@@ -113,6 +113,7 @@ impl Engine {
         let Self { peers, tracks, subscriptions, pages, .. } = self;
         let mut blocks = Vec::new();
         for track in peers[id].publish.tracks() {
+            tracks[track].meter.tick(now);
             for encoding in &mut tracks[track].encodings {
                 encoding.history.expire(pages, now);
                 let heard = encoding.ssrc.filter(|_| encoding.statistics.received() > 0);
@@ -131,7 +132,9 @@ impl Engine {
             let carried = slot.subscription.and_then(|id| subscriptions.get(id));
             let Some(subscription) = carried.filter(|_| slot.packets > 0) else { continue };
             let track = &tracks[subscription.track];
-            let encoding = subscription.selector.current().map_or(0, |layer| layer.encoding);
+            // Between two sources the line has no clock to report.
+            let Some(layer) = subscription.selector.current() else { continue };
+            let encoding = layer.encoding;
             let Some((report_ntp, report_rtp)) =
                 track.encodings[usize::from(encoding)].sender_report
             else {
@@ -222,11 +225,15 @@ impl Engine {
     pub(super) fn tick_speakers(&mut self, now: Instant, id: RoomId) {
         let Some(room) = self.rooms.get_mut(id) else { return };
         let list = room.speakers.tick();
+        let seated = room.last_n.tick(now, room.speakers.levels());
         if !room.speakers.is_idle() {
             self.timers.set(Timer::Room(id), Some(now + SPEAKERS_INTERVAL));
         }
         if let Some(speakers) = list {
             self.tell(Event::Speakers { room: id, speakers });
+        }
+        if seated {
+            self.reconsider_room(now, id);
         }
     }
 }

@@ -54,7 +54,7 @@ impl Clock {
         if apart.abs() > REPORTS_APART_MAX {
             return None;
         }
-        let ticks = i128::from(apart) * i128::from(clock_rate) >> 32;
+        let ticks = (i128::from(apart) * i128::from(clock_rate)) >> 32;
         // The other clock at the time of our report:
         let other_then = theirs.1.wrapping_add(ticks as u32);
         Some(ours.1.wrapping_sub(other_then))

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::layer::LayerId;
 use super::numbers::Numbers;
 use crate::rtp::codec_view::{Detail, PayloadInfo};
-use crate::rtp::dependency_descriptor::{MaskEdit, Structure};
+use crate::rtp::dependency_descriptor::{Frame, MaskEdit, Structure};
 use scalable::Scalable;
 use targets::Targets;
 use temporal::Temporal;
@@ -65,7 +65,7 @@ impl Layers {
     /// Begins with a packet where decoding can start.
     pub(super) fn begin(packet: Packet<'_>, want: Want) -> (Self, Choice) {
         let info = packet.info;
-        let frame = info.dependency.as_ref().and_then(|dependency| dependency.frame.as_ref());
+        let frame = frame_of(info);
         let mut choice = Choice { spatial: want.0, temporal: want.1, ..Choice::default() };
         let kind = match (&info.detail, frame) {
             (Detail::Vp8(_), _) if info.temporal.is_some() => Kind::Temporal(Temporal::default()),
@@ -86,11 +86,36 @@ impl Layers {
 
     /// Chooses at the first packet of a picture that came in order, given what is forwarded now.
     pub(super) fn choose(&mut self, packet: Packet<'_>, now: Choice, want: Want) -> Choice {
+        if packet.info.keyframe_start {
+            if !self.fits(packet.info) {
+                let choice;
+                (*self, choice) = Self::begin(packet, want);
+                return choice;
+            }
+            if let Some(layers) = &packet.info.layers {
+                self.top.0 = self.top.0.min(layers.spatial.saturating_sub(1));
+            }
+        }
         match &mut self.kind {
             Kind::Flat => now,
             Kind::Temporal(temporal) => temporal.choose(packet, now, want),
             Kind::Scalable(scalable) => scalable.choose(packet, now, want),
             Kind::Targets(targets) => targets.choose(packet, now, want),
+        }
+    }
+
+    /// Whether a stream is still of the kind it was: the codec may have changed.
+    fn fits(&self, info: &PayloadInfo) -> bool {
+        match self.kind {
+            Kind::Temporal(_) => matches!(info.detail, Detail::Vp8(_)) && info.temporal.is_some(),
+            Kind::Scalable(_) => matches!(info.detail, Detail::Vp9(_)) && info.spatial.is_some(),
+            Kind::Targets(_) => info.detail == Detail::None && frame_of(info).is_some(),
+            Kind::Flat => match info.detail {
+                Detail::Vp8(_) => info.temporal.is_none(),
+                Detail::Vp9(_) => info.spatial.is_none(),
+                Detail::None => frame_of(info).is_none(),
+                Detail::Audio => true,
+            },
         }
     }
 
@@ -156,7 +181,7 @@ impl Layers {
     /// Once it differs from what the structure implies it is on every packet, so that no loss
     /// matters; and on those that come late.
     pub(super) fn mask(&mut self, packet: Packet<'_>, choice: Choice) -> Option<MaskEdit> {
-        let frame = packet.info.dependency.as_ref()?.frame.as_ref()?;
+        let frame = frame_of(packet.info)?;
         let structure = &frame.structure;
         let target = match self.kind {
             Kind::Targets(_) => Some(choice.target),
@@ -184,3 +209,11 @@ impl Layers {
         })
     }
 }
+
+/// What a dependency descriptor says of the frame.
+fn frame_of(info: &PayloadInfo) -> Option<&Frame> {
+    info.dependency.as_ref()?.frame.as_ref()
+}
+
+#[cfg(test)]
+mod tests;

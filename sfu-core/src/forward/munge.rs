@@ -137,3 +137,103 @@ fn set_picture_id(payload: &mut [u8], at: usize, picture_id: u16) -> Option<usiz
     payload[at] = high | 0x80;
     Some(2)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::negotiation::Codec;
+    use crate::rtp::codec_view::{Detail, Reader};
+
+    fn written(payload: &[u8], payload_edit: PayloadEdit) -> Vec<u8> {
+        let edit = Edit { payload: payload_edit, ..Edit::default() };
+        let mut out = vec![0x55];
+        write_payload(&mut out, payload, &edit);
+        assert_eq!(out.remove(0), 0x55, "what is there stays");
+        out
+    }
+
+    #[test]
+    fn fields_are_edited_in_the_length_they_have() {
+        let vp8 = PayloadEdit::Vp8 { picture_id: 0x1234, tl0_picture_index: 0x56, key_index: 0xff };
+        let vp9 = PayloadEdit::Vp9 { picture_id: 0x1234, tl0_picture_index: 0x56 };
+        let table: [(PayloadEdit, &[u8], &[u8]); 9] = [
+            (vp8, &[0x10, 7], &[0x10, 7]),
+            (vp8, &[0x90, 0x80, 0x05, 7], &[0x90, 0x80, 0x34, 7]),
+            (vp8, &[0x90, 0xe0, 0x80, 1, 2, 0x60, 7], &[0x90, 0xe0, 0x92, 0x34, 0x56, 0x60, 7]),
+            (vp8, &[0x90, 0x50, 1, 0x62, 7], &[0x90, 0x50, 0x56, 0x7f, 7]),
+            (vp8, &[0x90, 0x20, 0x62, 7], &[0x90, 0x20, 0x62, 7]),
+            (vp9, &[0x08, 7], &[0x08, 7]),
+            (vp9, &[0x88, 1, 7], &[0x88, 0x34, 7]),
+            (vp9, &[0xa8, 0x80, 1, 2, 3, 7], &[0xa8, 0x92, 0x34, 2, 0x56, 7]),
+            (vp9, &[0xf8, 0x80, 1, 2, 3, 7], &[0xf8, 0x92, 0x34, 2, 3, 7]),
+        ];
+        for (edit, payload, want) in table {
+            assert_eq!(written(payload, edit), want, "{payload:02x?}");
+            assert_eq!(written(payload, PayloadEdit::Keep), payload);
+        }
+    }
+
+    #[test]
+    fn a_packet_that_fills_a_place_is_one_byte_of_padding() {
+        let mut out = Vec::new();
+        let edit = Edit::fill();
+        write_payload(&mut out, &[1, 2, 3], &edit);
+        assert_eq!(out, [1]);
+        assert!(padding(&edit) && !marker(&edit, true) && !padding(&Edit::default()));
+        assert!(!descriptor(&edit, &[0xc0, 0, 1], &mut Element::new()));
+    }
+
+    #[test]
+    fn the_marker_is_set_where_the_picture_ends() {
+        let end = Edit { end_of_picture: true, ..Edit::default() };
+        let table = [(Edit::default(), false, false), (Edit::default(), true, true)];
+        for (edit, original, want) in
+            table.into_iter().chain([(end, false, true), (end, true, true)])
+        {
+            assert_eq!(marker(&edit, original), want);
+        }
+    }
+
+    proptest! {
+        /// Whatever a descriptor has, it reads the same afterwards but for the numbers.
+        #[test]
+        fn nothing_else_changes(
+            payload in proptest::collection::vec(any::<u8>(), 1..40),
+            picture_id in 0..0x8000u16,
+            tl0_picture_index: u8,
+            key_index in 0..32u8,
+        ) {
+            for codec in [Codec::Vp8, Codec::Vp9] {
+                let before = Reader::default().inspect(codec, &payload, None);
+                let edit = match codec {
+                    Codec::Vp8 => PayloadEdit::Vp8 { picture_id, tl0_picture_index, key_index },
+                    _ => PayloadEdit::Vp9 { picture_id, tl0_picture_index },
+                };
+                if before.detail == Detail::None {
+                    continue;
+                }
+                let mut after = Reader::default().inspect(codec, &written(&payload, edit), None);
+                let cut = |old: Option<(u16, bool)>| {
+                    old.map(|(_, long)| (if long { picture_id } else { picture_id & 0x7f }, long))
+                };
+                match (&mut after.detail, &before.detail) {
+                    (Detail::Vp8(new), Detail::Vp8(old)) => {
+                        prop_assert_eq!(new.picture_id, cut(old.picture_id));
+                        prop_assert_eq!(new.tl0_picture_index, old.tl0_picture_index.and(Some(tl0_picture_index)));
+                        prop_assert_eq!(new.key_index, old.key_index.and(Some(key_index)));
+                        new.clone_from(old);
+                    }
+                    (Detail::Vp9(new), Detail::Vp9(old)) => {
+                        prop_assert_eq!(new.picture_id, cut(old.picture_id));
+                        prop_assert_eq!(new.tl0_picture_index, old.tl0_picture_index.and(Some(tl0_picture_index)));
+                        new.clone_from(old);
+                    }
+                    _ => prop_assert!(false, "another codec"),
+                }
+                prop_assert_eq!(after, before);
+            }
+        }
+    }
+}

@@ -161,3 +161,97 @@ impl Counter {
         self.numbering.skip(number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_keyframe_that_counts_anew_goes_on_where_the_line_was() {
+        let table = [(5u16, 6), (105, 6), (106, 6), (4, 6), (0x4000, 6)];
+        for (keyframe, next) in table {
+            let mut counter = Counter::default();
+            counter.begin(Some(0));
+            for value in 0..=5 {
+                assert_eq!(counter.map(value, 15), Some(value));
+            }
+            counter.keyframe(Some(keyframe), 15);
+            let follows = (6..=105).contains(&keyframe);
+            let expected = if follows { keyframe } else { next };
+            assert_eq!(counter.map(keyframe, 15), Some(expected), "{keyframe}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_does_not_count_leaves_the_line_where_it_is() {
+        let mut counter = Counter::default();
+        counter.begin(Some(9));
+        assert_eq!(counter.map(9, 7), Some(0));
+        counter.begin(None);
+        assert_eq!(counter.map(77, 7), Some(1), "it does count after all");
+        assert_eq!(counter.map(76, 7), None, "from before");
+    }
+
+    /// What becomes of one number of a source: skipped or not, and whether it comes late.
+    fn course() -> impl Strategy<Value = Vec<(bool, u64)>> {
+        vec((any::<bool>(), prop_oneof![9 => Just(0u64), 1 => 1..6u64]), 1..400)
+    }
+
+    proptest! {
+        /// Against an oracle in 64 bits, over turns of every width and over sources: what is
+        /// forwarded is numbered without gap, but for what was missing when a later one came.
+        #[test]
+        fn wrapping_numbers_follow_the_oracle(
+            courses in vec((any::<u16>(), course()), 1..4),
+            bits in prop::sample::select(vec![5u32, 7, 8, 15, 16]),
+        ) {
+            let mask = (1u64 << bits) - 1;
+            let mut counter = Counter::default();
+            let mut given = 0u64;
+            for (start, course) in courses {
+                let start = u64::from(start) & mask;
+                counter.begin(Some(start as u16));
+                // Places that were left open in the end are free again.
+                let mut next = given;
+                // Arrival: each number after those it is late by; the first is never late.
+                let mut order: Vec<(u64, u64)> = (0u64..)
+                    .zip(&course)
+                    .map(|(at, &(_, late))| (if at == 0 { 0 } else { at + late }, at))
+                    .collect();
+                order.sort_unstable();
+                let mut highest: Option<u64> = None;
+                let mut places = std::collections::BTreeMap::new();
+                for (_, at) in order {
+                    let skipped = at > 0 && course[at as usize].0;
+                    let value = ((start + at) & mask) as u16;
+                    if skipped {
+                        let number = counter.place(value, bits);
+                        counter.skip(number);
+                        // Late ones have their place already.
+                        if highest.is_none_or(|highest| at > highest) {
+                            for open in highest.map_or(0, |h| h + 1)..at {
+                                places.insert(open, next);
+                                next += 1;
+                            }
+                        }
+                    } else {
+                        if highest.is_none_or(|highest| at > highest) {
+                            for open in highest.map_or(0, |h| h + 1)..=at {
+                                places.insert(open, next);
+                                next += 1;
+                            }
+                        }
+                        let expected = places.get(&at).map(|place| (place & mask) as u16);
+                        let mapped = counter.map(value, bits).map(|v| (u64::from(v) & mask) as u16);
+                        given = given.max(places.get(&at).map_or(0, |place| place + 1));
+                        prop_assert_eq!(mapped, expected, "number {} of {} bits", at, bits);
+                    }
+                    highest = highest.max(Some(at));
+                }
+            }
+        }
+    }
+}

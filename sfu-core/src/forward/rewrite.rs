@@ -230,7 +230,7 @@ mod tests {
         line.begin(now, 0, 0, CLOCK);
         // Every other frame of 5 packets is left out, each 5th packet is late by 300.
         let frames = 0..60u64;
-        let kept = |index: u64| index / 5 % 2 == 0;
+        let kept = |index: u64| (index / 5).is_multiple_of(2);
         for index in frames.clone().flat_map(|frame| frame * 5..frame * 5 + 4) {
             if kept(index) {
                 line.map(now, index, 0);

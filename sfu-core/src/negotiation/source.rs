@@ -66,8 +66,8 @@ fn is_rid(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-/// Media SSRCs with that of their retransmissions, in the order of `a=ssrc-group:SIM` or else of
-/// their `a=ssrc` lines.
+/// Media SSRCs with that of their retransmissions: those of `a=ssrc-group:SIM`, in its order, or
+/// else those that have an `a=ssrc` line.
 fn ssrcs(attributes: Attributes<'_>) -> Result<Vec<(Ssrc, Option<Ssrc>)>, OfferError> {
     let named = named_ssrcs(attributes)?;
     let groups: Vec<(&str, Vec<Ssrc>)> = groups(attributes, &named).collect();
@@ -83,8 +83,8 @@ fn ssrcs(attributes: Attributes<'_>) -> Result<Vec<(Ssrc, Option<Ssrc>)>, OfferE
         of("FID").find(|group| group[0] == ssrc).and_then(|group| group.get(1).copied())
     };
 
-    let mut media: Vec<Ssrc> = of("SIM").next().unwrap_or_default().to_vec();
-    media.extend(named);
+    // What a simulcast group leaves out repairs its members, or is none of theirs.
+    let media = of("SIM").next().map_or_else(|| named.clone(), <[Ssrc]>::to_vec);
     let mut ssrcs: Vec<(Ssrc, Option<Ssrc>)> = Vec::new();
     for ssrc in media {
         let known = ssrcs.iter().any(|&(media, _)| media == ssrc);
@@ -234,6 +234,19 @@ mod tests {
             "ssrc:21 cname:x",
         ];
         assert_eq!(ssrcs_of(&lines), [(3, Some(13)), (1, Some(11)), (2, None)]);
+    }
+
+    #[test]
+    fn what_a_sim_group_leaves_out_is_no_encoding() {
+        let lines = [
+            "ssrc-group:SIM 1 2",
+            "ssrc-group:FID 1 11",
+            "ssrc:1 cname:x",
+            "ssrc:2 cname:x",
+            "ssrc:11 cname:x",
+            "ssrc:77 cname:x",
+        ];
+        assert_eq!(ssrcs_of(&lines), [(1, Some(11)), (2, None)]);
     }
 
     #[test]

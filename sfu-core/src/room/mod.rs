@@ -1,9 +1,11 @@
 //! Who is in a room, what they publish, and who speaks.
 
+mod last_n;
 mod speakers;
 
 use crate::id::{ParticipantId, PeerId, TrackId};
 
+pub use last_n::LastN;
 pub use speakers::Speakers;
 
 /// One room.
@@ -15,14 +17,11 @@ pub struct Room {
     pub tracks: Vec<TrackId>,
     /// Who speaks.
     pub speakers: Speakers,
+    /// Who is forwarded at all.
+    pub last_n: LastN,
 }
 
 impl Room {
-    /// Whether a track is among what the room forwards to everybody.
-    #[must_use]
-    pub fn forwards(&self, _: TrackId, _: bool) -> bool {
-        true
-    }
     /// The peer of a participant.
     #[must_use]
     pub fn peer(&self, participant: ParticipantId) -> Option<PeerId> {

@@ -81,6 +81,12 @@ impl Speakers {
         Some(list)
     }
 
+    /// The smoothed levels of all who are heard, in dBov.
+    pub fn levels(&self) -> impl Iterator<Item = (ParticipantId, i8)> + '_ {
+        #[allow(clippy::cast_possible_truncation, reason = "between -127 and 0 by construction")]
+        self.voices.iter().map(|voice| (voice.participant, voice.smoothed as i8))
+    }
+
     /// Whether nobody is worth a timer any more.
     #[must_use]
     pub fn is_idle(&self) -> bool {

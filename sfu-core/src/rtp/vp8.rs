@@ -35,7 +35,15 @@ pub(super) struct Pattern {
     layers: [Option<u8>; PATTERN],
     /// Picture id of that keyframe, as far as it counts here.
     keyframe: u8,
+    /// A picture was not as expected: the start of a keyframe has not come yet, or the pattern is
+    /// another one. Nothing is known until the next keyframe.
+    doubtful: bool,
+    /// Keyframes in a row after which there was doubt.
+    doubts: u8,
 }
+
+/// So many, and the pattern is learned anew.
+const DOUBTS_MAX: u8 = 2;
 
 impl Pattern {
     /// Notes a picture's layer, and gives those of the ones before it.
@@ -43,16 +51,21 @@ impl Pattern {
         let place = |back: usize, since: u8| -> usize {
             usize::from((picture_id as u8).wrapping_sub(since).wrapping_sub(back as u8)) % PATTERN
         };
-        let before = std::array::from_fn(|back| self.layers[place(back + 1, self.keyframe)]);
+        let known = if self.doubtful { [None; PATTERN] } else { self.layers };
+        let before = std::array::from_fn(|back| known[place(back + 1, self.keyframe)]);
         if key {
+            self.doubts = if self.doubtful { self.doubts + 1 } else { 0 };
+            if self.doubts >= DOUBTS_MAX {
+                *self = Self::default();
+            }
+            self.doubtful = false;
             self.keyframe = picture_id as u8;
         }
         let at = &mut self.layers[place(0, self.keyframe)];
-        if at.is_some_and(|known| known != layer) {
-            // Another pattern.
-            self.layers = [None; PATTERN];
+        self.doubtful |= at.is_some_and(|known| known != layer);
+        if !self.doubtful {
+            *at = Some(layer);
         }
-        self.layers[place(0, self.keyframe)] = Some(layer);
         before
     }
 }
@@ -175,8 +188,13 @@ mod tests {
         assert_eq!(pattern.note(9, 2, false), some([1, 2, 0, 2, 1, 2, 0]), "two are missing");
         assert_eq!(pattern.note(40, 0, true)[0], Some(2), "still counted from the last keyframe");
         assert_eq!(pattern.note(42, 1, false), some([2, 0, 2, 1, 2, 0, 2]));
-        assert_eq!(pattern.note(43, 1, false)[0], Some(1), "not as expected:");
-        assert_eq!(pattern.note(44, 0, false), [Some(1), None, None, None, None, None, None]);
+        assert_eq!(pattern.note(43, 1, false)[0], Some(1), "not as expected, so that");
+        assert_eq!(pattern.note(44, 0, false), [None; 7], "nothing is known");
+        pattern.note(50, 0, true);
+        assert_eq!(pattern.note(52, 1, false), some([2, 0, 2, 1, 2, 0, 2]), "until a keyframe");
+        pattern.note(53, 1, false);
+        pattern.note(60, 0, true);
+        assert_eq!(pattern.note(61, 1, false)[..2], [Some(0), None], "after two it is given up");
     }
 
     #[test]

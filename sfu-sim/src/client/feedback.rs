@@ -84,13 +84,14 @@ impl Recorder {
             }
             Feedback::Rfc8888(_) => &["ack ccfb", "ccm fir", "nack", "nack pli"],
             Feedback::Remb(_) => &["goog-remb", "ccm fir", "nack", "nack pli"],
+            Feedback::None => &["ccm fir", "nack", "nack pli"],
         }
     }
 
     /// Takes a packet's arrival. `transport`: its transport-wide number.
     pub(crate) fn note(&mut self, now: Duration, transport: Option<u16>, ssrc: u32, sequence: u16) {
         let interval = match self.plan {
-            Feedback::Silent => return,
+            Feedback::Silent | Feedback::None => return,
             Feedback::Remb(_) => REMB_INTERVAL,
             Feedback::TransportWide(interval) => {
                 let Some(transport) = transport else { return };
@@ -118,7 +119,7 @@ impl Recorder {
         }
         self.next = None;
         match self.plan {
-            Feedback::Silent => {}
+            Feedback::Silent | Feedback::None => {}
             Feedback::Remb(rate) => {
                 send(&rtcp::remb(sender, rate, &[]));
                 self.next = Some(now + REMB_INTERVAL);

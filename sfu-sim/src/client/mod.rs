@@ -101,8 +101,12 @@ pub struct Client {
     clock: Duration,
     uplink: Uplink,
     recorder: Recorder,
-    /// Places in `lines` of receivers, by their SSRCs.
+    /// Places in `lines` of receivers, by their SSRCs; and the one that was looked up last, for
+    /// packets come in runs.
     line_by_ssrc: BTreeMap<u32, usize>,
+    last_line: Option<(u32, usize)>,
+    /// The lines from here on send nothing.
+    senders_end: usize,
     /// The id of the transport-wide sequence number on what it receives.
     transport_id: u8,
     /// Media flows: the first check was answered.
@@ -164,6 +168,8 @@ impl Client {
             uplink: Uplink::new((word(&mut rng) & 0xffff) as u16, watches),
             recorder: Recorder::new(plan.feedback),
             line_by_ssrc: BTreeMap::new(),
+            last_line: None,
+            senders_end: 0,
             media: false,
             next_report: now,
             receivers_due: None,
@@ -227,6 +233,7 @@ impl Client {
         let camera = VideoPublisher::new(&mid.0, plan, source, now, &mut self.rng);
         let line = self.lines.iter_mut().find(|line| line.mid == mid).expect("found or made above");
         line.work = Work::Video(Box::new(camera));
+        self.find_senders();
         mid
     }
 
@@ -235,13 +242,20 @@ impl Client {
         let source = self.new_source();
         let microphone = AudioPublisher::new(levels, source, now, &mut self.rng);
         let work = Work::Audio(Box::new(microphone));
-        match self.idle_line(MediaKind::Audio) {
+        let mid = match self.idle_line(MediaKind::Audio) {
             Some(at) => {
                 self.lines[at].work = work;
                 self.lines[at].mid.clone()
             }
             None => self.add_line(MediaKind::Audio, work),
-        }
+        };
+        self.find_senders();
+        mid
+    }
+
+    fn find_senders(&mut self) {
+        let last = self.lines.iter().rposition(|line| line.work.sends());
+        self.senders_end = last.map_or(0, |last| last + 1);
     }
 
     fn idle_line(&self, kind: MediaKind) -> Option<usize> {
@@ -316,6 +330,7 @@ impl Client {
             }
         }
         self.line_by_ssrc.clear();
+        self.last_line = None;
         for (at, line) in self.lines.iter().enumerate() {
             if let Work::Receive(Some(receiver)) = &line.work {
                 self.line_by_ssrc.extend(receiver.ssrcs().map(|ssrc| (ssrc, at)));
@@ -412,10 +427,13 @@ impl Client {
             return None;
         };
         let header = &packet.header;
-        let Some(&at) = self.line_by_ssrc.get(&header.ssrc) else {
+        let known = self.last_line.filter(|(ssrc, _)| *ssrc == header.ssrc);
+        let known = known.or_else(|| Some((header.ssrc, *self.line_by_ssrc.get(&header.ssrc)?)));
+        let Some((_, at)) = known else {
             self.strays.violation(Violation::UnknownSsrc(header.ssrc));
             return None;
         };
+        self.last_line = known;
         let transport = packet.extension(self.transport_id).and_then(|value| value.first_chunk());
         let transport = transport.map(|value| u16::from_be_bytes(*value));
         self.recorder.note(now, transport, header.ssrc, header.sequence);
@@ -515,7 +533,8 @@ impl Client {
         if !self.media {
             return earlier(self.ice.wake(), secure);
         }
-        let works = self.lines.iter().filter_map(|line| match &line.work {
+        let senders = &self.lines[..self.senders_end];
+        let works = senders.iter().filter_map(|line| match &line.work {
             Work::Video(camera) => Some(camera.wake()),
             Work::Audio(microphone) => Some(microphone.wake()),
             Work::Receive(_) | Work::Idle => None,
@@ -562,7 +581,7 @@ impl Client {
             uplink: &mut self.uplink,
             transmit: &mut self.transmit,
         };
-        (self.lines.iter_mut().map(|line| &mut line.work), outlet)
+        (self.lines[..self.senders_end].iter_mut().map(|line| &mut line.work), outlet)
     }
 
     fn cameras_and_outlet(

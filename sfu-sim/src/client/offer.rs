@@ -46,7 +46,9 @@ fn audio(sdp: &mut String, session: &Session<'_>, media: &MediaLine) {
     line(sdp, &format!("m=audio 9 UDP/TLS/RTP/SAVPF {opus}"));
     common(sdp, session, media, &[Extension::Mid, Extension::TransportCc, Extension::AudioLevel]);
     line(sdp, &format!("a=rtpmap:{opus} opus/48000/2"));
-    line(sdp, &format!("a=rtcp-fb:{opus} transport-cc"));
+    for feedback in session.feedback.iter().filter(|f| ["transport-cc", "ack ccfb"].contains(f)) {
+        line(sdp, &format!("a=rtcp-fb:{opus} {feedback}"));
+    }
     line(sdp, &format!("a=fmtp:{opus} minptime=10;useinbandfec=1"));
     if let Work::Audio(publisher) = &media.work {
         signal(sdp, publisher);

@@ -12,9 +12,9 @@ const SENT_MAX: usize = 4096;
 /// Share lost of one feedback that says "too much".
 const LOSS_MAX: f64 = 0.1;
 /// Queueing delay that does.
-const QUEUE_MAX: Duration = Duration::from_millis(150);
-/// Between two steps down, for the first must show.
-const DOWN_INTERVAL: Duration = Duration::from_secs(1);
+const QUEUE_MAX: Duration = Duration::from_millis(200);
+/// Between two steps down: a full queue must have had time to empty.
+const DOWN_INTERVAL: Duration = Duration::from_secs(3);
 /// Without trouble before a step up.
 const UP_INTERVAL: Duration = Duration::from_secs(10);
 /// Packets of one feedback from which a share means something.

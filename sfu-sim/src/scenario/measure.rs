@@ -35,7 +35,10 @@ pub enum Measure {
     KeyframeRequestSpacing,
     /// Packets asked for that came in time by themselves, in per cent of all packets.
     NeedlessRepairs,
-    /// Changes of encoding or layer.
+    /// Seconds without a picture on the video m-line that had most of them, from five seconds after
+    /// coming on: frozen, paused or never begun.
+    EmptySeconds,
+    /// Changes of encoding or layer, and returns from a pause.
     Switches,
     /// Time without a new picture at changes of encoding or layer: that which 99 of 100 keep, in
     /// frame intervals of 1/30 s.
@@ -94,7 +97,22 @@ impl Measure {
                 gaps.fold(f64::INFINITY, f64::min) * 1000.0
             }
             Self::NeedlessRepairs => per_cent(video.needless_repairs, video.packets),
-            Self::Switches => video.switches as f64,
+            Self::EmptySeconds => {
+                let receivers = client.receivers().filter(|receiver| {
+                    receiver.kind() == MediaKind::Video && receiver.carries().is_some()
+                });
+                let from = of.came.as_secs() as usize + 5;
+                let whole = (until.as_secs() as usize).saturating_sub(from);
+                let empty = receivers.map(|receiver| {
+                    let shown = receiver.seconds().iter().skip(from).filter(|s| s.frames > 0);
+                    whole.saturating_sub(shown.count()) as f64
+                });
+                empty.fold(0.0, f64::max)
+            }
+            Self::Switches => {
+                let history = client.receivers().flat_map(|receiver| receiver.history());
+                history.filter(|(_, shown)| shown.width > 0).count().saturating_sub(1) as f64
+            }
             Self::SwitchGapP99 => {
                 let receivers = client.receivers();
                 let gaps = receivers.flat_map(|receiver| receiver.switch_gaps().iter());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sfu_core::command::{Command, Reply};
+use sfu_core::decision::PeerDecisions;
 use sfu_core::id::TrackId;
 use sfu_core::negotiation::MediaKind;
 use sfu_core::preference::{Preference, Quality};
@@ -33,6 +34,8 @@ pub struct Outcome {
     pub rows: Vec<Row>,
     /// What happened to each participant over time, if that was sampled.
     pub samples: Vec<(String, Vec<Sample>)>,
+    /// Why each participant receives what it receives in the end, if that was sampled.
+    pub decisions: Vec<(String, PeerDecisions)>,
 }
 
 /// How one check went.
@@ -165,17 +168,22 @@ fn run_in(scenario: &Scenario, manner: Manner) -> Outcome {
         let figure = at.and_then(|at| figures.get(at).copied()).unwrap_or(f64::NAN);
         Row { check: *check, figure }
     });
+    let rows = rows.collect();
+    let decisions = present.iter().filter(|who| manner.sampled && who.left.is_none());
+    let decisions = decisions.filter_map(|who| Some((who.name(), decisions_of(&mut world, who)?)));
+    let decisions = decisions.collect();
     Outcome {
         name: scenario.name,
         pending: scenario.pending,
         seed: manner.seed,
         hash: world.hash(),
         datagrams: world.delivered,
-        rows: rows.collect(),
+        rows,
+        decisions,
         samples: present
             .into_iter()
             .filter(|who| !who.samples.is_empty())
-            .map(|who| (format!("{} {}", who.party_name, who.number), who.samples))
+            .map(|who| (who.name(), who.samples))
             .collect(),
     }
 }
@@ -283,16 +291,26 @@ fn talk_nonsense(world: &mut World, who: ClientId, rng: &mut Pcg64Mcg) {
     }
 }
 
+/// Why a participant receives what it receives.
+fn decisions_of(world: &mut World, who: &Present) -> Option<PeerDecisions> {
+    let peer = world.client(who.id).peer;
+    match world.command(Command::Decisions { peer }) {
+        Ok(Reply::Decisions(decisions)) => Some(*decisions),
+        _ => None,
+    }
+}
+
 impl Present {
+    fn name(&self) -> String {
+        format!("{} {}", self.party_name, self.number)
+    }
+
     #[allow(clippy::cast_precision_loss, reason = "rates far below 2^52")]
     fn sample(&mut self, world: &mut World) {
         if self.left.is_some() {
             return;
         }
-        let peer = world.client(self.id).peer;
-        let Ok(Reply::Decisions(decisions)) = world.command(Command::Decisions { peer }) else {
-            return;
-        };
+        let Some(decisions) = decisions_of(world, self) else { return };
         let now = world.now();
         let client = world.client(self.id);
         let video = client.quality(now, MediaKind::Video);

@@ -11,7 +11,7 @@ impl Writer {
     /// f(n): the lowest `count` bits.
     pub(super) fn bits(&mut self, value: u32, count: u32) {
         for at in (0..count).rev() {
-            if self.used % 8 == 0 {
+            if self.used.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let bit = (value >> at & 1) as u8;

@@ -39,12 +39,13 @@ fn every_codec_and_layering_is_seen_whole() {
         let viewer = world.join(room, Plan::viewer().with_slots(0, 1));
         world.run_for(s(6));
         let quality = video(&world, viewer);
+        assert_eq!(quality.violations, [], "{camera:?}");
         assert_flawless(&world, viewer);
         assert!(quality.frames >= 30 * 5 - 5, "{camera:?}: {quality:?}");
         let shown = world.client(viewer).receivers().find_map(|receiver| receiver.showing());
         assert_eq!(shown.map(|shown| shown.width), Some(1280), "{camera:?}");
         let published = world.client(publisher).cameras().next().unwrap().published();
-        assert!(published.keyframes <= 2, "{camera:?}: {published:?}");
+        assert!(published.keyframes <= 5, "{camera:?}: {published:?}");
     }
 }
 
@@ -61,6 +62,6 @@ fn losses_are_repaired_in_every_codec() {
         let quality = video(&world, viewer);
         assert_sound(&world, viewer);
         assert!(quality.completeness() > 0.98, "{camera:?}: {quality:?}");
-        assert!(quality.repaired > 20, "{camera:?}: {quality:?}");
+        assert!(quality.repaired > 10, "{camera:?}: {quality:?}");
     }
 }

@@ -75,15 +75,18 @@ const FIREFOX_PREFERENCES = {
 
 /**
  * @param {Engine} engine
- * @param {{flags?: string[]}} [options] `flags`: more command-line flags
+ * @param {{flags?: string[], link?: import('./netns.js').Link}} [options] `flags`: more command-line
+ *   flags; `link`: the network it runs in (Chromium only)
  * @returns {Promise<Browser>}
  */
-export async function launch(engine, { flags = [] } = {}) {
-  const executablePath = engine === 'chromium' ? CHROMIUM : FIREFOX;
-  if (!existsSync(executablePath)) {
-    throw new Error(`${executablePath} is missing: run \`cargo xtask browsers\``);
+export async function launch(engine, { flags = [], link } = {}) {
+  const program = engine === 'chromium' ? CHROMIUM : FIREFOX;
+  if (!existsSync(program)) {
+    throw new Error(`${program} is missing: run \`cargo xtask browsers\``);
   }
-  const common = { executablePath, headless: true, timeout: PATIENCE, protocolTimeout: PATIENCE };
+  // Orders come by pipe where the browser's loopback is not ours.
+  const executablePath = link ? link.wrap(program) : program;
+  const common = { executablePath, pipe: Boolean(link), headless: true, timeout: PATIENCE, protocolTimeout: PATIENCE };
   const browser = await (engine === 'chromium'
     ? puppeteer.launch({ ...common, browser: 'chrome', args: [...CHROMIUM_FLAGS, ...flags] })
     : puppeteer.launch({

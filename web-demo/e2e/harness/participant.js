@@ -40,6 +40,7 @@ import { until } from './until.js';
  * @property {string} [subscribe] `0`: see and hear nobody
  * @property {string} [codec]
  * @property {string} [simulcast]
+ * @property {string} [svc]
  * @property {number} [width]
  * @property {number} [height]
  * @property {number} [mock] so many invented participants, and no server
@@ -170,11 +171,20 @@ export class Participant {
     return this.#console.join('\n');
   }
 
-  /** The page's own account of its state, for a failed test. @returns {Promise<unknown>} */
+  /** The page's own account of its state, for a failed test, and the server's. @returns {Promise<unknown>} */
   async report() {
-    return this.page.evaluate(async () => {
+    const own = await this.page.evaluate(async () => {
       const sfu = globalThis.__sfu;
       return { report: await sfu?.room?.report?.(), snapshot: await sfu?.snapshot?.() };
+    });
+    return { ...own, decisions: await this.decisions().catch(String) };
+  }
+
+  /** Why it receives what it receives, as the server explains it. @returns {Promise<any>} */
+  async decisions() {
+    return this.page.evaluate(async () => {
+      const { name, local } = globalThis.__sfu.room;
+      return (await fetch(`/api/v1/rooms/${name}/participants/${local.id}/decisions`)).json();
     });
   }
 

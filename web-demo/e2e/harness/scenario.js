@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browsers.js';
+import { Link } from './netns.js';
 import { Participant } from './participant.js';
 import { Server } from './server.js';
 
@@ -25,9 +26,10 @@ const EVIDENCE_PATIENCE = 10_000;
 /**
  * @param {string} name one sentence: what holds
  * @param {(stage: Stage) => Promise<void>} body
+ * @param {{skip?: string | false}} [options] `skip`: why this machine cannot play it
  */
-export function scenario(name, body) {
-  test(name, async () => {
+export function scenario(name, body, { skip = false } = {}) {
+  test(name, { skip }, async () => {
     const stage = new Stage(name);
     try {
       await body(stage);
@@ -46,8 +48,10 @@ export class Stage {
   #name;
   /** @type {Promise<Server> | undefined} */
   #server;
-  /** @type {Map<Engine, Promise<Browser>>} */
+  /** @type {Map<Engine | Link, Promise<Browser>>} */
   #browsers = new Map();
+  /** @type {Link[]} */
+  #links = [];
   /** @type {Participant[]} */
   participants = [];
 
@@ -65,10 +69,22 @@ export class Stage {
     return (this.#server ??= Server.start(options));
   }
 
-  /** One browser of a kind; the first call starts it. @param {Engine} [engine] */
-  async browser(engine = 'chromium') {
-    const launched = this.#browsers.get(engine) ?? launch(engine);
-    this.#browsers.set(engine, launched);
+  /** A link for a browser of its own. */
+  link() {
+    const link = new Link();
+    this.#links.push(link);
+    return link;
+  }
+
+  /**
+   * One browser of a kind, and one behind each link; the first call starts it.
+   *
+   * @param {Engine} [engine]
+   * @param {Link} [link]
+   */
+  async browser(engine = 'chromium', link) {
+    const launched = this.#browsers.get(link ?? engine) ?? launch(engine, { link });
+    this.#browsers.set(link ?? engine, launched);
     return launched;
   }
 
@@ -77,15 +93,16 @@ export class Stage {
    *
    * @param {Guest} guest
    * @param {Engine} [engine]
-   * @param {{before?: (given: any) => void, given?: unknown}} [options] `before`: runs in the page
-   *   ahead of its own scripts; `given`: what it is called with
+   * @param {{before?: (given: any) => void, given?: unknown, link?: Link}} [options] `before`: runs
+   *   in the page ahead of its own scripts; `given`: what it is called with; `link`: what it is behind
    */
-  async join({ viewport, ...guest }, engine = 'chromium', { before, given } = {}) {
-    const participant = await this.#open(guest.name, engine);
+  async join({ viewport, ...guest }, engine = 'chromium', { before, given, link } = {}) {
+    const participant = await this.#open(guest.name, engine, link);
     if (viewport) await participant.page.setViewport(viewport);
     if (before) await participant.page.evaluateOnNewDocument(before, given);
     const { url } = await this.server();
-    await participant.visit(url, { room: 'e2e', ...SMALL, ...guest });
+    const seen = link ? url.replace('127.0.0.1', link.address) : url;
+    await participant.visit(seen, { room: 'e2e', ...SMALL, ...guest });
     return participant;
   }
 
@@ -107,9 +124,9 @@ export class Stage {
     this.#server = Promise.resolve(server);
   }
 
-  /** @param {string} name @param {Engine} engine */
-  async #open(name, engine) {
-    const browser = await this.browser(engine);
+  /** @param {string} name @param {Engine} engine @param {Link} [link] */
+  async #open(name, engine, link) {
+    const browser = await this.browser(engine, link);
     // Its own context: nothing remembered, nothing shared with the participant beside it.
     const context = await browser.createBrowserContext();
     const participant = new Participant(await context.newPage(), name);
@@ -155,6 +172,7 @@ export class Stage {
     }));
     const server = await this.#server?.catch(() => undefined);
     await server?.stop();
+    for (const link of this.#links) link.close();
   }
 }
 

@@ -67,6 +67,7 @@ export class Server {
       if (exitCode !== null || signalCode !== null) return 'ended';
       return /http:\/\/[^\s/"']+:[1-9]\d*/.exec(this.#log)?.[0];
     }, { every: 20, describe });
+    this.url = this.url.replace('0.0.0.0', '127.0.0.1');
     if (this.url === 'ended') throw new Error(`the server ended at once:\n${this.#log}`);
     const ready = async () => (await fetch(`${this.url}/readyz`)).ok;
     await until('/readyz', ready, { every: 20, describe });

@@ -14,11 +14,11 @@ scenario('VP8, H.264, VP9 and AV1 are seen as what was sent', async (stage) => {
   }
 });
 
-scenario('a simulcast picture arrives in its largest size', async (stage) => {
+scenario('a simulcast picture arrives in its largest size where there is a place for it', async (stage) => {
   const size = { width: 1280, height: 720 };
   const [, viewer] = await Promise.all([
     stage.join({ name: 'sender', publish: 'video', simulcast: '1', ...size }),
-    stage.join({ name: 'viewer', publish: '0' }),
+    stage.join({ name: 'viewer', publish: '0', viewport: { width: 1600, height: 1000 } }),
   ]);
   await viewer.sees('sender');
   // The encoder sends the small ones first, until it trusts the path.

@@ -6,7 +6,7 @@ import { until } from '../harness/until.js';
 
 /** @typedef {import('puppeteer-core').Page} Page */
 
-const LIBRARY = '/sdk/index.js';
+const LIBRARY = '/sdk/whip.js';
 
 for (const engine of /** @type {const} */ (['chromium', 'firefox'])) {
   scenario(`WHIP from ${engine} reaches a participant and a WHEP viewer`, async (stage) => {

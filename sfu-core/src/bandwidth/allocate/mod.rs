@@ -20,7 +20,7 @@
 //!
 //! The whole is a function of its arguments: what must be remembered from run to run is in
 //! [`Memory`], which travels with the demand and comes back with the grant. So a recorded input
-//! gives the recorded grants again.
+//! gives the recorded grants again ([`crate::recorder`]).
 //!
 //! The shape of the problem (lowest for all, then greedy steps in order of importance) follows
 //! Jitsi Videobridge's doc/allocation.md; margins and holds are ours.
@@ -43,6 +43,7 @@ use fill::{Fill, Limits};
 use ladder::Ladder;
 pub use memory::Memory;
 use memory::Mood;
+pub(crate) use memory::State;
 
 /// What there is to share out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

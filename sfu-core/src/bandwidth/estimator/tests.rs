@@ -50,13 +50,14 @@ fn a_quiet_path_lets_it_grow_and_a_growing_queue_does_not() {
     assert_eq!(estimator.limited_by(), LimitedBy::Start);
     send(&mut estimator, start, 0, 1000, |_| 50);
     let grown = estimator.target_bps();
-    assert!((600_000..800_000).contains(&grown), "{grown}");
+    // What arrives at once, and then up to half more than that.
+    assert!((1_000_000..=1_510_000).contains(&grown), "{grown}");
     assert_eq!(estimator.limited_by(), LimitedBy::Delay);
     assert_eq!(estimator.acked_bps(), Some(1_000_000));
     assert_eq!(estimator.measured_rtt(), Some(Duration::from_millis(110)));
 
-    estimator.on_probed(1_500_000, false);
-    assert_eq!(estimator.target_bps(), 1_500_000);
+    estimator.on_probed(1_600_000, false);
+    assert_eq!(estimator.target_bps(), 1_600_000);
     // A tenth more each time: 900 kbit/s arrive.
     send(&mut estimator, start, 1000, 1100, |n| 50 + (n - 1000) * 10 / 9);
     assert!(estimator.target_bps() < 900_000, "{}", estimator.target_bps());
@@ -99,7 +100,8 @@ fn silence_while_packets_are_under_way_halves_it_and_feedback_brings_it_back() {
         now += OUTAGE_MIN;
     }
     send(&mut estimator, start, 1200, 1205, |_| 50);
-    assert_eq!(estimator.target_bps(), before);
+    // What surely arrived before, not what it had grown to beyond that.
+    assert!((1_000_000..=before).contains(&estimator.target_bps()));
 }
 
 #[test]

@@ -18,8 +18,6 @@ pub(super) struct Received {
     pub(super) empty: bool,
     pub(super) payload: Vec<u8>,
     pub(super) descriptor: Option<Vec<u8>>,
-    /// First of a new source.
-    pub(super) switched: bool,
 }
 
 /// What came of it all.
@@ -32,8 +30,18 @@ pub(super) struct Verdict {
     pub(super) undecodable: Vec<String>,
     /// Numbers that never came.
     pub(super) holes: u64,
-    /// When each decoded picture was complete, by timestamp: (completed, highest temporal layer).
-    pub(super) shown: Vec<(Instant, u32, u8)>,
+    /// The pictures that were decoded.
+    pub(super) shown: Vec<Shown>,
+}
+
+/// A decoded picture.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    /// When its last frame was complete.
+    pub(super) completed: Instant,
+    pub(super) timestamp: u32,
+    /// Its number at the publisher.
+    pub(super) picture: u64,
 }
 
 /// One frame as it came.
@@ -66,7 +74,7 @@ pub(super) fn judge(
     check_line(&packets, &mut verdict);
     let arrived = assemble(shape, frames, &packets);
     check_markers(shape, &packets, &arrived);
-    decode(shape, &arrived, let_go, &mut verdict);
+    decode(shape, frames, &arrived, let_go, &mut verdict);
     verdict
 }
 
@@ -171,13 +179,14 @@ fn check_markers(shape: &Shape, packets: &[Received], arrived: &[Arrived<'_>]) {
 /// Decodes what can be decoded.
 fn decode(
     shape: &Shape,
+    frames: &[Frame],
     arrived: &[Arrived<'_>],
     mut let_go: HashSet<usize>,
     verdict: &mut Verdict,
 ) {
     let mut decoded: HashMap<usize, &Arrived<'_>> = HashMap::new();
     let mut vp8 = Vp8References::default();
-    let mut shown: BTreeMap<u64, (Instant, u32, u8)> = BTreeMap::new();
+    let mut shown: BTreeMap<u64, Shown> = BTreeMap::new();
     for this in arrived {
         if !this.whole {
             verdict.cut += 1;
@@ -205,6 +214,17 @@ fn decode(
             Ok(())
         };
         let found = if shape.codec == Codec::Vp8 { vp8.find(this) } else { Ok(()) };
+        // What was let go leaves a hole too.
+        let hole = found.is_err()
+            && let_go.iter().map(|&id| &frames[id]).any(|gone| {
+                let back = this.frame.picture.saturating_sub(gone.picture);
+                gone.encoding == this.frame.encoding && (1..8).contains(&back)
+            });
+        if hole && readable().is_ok() {
+            let_go.insert(this.id);
+            verdict.cut += 1;
+            continue;
+        }
         if let Err(why) = readable().and(found) {
             let Frame { picture, spatial, temporal, key, .. } = this.frame;
             verdict.undecodable.push(format!(
@@ -215,21 +235,17 @@ fn decode(
         }
         decoded.insert(this.id, this);
         verdict.decoded += 1;
-        let entry = shown.entry(this.index).or_insert((
-            this.completed,
-            this.timestamp,
-            this.frame.temporal,
-        ));
-        entry.0 = entry.0.max(this.completed);
+        let (completed, timestamp, picture) = (this.completed, this.timestamp, this.frame.picture);
+        shown.insert(this.index, Shown { completed, timestamp, picture });
     }
-    let mut pictures: Vec<(Instant, u32, u8)> = Vec::new();
-    for (at, timestamp, temporal) in shown.into_values() {
-        match pictures.last_mut() {
-            Some(last) if last.1 == timestamp => last.0 = last.0.max(at),
-            _ => pictures.push((at, timestamp, temporal)),
+    for frame in shown.into_values() {
+        match verdict.shown.last_mut() {
+            Some(last) if last.timestamp == frame.timestamp => {
+                last.completed = last.completed.max(frame.completed);
+            }
+            _ => verdict.shown.push(frame),
         }
     }
-    verdict.shown = pictures;
 }
 
 /// The references that the dependency descriptor names are those that are needed, and all the

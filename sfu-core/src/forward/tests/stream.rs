@@ -9,6 +9,7 @@ use crate::rtp::dependency_descriptor::{Draft, Indication, Indications, Structur
 /// What a frame really depends on.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
+    pub(super) encoding: u8,
     /// Number of its picture: 30 of them a second, the same in all encodings.
     pub(super) picture: u64,
     pub(super) spatial: u8,
@@ -30,7 +31,6 @@ pub(super) struct Packet {
     pub(super) marker: bool,
     pub(super) payload: Vec<u8>,
     pub(super) descriptor: Option<Vec<u8>>,
-    pub(super) picture: u64,
 }
 
 /// What a stream is like.
@@ -167,6 +167,7 @@ impl Encoder {
         let references: Vec<Reference> = own.iter().copied().chain(below).collect();
         let packets = if key { 6 } else { 1 + (id % 3) } + if spatial == 2 { 2 } else { 0 };
         let mut frame = Frame {
+            encoding: self.encoding,
             picture,
             spatial,
             temporal,
@@ -212,7 +213,6 @@ impl Encoder {
                     marker: false,
                     payload,
                     descriptor,
-                    picture,
                 }
             })
             .collect();
@@ -277,7 +277,7 @@ impl Encoder {
             }
         }
         if structure {
-            out.push(self.shape.spatial - 1 << 5);
+            out.push((self.shape.spatial - 1) << 5);
         }
         out
     }

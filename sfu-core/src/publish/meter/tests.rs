@@ -34,7 +34,7 @@ impl Publisher {
         while self.now < until {
             let temporal = [0, 2, 1, 2][self.frame as usize % 4];
             for (encoding, bytes) in (0u8..).zip(self.bytes) {
-                let key = self.frame % self.keyframes == 0;
+                let key = self.frame.is_multiple_of(self.keyframes);
                 let mut left = if key { bytes * KEYFRAME } else { bytes };
                 let mut first = true;
                 while left > 0 {

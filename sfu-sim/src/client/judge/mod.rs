@@ -6,6 +6,8 @@ mod claims;
 mod playout;
 pub mod quality;
 mod series;
+#[cfg(test)]
+mod tests;
 mod truth;
 
 pub(crate) use playout::{Packet, Playout, note_gap};

@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use sfu_core::limits::PACER_QUEUE_TIME_MAX;
+
 use smallvec::SmallVec;
 
 use super::claims::Claims;
@@ -61,6 +63,7 @@ pub(crate) struct Playout {
     truth: Truth,
     claims: Claims,
     last: Option<Played>,
+    /// Timestamp of the packet just before; none after a gap.
     last_timestamp: Option<u32>,
     /// Pictures from one to the next of late: more than 1 if temporal layers are left out.
     step: u32,
@@ -115,6 +118,9 @@ impl Playout {
     pub(crate) fn interrupt(&mut self, now: Duration) {
         self.interrupted = Some(now);
         self.shown = None;
+        if let Some(was) = self.showing.take() {
+            self.history.push((now, Shown { width: 0, ..was }));
+        }
     }
 
     /// The picture that was last played.
@@ -216,6 +222,7 @@ impl Playout {
         self.contiguous = false;
         self.unit = None;
         self.picture = None;
+        self.last_timestamp = None;
         self.claims.gap();
     }
 
@@ -228,8 +235,10 @@ impl Playout {
         quality: &mut Quality,
     ) -> Option<Duration> {
         let timestamp = packet.timestamp;
+        // After a gap a new timestamp proves nothing: the frame's beginning may be what is missing.
         let starts = packet.seen.start
-            || (packet.seen.start_by_timestamp && self.last_timestamp != Some(timestamp));
+            || packet.seen.start_by_timestamp
+                && self.last_timestamp.map_or(packet.seen.keyframe, |last| last != timestamp);
         self.last_timestamp = Some(timestamp);
         let (end, marker) = (packet.seen.end, packet.marker);
         if starts {
@@ -254,6 +263,7 @@ impl Playout {
                 quality.violation(Violation::FrameStart { index });
             }
             self.gap();
+            self.last_timestamp = Some(timestamp);
             return None;
         }
         if end && let Some(unit) = self.unit.take() {
@@ -345,7 +355,9 @@ impl Playout {
             if same_source { stamp.sent.saturating_sub(last.stamp.sent) } else { now - last.at };
         let elapsed_ms = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
         let off = (i64::from(ticks) / VIDEO_TICKS_PER_MS - elapsed_ms).unsigned_abs();
-        if ticks > 0 && u128::from(off) > TIMESTAMP_TOLERANCE.as_millis() {
+        // What is not of one clock is measured by arrivals, each of which the pacer may delay.
+        let paced = if same_source { Duration::ZERO } else { PACER_QUEUE_TIME_MAX };
+        if ticks > 0 && u128::from(off) > (TIMESTAMP_TOLERANCE + paced).as_millis() {
             quality.violation(Violation::TimestampJump { index, ticks });
         }
         // A change of encoding may show one picture twice.

@@ -46,6 +46,6 @@ pub struct Shown {
     pub encoding: u8,
     /// Spatial layer.
     pub spatial: u8,
-    /// Width in pixels.
+    /// Width in pixels; 0 from a pause on.
     pub width: u16,
 }

@@ -31,7 +31,8 @@ impl Truth {
             let (kept, layers) = self.decoded[number as usize % PICTURES];
             kept == number && layers >> reference.spatial & 1 == 1
         };
-        if !stands_alone && !(references().next().is_some() && references().all(has)) {
+        let complete = references().next().is_some() && references().all(has);
+        if !stands_alone && !complete {
             return false;
         }
         let place = &mut self.decoded[stamp.frame as usize % PICTURES];

@@ -22,6 +22,10 @@ const PAYLOAD_BYTES_MAX: usize = 1100;
 const PARAMETER_SETS_BYTES: usize = 64;
 /// Packets kept to answer NACKs, per encoding.
 const STORE_PACKETS: usize = 1024;
+/// A camera that minds its uplink spends one byte on retransmissions for so many of media, and so
+/// many at a time.
+const RESEND_SHARE: usize = 4;
+const RESEND_BYTES_MAX: usize = 16_000;
 const VIDEO_CLOCK: u64 = 90_000;
 /// Padding of a padding-only packet: the most that the format holds.
 const PADDING: u8 = 255;
@@ -55,6 +59,9 @@ pub struct VideoPublisher {
     encodings: Vec<EncodingState>,
     /// Encodings, or spatial layers of a single one, that the uplink has no room for, from the top.
     withheld: u8,
+    /// Bytes that retransmissions may take now: without a bound they would be what fills a thin
+    /// uplink.
+    resend_budget: usize,
     next_frame: Duration,
     next_report: Duration,
     /// False while the camera is covered: nothing is sent.
@@ -169,6 +176,7 @@ impl VideoPublisher {
             plan,
             source,
             withheld: 0,
+            resend_budget: RESEND_BYTES_MAX,
             next_frame: now + phase,
             next_report: now + REPORT_INTERVAL,
             active: true,
@@ -368,6 +376,8 @@ impl VideoPublisher {
         let payload_type = outlet.numbering.of(self.plan.codec).0;
         let media = &mut self.encodings[at].media;
         self.published.packets += u64::from(kept.stamp.parts);
+        let earned = kept.bytes / RESEND_SHARE;
+        self.resend_budget = (self.resend_budget + earned).min(RESEND_BYTES_MAX);
         for part in 0..kept.stamp.parts {
             let header = media.header(payload_type, kept.timestamp, kept.marker(part));
             media.count(kept.share(part));
@@ -410,6 +420,10 @@ impl VideoPublisher {
             let kept = encoding.store.iter().rev();
             let mut kept = kept.filter_map(|kept| Some((kept, kept.part(sequence)?)));
             let Some((kept, part)) = kept.next() else { continue };
+            if self.plan.adapts {
+                let Some(left) = self.resend_budget.checked_sub(kept.share(part)) else { continue };
+                self.resend_budget = left;
+            }
             let header = RtpHeader {
                 marker: kept.marker(part),
                 ..encoding.rtx.header(payload_type, kept.timestamp, false)

@@ -13,6 +13,8 @@ use sfu_core::rtp::extension::Extension;
 
 pub(crate) use camera::Shape;
 pub use camera::{Published, VideoPublisher};
+#[cfg(test)]
+pub(crate) use encoder::Encoder;
 pub use microphone::AudioPublisher;
 
 use super::numbering::Numbering;

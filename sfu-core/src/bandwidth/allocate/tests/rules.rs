@@ -269,3 +269,16 @@ impl Subscriber {
         Self { budget: self.budget, ..Self::with(wants) }
     }
 }
+
+#[test]
+fn without_any_bound_all_get_the_best() {
+    let mut subscriber = Subscriber::cameras(250);
+    subscriber.budget.reserve_bps = u64::MAX / 2;
+    subscriber.budget.probed_bps = Some(u64::MAX);
+    subscriber.run(u64::MAX / KBPS);
+    assert!(reasons(&subscriber).iter().all(|&reason| reason == Reason::Best));
+    let absurd = vec![option(layer(0, 0, 0), u64::MAX / KBPS, (320, 180), 30); 3];
+    let mut subscriber = Subscriber::with([0, 1].map(|n| (Demand::new(track(n)), absurd.clone())));
+    subscriber.run(1_000);
+    assert_eq!(reasons(&subscriber), [Reason::Bandwidth; 2]);
+}

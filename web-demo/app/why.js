@@ -1,0 +1,121 @@
+/** Why one sees what one sees: the server's own account of it, read every second while it is open. */
+
+import { h } from './dom.js';
+import { strings } from './strings.js';
+
+/** @typedef {import('../sdk/index.js').Room} Room */
+/** @typedef {{encoding: number, spatial: number, temporal: number}} Layer */
+/** @typedef {Layer & {bitrate_bps: number, width: number, height: number, frames_per_second: number}} Option */
+/** @typedef {{track: string, participant: string, kind: string, preference: import('../sdk/protocol.d.ts').Preference, available: Option[], granted: Layer | null, current: Layer | null, reason: string}} Subscription */
+
+const EVERY_MS = 1_000;
+const RECORDS_MAX = 40;
+const text = strings.why;
+
+export class Why {
+  #room;
+  /** @type {any} */
+  #timer;
+  element = h('div', { class: 'why', tabIndex: 0, role: 'region', 'aria-label': text.heading });
+
+  /** @param {Room} room */
+  constructor(room) {
+    this.#room = room;
+  }
+
+  /** @param {boolean} on */
+  run(on) {
+    clearInterval(this.#timer);
+    if (!on) return;
+    this.#timer = setInterval(() => void this.#read(), EVERY_MS);
+    void this.#read();
+  }
+
+  async #read() {
+    const { name, local } = this.#room;
+    const path = `/api/v1/rooms/${encodeURIComponent(name)}/participants/${local.id}/decisions`;
+    try {
+      const response = await fetch(path);
+      this.element.replaceChildren(...(response.ok ? this.#draw(await response.json()) : [text.unknown]));
+    } catch {
+      // The connection is being mended, and the page says so elsewhere.
+    }
+  }
+
+  /** @param {any} decisions */
+  #draw({ now_ms, estimate, allocated_bps, wanted_bps, subscriptions, records }) {
+    const { target_bps, limited_by, rtt_ms, loss } = estimate;
+    // Sound always goes through, or nearly so: only what is held back needs a word.
+    const told = subscriptions.filter((/** @type {Subscription} */ { kind, granted }) => kind === 'video' || !granted);
+    return [
+      h('p', {}, h('strong', {}, text.estimate(rate(target_bps))), ` ${text.limits[limited_by] ?? limited_by}`),
+      h('p', {}, text.shared(rate(allocated_bps), rate(wanted_bps)), ` ${text.path(Math.round(rtt_ms ?? 0), (loss * 100).toFixed(1))}`),
+      ...told.map((/** @type {Subscription} */ each) => this.#subscription(each)),
+      h('h3', {}, text.records),
+      h('ol', {}, ...records.slice(-RECORDS_MAX).reverse().map((/** @type {any} */ each) => this.#record(each, now_ms))),
+    ];
+  }
+
+  /** @param {Subscription} subscription */
+  #subscription({ track, participant, preference, available, granted, current, reason }) {
+    const { quality, max_width, max_height, pinned } = preference;
+    const wanted = [strings.quality[quality ?? 'auto'], max_width && `${max_width}×${max_height}`, pinned && text.pinned];
+    const layer = (/** @type {Layer | null} */ which) => which ? layerText(which, available) : text.nothing;
+    const grant = layer(granted);
+    const now = layer(current);
+    return h(
+      'section',
+      {},
+      h('h3', {}, this.#label(participant, track)),
+      h('p', { class: 'faint' }, text.wanted(wanted.filter(Boolean).join(', '))),
+      h('p', {}, `${text.granted} ${grant}`, grant === now ? null : ` → ${text.now} ${now}`),
+      h('p', { class: granted && reason !== 'bandwidth' ? null : 'held' }, (!granted && strings.paused[reason]) || text.reasons[reason] || reason),
+    );
+  }
+
+  /**
+   * @param {any} record
+   * @param {number} now
+   */
+  #record({ at_ms, what, track, ...more }, now) {
+    const words = Object.entries(more).map(([key, value]) => `${key.replace(/_(bps|ms)$/, '').replaceAll('_', ' ')} ${said(key, value)}`);
+    const [participant] = [...this.#room.participants.values()].filter(({ tracks }) => tracks.has(track));
+    return h('li', {}, `${((at_ms - now) / 1000).toFixed(1)} s `, h('strong', {}, what.replaceAll('_', ' ')), ` ${participant?.name ?? ''} ${words.join(', ')}`);
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} track
+   */
+  #label(id, track) {
+    const participant = this.#room.participants.get(id);
+    const name = participant?.name ?? id;
+    return participant?.tracks.get(track)?.source === 'screen' ? strings.tile.screen(name) : name;
+  }
+}
+
+/** @param {number} bps */
+export function rate(bps) {
+  return bps >= 1e6 ? `${(bps / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bps / 1e3)} kbit/s`;
+}
+
+/**
+ * @param {Layer} layer
+ * @param {Option[]} available
+ */
+function layerText({ encoding, spatial, temporal }, available) {
+  const found = available.find((each) => each.encoding === encoding && each.spatial === spatial && each.temporal === temporal);
+  const name = `${encoding}/${spatial}/${temporal}`;
+  return found ? `${found.width}×${found.height}, ${found.frames_per_second} fps, ${rate(found.bitrate_bps)} (${name})` : name;
+}
+
+/**
+ * @param {string} key
+ * @param {any} value
+ * @returns {string}
+ */
+function said(key, value) {
+  if (key.endsWith('_bps') && value !== null) return rate(value);
+  if (value?.encoding !== undefined) return `${value.encoding}/${value.spatial}/${value.temporal}`;
+  return Array.isArray(value) ? String(value.length) : String(value ?? '–');
+}
