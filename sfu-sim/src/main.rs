@@ -12,6 +12,7 @@ use sfu_sim::speed;
 const USAGE: &str =
     "usage: sfu-sim [SCENARIO] [--seeds N] [--seed S] [--encrypted] [--series FILE]
                [--decisions] | speed
+       sfu-sim lab …      (the congestion lab: sfu-sim lab --help)
 
 Runs SCENARIO, or all of them, with the seeds S, S+1 … (N of them; 1 from 1 without) on all
 processors, and prints a Markdown table: of each check the median and the worst figure of all seeds.
@@ -29,9 +30,13 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some("speed") {
-        print!("{}", speed::table(Duration::from_secs(20)));
-        return ExitCode::SUCCESS;
+    match std::env::args().nth(1).as_deref() {
+        Some("speed") => {
+            print!("{}", speed::table(Duration::from_secs(20)));
+            return ExitCode::SUCCESS;
+        }
+        Some("lab") => return sfu_sim::lab::command::main(std::env::args().skip(2)),
+        _ => {}
     }
     let Arguments { scenarios, manners, series, decisions } = match parse(std::env::args().skip(1))
     {

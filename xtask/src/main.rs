@@ -65,8 +65,8 @@ fn main() -> Result<ExitCode> {
             install::npm_packages(Path::new("web-demo/e2e"))?;
         }
         Command::Sizes => return Ok(steps::run(&[Step::Sizes])),
-        Command::Sim { args } => pass_through("sfu-sim", &args)?,
-        Command::Bench { args } => pass_through("bench", &args)?,
+        Command::Sim { args } => pass_through("sfu-sim", lab_features(&args), &args)?,
+        Command::Bench { args } => pass_through("bench", &[], &args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -77,8 +77,16 @@ fn root() -> PathBuf {
     manifest.parent().expect("xtask is a folder of the workspace").to_path_buf()
 }
 
-fn pass_through(package: &str, args: &[String]) -> Result<()> {
-    let run = ["run", "--quiet", "--release", "--package", package, "--"];
+/// str0m is built only when the lab is asked to run it.
+fn lab_features(args: &[String]) -> &'static [&'static str] {
+    let mut words = args.iter().skip_while(|word| *word != "--controller").skip(1);
+    let wanted = words.next().is_some_and(|kind| kind == "str0m" || kind == "all");
+    if wanted { &["--features", "str0m"] } else { &[] }
+}
+
+fn pass_through(package: &str, features: &[&str], args: &[String]) -> Result<()> {
+    let run = ["run", "--quiet", "--release", "--package", package];
+    let run = run.into_iter().chain(features.iter().copied()).chain(["--"]);
     let done = Job::new("cargo").args(run).args(args.iter().map(String::as_str)).run()?;
     if !done.success {
         bail!("{package} failed");
