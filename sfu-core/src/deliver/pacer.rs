@@ -140,7 +140,7 @@ impl<T, P: Copy> Pacer<T, P> {
     /// # Errors
     /// Gives the packet back if too many wait.
     pub fn push(&mut self, now: Instant, class: Class, bytes: usize, item: T) -> Result<(), T> {
-        if self.len() >= PACER_PACKETS_MAX {
+        if self.waiting() >= PACER_PACKETS_MAX {
             return Err(item);
         }
         self.queued_bytes += bytes as u64;
@@ -202,19 +202,19 @@ impl<T, P: Copy> Pacer<T, P> {
         if !self.queues[Class::Audio as usize].is_empty() {
             return Some(paid_until);
         }
-        (self.len() > 0).then(|| paid_until + self.drain_time())
+        (self.waiting() > 0).then(|| paid_until + self.drain_time())
     }
 
     /// Packets that wait.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.queues.iter().map(VecDeque::len).sum()
     }
 
     /// Whether nothing waits and no probe is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.len() == 0 && self.probe.is_none()
+        self.waiting() == 0 && self.probe.is_none()
     }
 
     /// Drops everything that waits.
@@ -251,7 +251,7 @@ impl<T, P: Copy> Pacer<T, P> {
     fn spend(&mut self, now: Instant, bytes: usize) {
         let Some(probing) = &mut self.probe else {
             self.debt += bytes as u128 * 8 * FRACTION;
-            let allowance = u128::from(self.rate_now(now)) * self.config.burst.as_micros();
+            let allowance = u128::from(self.rate_now()) * self.config.burst.as_micros();
             self.open = self.rate_bps.is_none() || self.debt < allowance;
             return;
         };
@@ -274,14 +274,13 @@ impl<T, P: Copy> Pacer<T, P> {
     /// Pays off what the rate has carried away since the last time.
     fn pay(&mut self, now: Instant) {
         let since = self.paid_until.replace(now).unwrap_or(now);
-        let paid =
-            u128::from(self.rate_now(now)) * now.saturating_duration_since(since).as_micros();
+        let paid = u128::from(self.rate_now()) * now.saturating_duration_since(since).as_micros();
         self.debt = self.debt.saturating_sub(paid);
         self.open |= self.debt == 0 || self.rate_bps.is_none();
     }
 
     /// The pacing rate, raised if the queue would otherwise take too long.
-    fn rate_now(&self, now: Instant) -> u64 {
+    fn rate_now(&self) -> u64 {
         let Some(rate) = self.rate_bps else { return u64::from(u32::MAX) };
         // Not by the time that is left: a queue must not go out at once when its oldest is due.
         let needed =
@@ -293,7 +292,7 @@ impl<T, P: Copy> Pacer<T, P> {
         if self.open {
             return Duration::ZERO;
         }
-        let rate = u128::from(self.paid_until.map_or(RATE_MIN_BPS, |at| self.rate_now(at)));
+        let rate = u128::from(self.paid_until.map_or(RATE_MIN_BPS, |_| self.rate_now()));
         let micros = self.debt.div_ceil(rate);
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }

@@ -407,8 +407,12 @@ impl Engine {
         let served = track.subscriptions.iter().map(|&id| &subscriptions[id]);
         let served = served.filter(|subscription| subscription.slot.is_some());
         let watched = served.clone().next().is_some();
-        let layers =
-            served.flat_map(|this| this.granted.into_iter().chain(this.selector.current()));
+        let layers = served.flat_map(|this| {
+            // Who has the best there is would take more: a publisher may begin with fewer layers.
+            let best = this.granted.filter(|_| this.reason == Reason::Best);
+            let more = best.map(|layer| LayerId { spatial: SPATIAL_MAX, ..layer });
+            this.granted.into_iter().chain(more).chain(this.selector.current())
+        });
         let lowest = track.meter.lowest();
         let asked = track.demand.update(now, layers, lowest, watched);
         let peer = track.peer;

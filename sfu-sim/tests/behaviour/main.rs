@@ -36,4 +36,3 @@ mod ten_percent_loss;
 mod thin_uplink;
 mod unvalidated;
 mod upstream_loss;
-mod zz;

@@ -246,7 +246,13 @@ impl Playout {
         if starts {
             let unmarked = self.picture.is_some_and(|picture| picture.timestamp != timestamp);
             if self.unit.is_some() || unmarked {
-                quality.violation(Violation::FrameEnd { index });
+                // A source that ended may have ended in the middle of a frame.
+                let source = packet.stamp.source;
+                let goes_on = self.unit.as_ref().is_some_and(|u| u.first.stamp.source == source)
+                    || self.picture.is_some_and(|picture| picture.stamp.source == source);
+                if goes_on {
+                    quality.violation(Violation::FrameEnd { index });
+                }
                 self.gap();
             }
             self.unit = Some(Unit { first: packet, packets: 1 });
