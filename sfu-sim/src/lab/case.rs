@@ -119,7 +119,7 @@ impl Default for MediaFlowPlan {
             one_way: Duration::from_millis(50),
             source: SourceKind::Constant,
             demand: Demand::everything(),
-            pacer: PacerConfig { factor_percent: 110, ..PacerConfig::default() },
+            pacer: PacerConfig::default(),
             copies: true,
             format: Format::Twcc,
             feedback: Duration::from_millis(50),
