@@ -28,6 +28,8 @@ const THROUGH: f64 = 0.7;
 const DEMAND: [f64; 2] = [1.0, 2.0];
 /// No probe asks for more than this much of the estimate, unless it is one of the first, …
 const AHEAD_MAX: f64 = 2.0;
+/// … nor for less than this: what is smaller than a few packets shows nothing.
+const LEAST_BPS: f64 = 150_000.0;
 /// … and while loss has just been overcome, than this.
 const AHEAD_MAX_RECOVERING: f64 = 1.5;
 /// Nor for more than this much of what is wanted.
@@ -284,7 +286,8 @@ impl Prober {
             0 => f64::INFINITY,
             bps => bps as f64 * WANTED_MAX,
         };
-        let bps = bps.min(estimate * ahead).min(wanted).min(self.max_bps as f64) as u64;
+        let ahead = (estimate * ahead).max(LEAST_BPS);
+        let bps = bps.max(LEAST_BPS).min(ahead).min(wanted).min(self.max_bps as f64) as u64;
         let is_new = self.planned.last().is_none_or(|&(planned, _)| bps > planned);
         if bps as f64 > estimate && is_new && !self.planned.is_full() {
             self.planned.push((bps, why));

@@ -156,6 +156,12 @@ impl Engine {
         let bytes = payload.len() + PACKET_OVERHEAD;
         let pushed = receive.pacer.push(now, Class::Retransmission, bytes, outgoing);
         pushed.map_err(|_| DropReason::EgressFull)?;
+        // Under steady loss a second request would come too late: a copy goes along.
+        if receive.is_lossy(now) && receive.rtx_budget.allows_a_packet() {
+            receive.rtx_budget.spend(payload.len());
+            let copied = receive.pacer.push(now, Class::Retransmission, bytes, outgoing);
+            copied.map_err(|_| DropReason::EgressFull)?;
+        }
         peer.stats.rtx_out += 1;
         stats.rtx_out += 1;
         Ok(())

@@ -120,6 +120,8 @@ pub(crate) struct ReceiveState {
     pub(crate) heard: bool,
     /// Nothing has been heard for a while, though packets left.
     pub(crate) silent: bool,
+    /// Since when packets are lost steadily.
+    pub(crate) lossy_since: Option<Instant>,
     /// Whether it names packets by SSRC and sequence number (RFC 8888).
     pub(crate) reports_by_ssrc: bool,
     /// Since when media leaves for the peer, and where to.
@@ -141,6 +143,7 @@ impl ReceiveState {
             feedback: false,
             heard: false,
             silent: false,
+            lossy_since: None,
             reports_by_ssrc: false,
             sending: None,
             rtx_budget: RtxBudget::default(),

@@ -56,6 +56,9 @@ const START: Duration = Duration::from_millis(1_500);
 /// A subscription younger than this goes up as soon as there is room: nobody likes to wait for a
 /// picture to become sharp.
 const SETTLED_AFTER: Duration = Duration::from_secs(4);
+/// Loss of this share for so long is the path's nature.
+const STEADY_LOSS: f32 = 0.03;
+const STEADY_AFTER: Duration = Duration::from_secs(2);
 /// An estimate that has risen by this much, in per cent, is worth a run of its own.
 const RISE_PERCENT: u64 = 5;
 /// A peer that promised feedback and has given none for so long never will: it is sent what it
@@ -160,6 +163,9 @@ impl Engine {
         let receive = &mut self.peers[id].receive;
         let estimate = receive.bandwidth.estimate();
         receive.heard |= tells(&estimate);
+        receive.lossy_since = (estimate.loss >= STEADY_LOSS
+            && estimate.limited_by != LimitedBy::Loss)
+            .then(|| receive.lossy_since.unwrap_or(now));
         let silent = estimate.limited_by == LimitedBy::Outage
             || estimate.limited_by == LimitedBy::Bounds && receive.silent;
         let back = std::mem::replace(&mut receive.silent, silent) && !silent;
@@ -450,6 +456,12 @@ const START_BPS_MAX: u64 = 1_500_000;
 const START_PACE_BPS: u64 = 5_000_000;
 
 impl super::peer::ReceiveState {
+    /// Whether the path has lost packets for a while, and not because of our rate. Copies on fresh
+    /// loss would make a congestion worse.
+    pub(super) fn is_lossy(&self, now: Instant) -> bool {
+        self.lossy_since.is_some_and(|since| now.saturating_duration_since(since) >= STEADY_AFTER)
+    }
+
     /// Whether media has only just begun to leave.
     fn is_starting(&self, now: Instant) -> bool {
         let new = |&(since, _): &(Instant, _)| now.saturating_duration_since(since) < START;

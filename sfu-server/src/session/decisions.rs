@@ -318,6 +318,7 @@ mod tests {
             allocated_bps: 500_000,
             wanted_bps: 2_500_000,
             subscriptions: vec![subscription],
+            runs: Vec::new(),
             records,
         };
         let layer = json!({"encoding": 1, "spatial": 0, "temporal": 2});
