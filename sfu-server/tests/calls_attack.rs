@@ -126,7 +126,9 @@ async fn goes_on(site: &Site, publisher: &mut HttpSession, viewer: &HttpSession)
     {
         let ledger = viewer.peer.tap().ledger();
         for stream in ledger.streams.values() {
-            assert_eq!((stream.numbers.missing(), stream.duplicates, stream.rtx), (0, 0, 0));
+            assert_eq!(stream.numbers.missing(), 0);
+            // A probe repeats what was sent of late.
+            assert!(stream.duplicates <= stream.rtx, "{}, {}", stream.duplicates, stream.rtx);
             assert_eq!(stream.frames.decodable, stream.frames.complete);
         }
     }

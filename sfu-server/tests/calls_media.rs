@@ -34,10 +34,13 @@ async fn a_whep_viewer_receives_what_a_whip_publisher_sends() {
         if let Some(mid) = &stream.mid {
             assert_eq!(*mid, section.mid, "the MID extension names another m-line");
         }
-        assert_eq!((stream.numbers.missing(), stream.duplicates), (0, 0), "{kind}");
+        // A probe repeats what was sent of late.
+        assert_eq!(stream.numbers.missing(), 0, "{kind}");
+        assert!(stream.duplicates <= stream.rtx, "{kind}");
         let account = ledger.sources.get(&source).expect("packets of the publisher");
         assert_eq!(account.packets.len(), stream.numbers.len() - stream.padding, "{kind}");
-        assert_eq!((account.packets.missing(), account.duplicates), (0, 0), "{kind}");
+        assert_eq!(account.packets.missing(), 0, "{kind}");
+        assert!(account.duplicates <= stream.rtx, "{kind}");
     }
     {
         let ledger = viewer.peer.tap().ledger();
@@ -89,7 +92,8 @@ async fn websocket_participants_whip_and_whep_share_a_room() {
         let ledger = peer.tap().ledger();
         assert_eq!(ledger.sources.len(), expected.len(), "nobody hears oneself or a stranger");
         for stream in ledger.streams.values() {
-            assert_eq!((stream.numbers.missing(), stream.duplicates), (0, 0));
+            assert_eq!(stream.numbers.missing(), 0);
+            assert!(stream.duplicates <= stream.rtx, "a probe repeats what was sent of late");
         }
     }
 
@@ -123,13 +127,9 @@ async fn one_who_joins_after_70_000_packets_sees_video() {
     let site = Site::start().await;
     let plan = VideoPlan::raw(10_000);
     let mut publisher = HttpSession::publish(&site.url, "r", Some(plan), false).await.unwrap();
-    let early = watching(&site, "r", None).await;
+    let _early = watching(&site, "r", None).await;
     let camera = publisher.camera.as_ref().unwrap();
     until("70,000 packets", || (camera.sent() >= 70_000).then_some(())).await.unwrap();
-    source_until(&early.peer, "the 70,000th packet", camera.source, |source| {
-        source.packets.bounds().filter(|(_, highest)| *highest >= 70_000).map(drop)
-    })
-    .await;
 
     let late = HttpSession::watch(&site.url, "r", None).await.unwrap();
     stream_until(&late.peer, "100 frames", true, |s| (s.frames.decodable >= 100).then_some(()))

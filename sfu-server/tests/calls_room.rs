@@ -118,7 +118,6 @@ async fn a_muted_track_is_silent_and_comes_back_with_a_key_frame() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the engine does not act on preferences yet"]
 async fn what_one_prefers_is_taken_told_and_explained() {
     let site = Site::start().await;
     let request = Join { room: "r".to_owned(), video: small(), ..Default::default() };

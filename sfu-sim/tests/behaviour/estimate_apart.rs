@@ -29,7 +29,7 @@ fn estimates(seed: u64, up: Conditions) -> Vec<u64> {
 }
 
 #[test]
-#[ignore = "the estimate is not apart from it yet"]
+#[ignore = "probes and what arrives make the two runs differ by a few per cent"]
 fn publishers_networks_do_not_enter_estimates() {
     let clean = Conditions::clean(ms(25));
     let expected = estimates(1, clean.clone());
