@@ -84,7 +84,7 @@ test('an m-line used again starts with everything', async () => {
 });
 
 test('SVC: fewer spatial layers of the same sizes, or none', async () => {
-  const { id } = await publish({ codec: 'vp9' });
+  const { id } = await publish({ codec: 'vp9', svc: 'L3T3_KEY' });
   const now = () => sender().encodings.map(({ scalabilityMode, scaleResolutionDownBy, active: on }) => [scalabilityMode, scaleResolutionDownBy, on])[0];
   await demand(id, [true], 1);
   assert.deepEqual(now(), ['L2T3_KEY', 2, true]);
