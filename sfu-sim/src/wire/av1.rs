@@ -39,7 +39,7 @@ pub fn write(out: &mut Vec<u8>, marks: &Marks, stamp: &Stamp, bytes: usize) {
     fill(out, start, stamp, bytes);
 }
 
-/// Reads a payload written by [`write`]. Layers and frames' ends are the dependency descriptor's to
+/// Reads a payload written by [`write()`]. Layers and frames' ends are the dependency descriptor's to
 /// say.
 #[must_use]
 pub fn read(packet: &Rtp<'_>) -> Option<Seen> {

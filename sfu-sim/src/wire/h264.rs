@@ -51,7 +51,7 @@ pub fn write(out: &mut Vec<u8>, marks: &Marks, stamp: &Stamp, bytes: usize) {
     fill(out, start, stamp, bytes);
 }
 
-/// Reads a payload written by [`write`]. Where frames begin, the timestamp says.
+/// Reads a payload written by [`write()`]. Where frames begin, the timestamp says.
 #[must_use]
 pub fn read(packet: &Rtp<'_>) -> Option<Seen> {
     let (&head, rest) = packet.payload.split_first()?;

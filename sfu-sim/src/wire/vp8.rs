@@ -40,7 +40,7 @@ pub fn write(out: &mut Vec<u8>, marks: &Marks, stamp: &Stamp, bytes: usize) {
     fill(out, start, stamp, bytes);
 }
 
-/// Reads a payload written by [`write`], wherever it went in between.
+/// Reads a payload written by [`write()`], wherever it went in between.
 #[must_use]
 pub fn read(packet: &Rtp<'_>) -> Option<Seen> {
     let (&head, mut rest) = packet.payload.split_first()?;

@@ -124,7 +124,7 @@ fn write_structure(out: &mut Vec<u8>, structure: &Structure) {
     }
 }
 
-/// Reads a payload written by [`write`], wherever it went in between.
+/// Reads a payload written by [`write()`], wherever it went in between.
 #[must_use]
 pub fn read(packet: &Rtp<'_>) -> Option<Seen> {
     let mut bytes = packet.payload.iter().copied();

@@ -54,6 +54,8 @@ export class Link {
       run('ip', 'link', 'set', this.#device, 'addrgenmode', 'none');
       run('ip', 'link', 'set', this.#device, 'up');
       run('ip', '-n', this.name, 'address', 'add', `${far}/30`, 'dev', inside);
+      // Nor inside: an address that appears a second later is a change of network to a browser.
+      run('ip', '-n', this.name, 'link', 'set', inside, 'addrgenmode', 'none');
       run('ip', '-n', this.name, 'link', 'set', inside, 'up');
       run('ip', '-n', this.name, 'link', 'set', 'lo', 'up');
     } catch (error) {
