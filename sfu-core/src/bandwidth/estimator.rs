@@ -184,7 +184,10 @@ impl Estimator {
 
     /// A probe has got through at this rate; `is_saturated` if it met the limit.
     pub fn on_probed(&mut self, bps: u64, is_saturated: bool) {
-        if self.detector.usage() != Usage::Overuse {
+        // A cluster of a few packets that a busy receiver was late for shows less than what arrives
+        // all the time: it shows nothing.
+        let is_refuted = self.acked.smooth_bps().is_some_and(|acked| bps < acked);
+        if self.detector.usage() != Usage::Overuse && !is_refuted {
             self.aimd.on_probe(bps, is_saturated);
             self.loss.on_probe(bps);
         }
