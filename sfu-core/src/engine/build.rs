@@ -24,8 +24,6 @@ pub(super) const PACKET_OVERHEAD: usize = 12 + 16 + 16 + OVERHEAD_BYTES;
 /// Padding of a packet that has nothing else: the most that its last byte can count
 /// (RFC 3550 §5.1), in words.
 const PADDING_BYTES: u8 = 252;
-/// Padding of a packet that only fills a hole in the sequence.
-const FILLER_BYTES: u8 = 4;
 
 /// What building needs beside the packet.
 pub(super) struct Builder<'a> {
@@ -59,7 +57,7 @@ impl Builder<'_> {
             }
         };
         let header = OutgoingHeader {
-            padding: source.is_none(),
+            padding: munge::padding(edit) || outgoing.kind == OutgoingKind::Padding,
             marker: source.is_some_and(|(stored, _)| munge::marker(edit, stored.marker)),
             payload_type: outgoing.payload_type,
             sequence: low_16(index),
@@ -84,7 +82,8 @@ impl Builder<'_> {
         }
         match source {
             Some((_, payload)) => munge::write_payload(arena, payload, edit),
-            None => pad(arena, if edit.empty { FILLER_BYTES } else { PADDING_BYTES }),
+            None if munge::padding(edit) => munge::write_payload(arena, &[], edit),
+            None => pad(arena),
         }
         self.transport.seal_rtp(arena, start, header_bytes, index).ok()?;
         if ssrc != slot.send.ssrc {
@@ -106,9 +105,9 @@ fn source<'a>(
     Some((stored, if outgoing.unwrap_red { red::primary(payload)? } else { payload }))
 }
 
-fn pad(arena: &mut Vec<u8>, bytes: u8) {
-    arena.resize(arena.len() + usize::from(bytes) - 1, 0);
-    arena.push(bytes);
+fn pad(arena: &mut Vec<u8>) {
+    arena.resize(arena.len() + usize::from(PADDING_BYTES) - 1, 0);
+    arena.push(PADDING_BYTES);
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the low 16 bits of an SRTP index")]

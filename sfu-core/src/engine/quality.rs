@@ -366,7 +366,6 @@ impl Engine {
         let same_reason = subscription.reason == grant.reason;
         subscription.memory = grant.memory;
         subscription.reason = grant.reason;
-        subscription.wanted = grant.wanted;
         let moved = subscription.granted != grant.layer;
         subscription.granted = grant.layer;
         // What begins with a keyframe is told when that has come.

@@ -30,8 +30,6 @@ pub(super) struct Subscription {
     pub(super) preference: Preference,
     /// The layer the allocation grants; `None` is a pause.
     pub(super) granted: Option<LayerId>,
-    /// What it would grant with bandwidth enough.
-    pub(super) wanted: Option<LayerId>,
     /// Why no more.
     pub(super) reason: Reason,
     /// What the allocation remembers of it.
@@ -80,7 +78,6 @@ impl Engine {
             since: now,
             preference,
             granted: None,
-            wanted: None,
             reason: Reason::NoSlot,
             memory: Memory::default(),
             forwarded: None,
