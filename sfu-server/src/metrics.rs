@@ -236,11 +236,34 @@ impl Scrape {
                 (&["send_buffer_full"], sum(|w| w.socket.send_full)),
             ],
         )?;
+        let calls = "System calls of the media threads";
         self.counter(
-            "sfu_send_calls_total",
-            "System calls that sent datagrams",
+            "sfu_socket_calls_total",
+            calls,
+            &["call"],
+            &[
+                (&["send"], sum(|w| w.socket.send_calls)),
+                (&["receive"], sum(|w| w.socket.receive_calls)),
+                (&["wait"], sum(|w| w.waits)),
+            ],
+        )?;
+        let messages = "Datagrams and runs of datagrams handed to the kernel";
+        self.counter(
+            "sfu_messages_sent_total",
+            messages,
             &[],
-            &[(&[], sum(|w| w.socket.send_calls))],
+            &[(&[], sum(|w| w.socket.messages_sent))],
+        )?;
+        let sent =
+            "Datagrams taken by the kernel, in runs of two or more to be segmented or singly";
+        self.counter(
+            "sfu_datagrams_sent_total",
+            sent,
+            &["as"],
+            &[
+                (&["run"], sum(|w| w.socket.sent_in_runs)),
+                (&["single"], sum(|w| w.socket.sent_singly)),
+            ],
         )?;
         let refused = "Runs of datagrams the kernel would not segment";
         self.counter(

@@ -82,7 +82,7 @@ impl Egress {
     }
 
     /// Each run with its bytes, in sending order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Transmit, &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Transmit, &[u8])> + Clone {
         self.transmits.iter().map(|t| (t, &self.arena[t.range.clone()]))
     }
 

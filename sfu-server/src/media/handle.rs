@@ -92,6 +92,8 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) commands: u64,
     /// Outputs that wait for the session layer.
     pub(crate) outputs_waiting: u64,
+    /// System calls that waited for something to do.
+    pub(crate) waits: u64,
     /// Nanoseconds spent outside waiting, since the start.
     pub(crate) busy_ns: u64,
 }

@@ -1,31 +1,26 @@
 //! The UDP sockets of a worker: an IPv4 one and, where the machine has IPv6, an IPv6 one on the
-//! same port. Receives in batches (recvmmsg, GRO), sends runs in one call (UDP_SEGMENT).
+//! same port. Receives in batches (recvmmsg, GRO); how it sends is in [`send`].
+
+mod send;
+#[cfg(target_os = "linux")]
+mod sendmmsg;
 
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Interest, Poll, Registry, Token};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use sfu_core::transport::Path;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// The largest run the kernel hands over in one buffer.
 const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
-/// The largest run given to the kernel in one call: an IP packet's 65,535 bytes with its headers.
-const SEGMENTED_BYTES_MAX: usize = 65_000;
 /// Asked of the kernel, which grants what its sysctls allow: a burst of keyframes for 50
 /// subscribers, or 50 ms of a busy ingress.
 const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
-/// How long runs are sent datagram by datagram after the kernel refused to segment one. quinn-udp
-/// gives up for good at any EINVAL, and that has other causes as well: an address that has left
-/// this machine, an interface with a small MTU.
-const SEGMENTATION_REST: Duration = Duration::from_secs(10);
-/// Longest wait for room in the kernel's send buffer, per batch; then datagrams are dropped.
-const SEND_WAIT: Duration = Duration::from_millis(5);
-
 /// What happened on the sockets of one worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SocketStats {
@@ -35,8 +30,16 @@ pub(crate) struct SocketStats {
     pub(crate) send_full: u64,
     /// Datagrams not sent for another reason.
     pub(crate) send_errors: u64,
+    /// System calls that received.
+    pub(crate) receive_calls: u64,
     /// System calls that sent.
     pub(crate) send_calls: u64,
+    /// What they were given: datagrams and runs.
+    pub(crate) messages_sent: u64,
+    /// Datagrams that left in runs of two or more.
+    pub(crate) sent_in_runs: u64,
+    /// Datagrams that left as a message of their own.
+    pub(crate) sent_singly: u64,
     /// Times the kernel refused segmentation and a run was sent datagram by datagram.
     pub(crate) segmentation_refused: u64,
 }
@@ -58,6 +61,10 @@ struct Bound {
     readable: bool,
     /// Waits for room in the send buffer only.
     writable: Poll,
+    /// Whether the kernel segments at all.
+    segments: bool,
+    /// Whether it takes many messages in one call.
+    sends_many: bool,
     /// When segmentation is tried again, once the kernel has refused it.
     segmentation_rests_until: Option<Instant>,
 }
@@ -115,8 +122,14 @@ impl Sockets {
                 for (slice, buffer) in slices.iter_mut().zip(&mut self.buffers) {
                     *slice = IoSliceMut::new(buffer);
                 }
+                self.stats.receive_calls += 1;
                 match socket.state.recv((&socket.io).into(), &mut slices, &mut self.meta) {
-                    Ok(count) => count,
+                    Ok(count) => {
+                        // Fewer than would fit: the queue was empty, and what has come since makes
+                        // an event of its own. So no call only learns that there is nothing.
+                        socket.readable = count == BATCH_SIZE;
+                        count
+                    }
                     Err(e) if e.kind() == ErrorKind::WouldBlock => {
                         socket.readable = false;
                         continue;
@@ -141,51 +154,6 @@ impl Sockets {
             }
         }
     }
-
-    /// Sends a run of datagrams, all `segment_bytes` long but the last.
-    pub(super) fn send(&mut self, at: Instant, path: &Path, run: &[u8], segment_bytes: usize) {
-        let is_ipv6 = path.remote.is_ipv6();
-        let Some(socket) = self.sockets.iter_mut().find(|s| s.addr.is_ipv6() == is_ipv6) else {
-            self.stats.send_errors += 1;
-            return;
-        };
-        if segment_bytes == 0 || run.is_empty() {
-            return;
-        }
-        socket.try_segmentation_again(at);
-        let mut rest = run;
-        while !rest.is_empty() {
-            let segments = socket.segments_per_call(segment_bytes);
-            let (now, later) = rest.split_at(rest.len().min(segments * segment_bytes));
-            rest = later;
-            let datagrams = now.len().div_ceil(segment_bytes) as u64;
-            match socket.send(path, now, segment_bytes, &mut self.stats) {
-                Ok(()) => {}
-                Err(_) if datagrams > 1 && socket.state.max_gso_segments() <= 1 => {
-                    // This very call made quinn-udp give up segmentation: nothing was sent.
-                    self.stats.segmentation_refused += 1;
-                    socket.segmentation_rests_until.get_or_insert(at + SEGMENTATION_REST);
-                    for datagram in now.chunks(segment_bytes) {
-                        if let Err(e) = socket.send(path, datagram, segment_bytes, &mut self.stats)
-                        {
-                            self.stats.count_unsent(&e, 1);
-                        }
-                    }
-                }
-                Err(e) => self.stats.count_unsent(&e, datagrams),
-            }
-        }
-    }
-}
-
-impl SocketStats {
-    fn count_unsent(&mut self, error: &io::Error, datagrams: u64) {
-        if error.kind() == ErrorKind::WouldBlock {
-            self.send_full += datagrams;
-        } else {
-            self.send_errors += datagrams;
-        }
-    }
 }
 
 impl Bound {
@@ -204,50 +172,16 @@ impl Bound {
         let writable = Poll::new()?;
         let fd = io.as_raw_fd();
         writable.registry().register(&mut SourceFd(&fd), Token(0), Interest::WRITABLE)?;
-        Ok(Self { io, state, addr, readable: true, writable, segmentation_rests_until: None })
-    }
-
-    fn try_segmentation_again(&mut self, now: Instant) {
-        if self.segmentation_rests_until.is_none_or(|until| now < until) {
-            return;
-        }
-        self.segmentation_rests_until = None;
-        // Only a new state forgets the refusal.
-        match UdpSocketState::new((&self.io).into()) {
-            Ok(state) => self.state = state,
-            Err(e) => tracing::warn!("runs go on being sent datagram by datagram: {e}"),
-        }
-    }
-
-    /// How many datagrams of this size one call may take.
-    fn segments_per_call(&self, segment_bytes: usize) -> usize {
-        self.state.max_gso_segments().min(SEGMENTED_BYTES_MAX / segment_bytes).max(1)
-    }
-
-    /// One system call, and another after a wait if the kernel's buffer is full.
-    fn send(
-        &mut self,
-        path: &Path,
-        contents: &[u8],
-        segment_bytes: usize,
-        stats: &mut SocketStats,
-    ) -> io::Result<()> {
-        let transmit = quinn_udp::Transmit {
-            destination: path.remote,
-            ecn: None,
-            contents,
-            segment_size: Some(segment_bytes),
-            src_ip: path.local,
-        };
-        stats.send_calls += 1;
-        match self.state.try_send((&self.io).into(), &transmit) {
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                self.writable.poll(&mut Events::with_capacity(1), Some(SEND_WAIT))?;
-                stats.send_calls += 1;
-                self.state.try_send((&self.io).into(), &transmit)
-            }
-            result => result,
-        }
+        Ok(Self {
+            segments: state.max_gso_segments() > 1,
+            sends_many: cfg!(target_os = "linux"),
+            io,
+            state,
+            addr,
+            readable: true,
+            writable,
+            segmentation_rests_until: None,
+        })
     }
 }
 
@@ -255,6 +189,9 @@ impl Bound {
 mod tests {
     use super::*;
     use std::net::IpAddr;
+    use std::time::Duration;
+
+    use mio::Events;
 
     fn loopback_pair() -> (Sockets, UdpSocket, Path) {
         let sockets = Sockets::bind(0).unwrap();
@@ -276,33 +213,6 @@ mod tests {
     }
 
     #[test]
-    fn a_run_arrives_as_single_datagrams_the_last_one_shorter() {
-        let (mut sockets, client, path) = loopback_pair();
-        let run: Vec<u8> = (0..250_u8).collect();
-        sockets.send(Instant::now(), &path, &run, 100);
-        let mut buffer = [0; 2048];
-        let mut lengths = Vec::new();
-        for _ in 0..3 {
-            let (length, from) = client.recv_from(&mut buffer).unwrap();
-            assert_eq!(from, SocketAddr::from((Ipv4Addr::LOCALHOST, sockets.addrs()[0].port())));
-            lengths.push(length);
-        }
-        assert_eq!(lengths, [100, 100, 50]);
-    }
-
-    #[test]
-    fn a_run_longer_than_one_call_takes_is_split() {
-        let (mut sockets, client, path) = loopback_pair();
-        let run = vec![7; 100 * 1200];
-        sockets.send(Instant::now(), &path, &run, 1200);
-        let mut buffer = [0; 2048];
-        for _ in 0..100 {
-            assert_eq!(client.recv(&mut buffer).unwrap(), 1200);
-        }
-        assert_eq!(sockets.stats.send_errors + sockets.stats.send_full, 0);
-    }
-
-    #[test]
     fn a_datagram_is_received_with_the_address_it_was_sent_to() {
         let (mut sockets, client, path) = loopback_pair();
         client.send_to(b"hello", ("127.0.0.1", sockets.addrs()[0].port())).unwrap();
@@ -312,36 +222,5 @@ mod tests {
         assert_eq!(got, [(path, b"hello".to_vec())]);
         sockets.receive(|_, _| panic!("nothing is left"));
         assert!(!sockets.any_readable());
-    }
-
-    #[test]
-    fn what_cannot_be_sent_is_counted() {
-        let (mut sockets, _client, path) = loopback_pair();
-        let nowhere = Path { remote: path.remote, local: Some("192.0.2.1".parse().unwrap()) };
-        sockets.send(Instant::now(), &nowhere, b"x", 1);
-        assert_eq!(sockets.stats.send_errors, 1);
-    }
-
-    /// The kernel refuses port 0 just as it refuses to segment: with EINVAL.
-    #[test]
-    fn after_a_refusal_runs_go_out_singly_and_later_in_one_call_again() {
-        let (mut sockets, client, path) = loopback_pair();
-        let nowhere = Path { remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..path };
-        let start = Instant::now();
-        let run = [7; 300];
-        sockets.send(start, &nowhere, &run, 100);
-        assert_eq!((sockets.stats.segmentation_refused, sockets.stats.send_errors), (1, 3));
-
-        let mut calls_for_a_run = |at| {
-            let before = sockets.stats.send_calls;
-            sockets.send(at, &path, &run, 100);
-            let mut buffer = [0; 2048];
-            for _ in 0..3 {
-                assert_eq!(client.recv(&mut buffer).unwrap(), 100);
-            }
-            sockets.stats.send_calls - before
-        };
-        assert_eq!(calls_for_a_run(start), 3);
-        assert_eq!(calls_for_a_run(start + SEGMENTATION_REST), 1);
     }
 }

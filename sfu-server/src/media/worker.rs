@@ -188,9 +188,7 @@ impl Worker {
         let Self { engine, sockets, egress, counters, .. } = self;
         for _ in 0..DRAINS_PER_TURN {
             let drained = guarded(|| engine.drain(now, egress));
-            for (transmit, run) in egress.iter() {
-                sockets.send(now, &transmit.path, run, transmit.segment_bytes);
-            }
+            sockets.send(now, egress.iter());
             egress.clear();
             match drained {
                 Some(true) => return,
@@ -264,6 +262,7 @@ impl Worker {
         if let Some(deadline) = self.deadline() {
             wait = wait.min(deadline.saturating_duration_since(now));
         }
+        self.counters.waits += 1;
         if let Err(e) = self.poll.poll(events, Some(wait))
             && e.kind() != io::ErrorKind::Interrupted
         {
