@@ -44,7 +44,7 @@ impl Engine {
         &mut self,
         now: Instant,
         path: Path,
-        data: &[u8],
+        data: &mut [u8],
     ) -> Result<(), DropReason> {
         let kind = classify(data)?;
         let peer = match kind {
@@ -82,7 +82,7 @@ impl Engine {
         id: PeerId,
         path: Path,
         kind: Kind,
-        data: &[u8],
+        data: &mut [u8],
     ) -> Result<(), DropReason> {
         let Some(link) = self.peers.get_mut(id).and_then(|peer| peer.link.as_mut()) else {
             return Err(DropReason::StunUnknownUfrag);
@@ -115,8 +115,8 @@ impl Engine {
                 self.touch(id);
                 Ok(())
             }
-            Received::Rtp(packet) => self.receive_rtp(now, id, &packet),
-            Received::Rtcp(packet) => self.receive_rtcp(now, id, &packet),
+            Received::Rtp(packet) => self.receive_rtp(now, id, packet),
+            Received::Rtcp(packet) => self.receive_rtcp(now, id, packet),
         }
     }
 

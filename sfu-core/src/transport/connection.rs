@@ -162,13 +162,13 @@ impl Transport {
         }
     }
 
-    /// Takes DTLS, SRTP or SRTCP. Only validated paths are listened to.
-    pub fn handle_datagram(
+    /// Takes DTLS, SRTP or SRTCP, and opens it where it lies. Only validated paths are listened to.
+    pub fn handle_datagram<'a>(
         &mut self,
         now: Instant,
         path: Path,
-        datagram: &[u8],
-    ) -> Result<Received, DropReason> {
+        datagram: &'a mut [u8],
+    ) -> Result<Received<'a>, DropReason> {
         let kind = classify(datagram)?;
         let valid = self.ice.is_valid(&path);
         let received = match (kind, &mut self.protection) {
@@ -186,15 +186,17 @@ impl Transport {
                 self.hear(now, &path);
                 return pumped.map(|()| Received::Consumed);
             }
-            (Kind::Rtp, Protection::Plain) => Received::Rtp(datagram.into()),
-            (Kind::Rtcp, Protection::Plain) => Received::Rtcp(datagram.into()),
+            (Kind::Rtp, Protection::Plain) => Received::Rtp(datagram),
+            (Kind::Rtcp, Protection::Plain) => Received::Rtcp(datagram),
             (Kind::Rtp, Protection::Secured { srtp, .. }) => {
                 let srtp = srtp.as_mut().ok_or(DropReason::SrtpBeforeKeys)?;
-                Received::Rtp(srtp.open_rtp(datagram)?)
+                let length = srtp.open_rtp(datagram)?;
+                Received::Rtp(&datagram[..length])
             }
             (Kind::Rtcp, Protection::Secured { srtp, .. }) => {
                 let srtp = srtp.as_mut().ok_or(DropReason::SrtpBeforeKeys)?;
-                Received::Rtcp(srtp.open_rtcp(datagram)?)
+                let length = srtp.open_rtcp(datagram)?;
+                Received::Rtcp(&datagram[..length])
             }
         };
         self.hear(now, &path);
@@ -233,7 +235,7 @@ impl Transport {
 
     fn secured(&mut self, keys: Option<Keys>) {
         let provider = self.certificate.identity().provider().clone();
-        let made = keys.map(|k| Srtp::new(k.profile, &k.outgoing, k.incoming, provider));
+        let made = keys.map(|k| Srtp::new(k.profile, &k.outgoing, &k.incoming, &*provider));
         let Protection::Secured { srtp, .. } = &mut self.protection else { return };
         match made.transpose() {
             Ok(made) => *srtp = made.map(Box::new),

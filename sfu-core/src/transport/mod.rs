@@ -11,12 +11,13 @@ mod ice;
 mod sctp_guard;
 mod srtp;
 mod srtp_keys;
+mod srtp_window;
 mod stun_codec;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::command::Reliability;
 use crate::event::TransportState;
@@ -76,13 +77,13 @@ pub struct Remote {
 
 /// What a datagram was.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Received {
+pub enum Received<'a> {
     /// The transport's own business.
     Consumed,
     /// An RTP packet, in the clear, without its tag.
-    Rtp(BytesMut),
+    Rtp(&'a [u8]),
     /// An RTCP compound packet, in the clear.
-    Rtcp(BytesMut),
+    Rtcp(&'a [u8]),
 }
 
 /// Something the engine must know.

@@ -1,20 +1,17 @@
-//! SRTP and SRTCP of one peer. Packets are opened by rtc-srtp, behind checks that it leaves out;
-//! outgoing RTP is sealed in place.
+//! SRTP and SRTCP of one peer. Packets are opened and RTP is sealed where it lies, without an
+//! allocation: rtc-srtp makes one for each packet, and serves where there are few, for outgoing
+//! RTCP, and in tests as the other opinion.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
-use ::rtp::header::Header;
-use bytes::BytesMut;
 use rtc_crypto::RTCCryptoProvider;
-use shared::error::Error;
 use srtp::context::Context;
-use srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use srtp::protection_profile::ProtectionProfile;
 
-use super::srtp_keys::Sealer;
+use super::srtp_keys::{SessionKeys, Use};
+use super::srtp_window::Sources;
 use crate::drops::DropReason;
-use crate::limits::{REPLAY_WINDOW_PACKETS, SSRCS_PER_PEER_MAX};
+
+/// The E flag of SRTCP (RFC 3711 §3.4).
+const ENCRYPTED: u32 = 1 << 31;
 
 /// The two profiles of RFC 8827 §6.5 and RFC 7714 that are offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,116 +80,83 @@ pub enum SealError {
 
 pub(super) struct Srtp {
     profile: Profile,
-    provider: Arc<dyn RTCCryptoProvider>,
-    incoming: MasterKey,
-    opener: Context,
-    /// Opens packets of SSRCs not admitted yet. It has no replay window, so a forgery leaves
-    /// nothing in it that a genuine packet could trip over; it is thrown away now and then.
-    probe: Context,
-    probes: usize,
-    rtp_ssrcs: HashSet<u32>,
-    rtcp_ssrcs: HashSet<u32>,
-    sealer: Sealer,
+    opener: SessionKeys,
+    rtcp_opener: SessionKeys,
+    rtp_sources: Sources,
+    rtcp_sources: Sources,
+    sealer: SessionKeys,
     rtcp_sealer: Context,
-    /// Carries SSRC, sequence number and size of a header into the library. Kept for its memory.
-    scratch: Header,
 }
-
-/// Packets with unknown SSRCs after which the probing context is replaced: each may have left an
-/// entry in it.
-const PROBES_MAX: usize = 64;
 
 impl Srtp {
     pub(super) fn new(
         profile: Profile,
         outgoing: &MasterKey,
-        incoming: MasterKey,
-        provider: Arc<dyn RTCCryptoProvider>,
+        incoming: &MasterKey,
+        provider: &dyn RTCCryptoProvider,
     ) -> Result<Self, SealError> {
-        let window = REPLAY_WINDOW_PACKETS;
-        let crypto = provider.crypto();
-        let opener = Context::new(
-            &incoming.key,
-            &incoming.salt,
-            profile.of_library(),
-            Some(srtp_replay_protection(window)),
-            Some(srtcp_replay_protection(window)),
-            crypto,
-        );
-        let sealer = match profile {
-            Profile::AesGcm => Sealer::gcm(crypto, &outgoing.key, &outgoing.salt),
-            Profile::AesCm => Sealer::cm(crypto, &outgoing.key, &outgoing.salt),
+        let keys = |master: &MasterKey, used_for| {
+            let derived = match profile {
+                Profile::AesGcm => SessionKeys::gcm,
+                Profile::AesCm => SessionKeys::cm,
+            };
+            derived(provider.crypto(), &master.key, &master.salt, used_for)
+                .map_err(|_| SealError::Crypto)
         };
+        let (key, salt) = (&outgoing.key, &outgoing.salt);
+        let rtcp_sealer =
+            Context::new(key, salt, profile.of_library(), None, None, provider.crypto());
         Ok(Self {
-            opener: opener.map_err(|_| SealError::Crypto)?,
-            probe: plain_context(profile, &incoming, &*provider)?,
-            probes: 0,
-            rtp_ssrcs: HashSet::new(),
-            rtcp_ssrcs: HashSet::new(),
-            sealer: sealer.map_err(|_| SealError::Crypto)?,
-            rtcp_sealer: plain_context(profile, outgoing, &*provider)?,
-            scratch: Header::default(),
+            opener: keys(incoming, Use::Srtp)?,
+            rtcp_opener: keys(incoming, Use::Srtcp)?,
+            rtp_sources: Sources::default(),
+            rtcp_sources: Sources::default(),
+            sealer: keys(outgoing, Use::Srtp)?,
+            rtcp_sealer: rtcp_sealer.map_err(|_| SealError::Crypto)?,
             profile,
-            provider,
-            incoming,
         })
     }
 
-    /// Opens an SRTP packet: header and payload, without the tag.
-    pub(super) fn open_rtp(&mut self, packet: &[u8]) -> Result<BytesMut, DropReason> {
+    /// Opens an SRTP packet where it lies, and gives the length of header and payload.
+    pub(super) fn open_rtp(&mut self, packet: &mut [u8]) -> Result<usize, DropReason> {
         let header_bytes = rtp_header_bytes(packet).ok_or(DropReason::SrtpShort)?;
         if packet.len() < header_bytes + self.profile.tag_bytes() {
             return Err(DropReason::SrtpShort);
         }
-        let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
-        self.scratch.ssrc = ssrc;
-        self.scratch.sequence_number = u16::from_be_bytes([packet[2], packet[3]]);
-        // The library takes the size of the header from the parsed one, which is wrong where
-        // padding stands between extensions. A header of so many CSRCs has the right size.
-        self.scratch.csrc.resize((header_bytes - 12) / 4, 0);
-
-        if !self.rtp_ssrcs.contains(&ssrc) {
-            if self.rtp_ssrcs.len() >= SSRCS_PER_PEER_MAX {
-                return Err(DropReason::SsrcCap);
-            }
-            self.renew_probe()?;
-            let probed = self.probe.decrypt_rtp_with_header(packet, &self.scratch);
-            probed.map_err(|e| reason_of(&e))?;
-            self.rtp_ssrcs.insert(ssrc);
-        }
-        self.opener.decrypt_rtp_with_header(packet, &self.scratch).map_err(|e| reason_of(&e))
+        let ssrc = [packet[8], packet[9], packet[10], packet[11]];
+        let source = u32::from_be_bytes(ssrc);
+        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+        let index = self.rtp_sources.index(source, sequence);
+        self.rtp_sources.check(source, index)?;
+        let length = self
+            .opener
+            .open_rtp(packet, header_bytes, ssrc, index)
+            .map_err(|_| DropReason::SrtpAuthentication)?;
+        self.rtp_sources.note(source, index);
+        Ok(length)
     }
 
-    /// Opens an SRTCP packet: the compound packet in the clear.
-    pub(super) fn open_rtcp(&mut self, packet: &[u8]) -> Result<BytesMut, DropReason> {
+    /// Opens an SRTCP packet where it lies, and gives the length of the compound packet.
+    pub(super) fn open_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, DropReason> {
         if packet.len() < 8 + 4 + self.profile.tag_bytes() {
             return Err(DropReason::SrtpShort);
         }
-        // The library lets a packet with the E flag cleared through without looking at its tag.
+        let at = packet.len() - self.profile.rtcp_index_from_end();
+        let word = u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
         // WebRTC has no use for unencrypted SRTCP (RFC 8827 §6.5).
-        if packet[packet.len() - self.profile.rtcp_index_from_end()] & 0x80 == 0 {
+        if word & ENCRYPTED == 0 {
             return Err(DropReason::SrtpAuthentication);
         }
-        let ssrc = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
-        if !self.rtcp_ssrcs.contains(&ssrc) {
-            if self.rtcp_ssrcs.len() >= SSRCS_PER_PEER_MAX {
-                return Err(DropReason::SsrcCap);
-            }
-            self.renew_probe()?;
-            self.probe.decrypt_rtcp(packet).map_err(|e| reason_of(&e))?;
-            self.rtcp_ssrcs.insert(ssrc);
-        }
-        self.opener.decrypt_rtcp(packet).map_err(|e| reason_of(&e))
-    }
-
-    fn renew_probe(&mut self) -> Result<(), DropReason> {
-        self.probes += 1;
-        if self.probes > PROBES_MAX {
-            self.probe = plain_context(self.profile, &self.incoming, &*self.provider)
-                .map_err(|_| DropReason::SrtpAuthentication)?;
-            self.probes = 1;
-        }
-        Ok(())
+        let index = word & !ENCRYPTED;
+        let ssrc = [packet[4], packet[5], packet[6], packet[7]];
+        let source = u32::from_be_bytes(ssrc);
+        self.rtcp_sources.check(source, u64::from(index))?;
+        let length = self
+            .rtcp_opener
+            .open_rtcp(packet, ssrc, index)
+            .map_err(|_| DropReason::SrtpAuthentication)?;
+        self.rtcp_sources.note(source, u64::from(index));
+        Ok(length)
     }
 
     /// See [`super::Transport::seal_rtp`].
@@ -212,7 +176,7 @@ impl Srtp {
             return Err(SealError::Malformed);
         }
         let ssrc = [packet[8], packet[9], packet[10], packet[11]];
-        self.sealer.seal(arena, start, header_bytes, ssrc, index).map_err(|_| SealError::Crypto)
+        self.sealer.seal_rtp(arena, start, header_bytes, ssrc, index).map_err(|_| SealError::Crypto)
     }
 
     /// See [`super::Transport::seal_rtcp`].
@@ -223,16 +187,6 @@ impl Srtp {
         arena.extend_from_slice(&sealed);
         Ok(())
     }
-}
-
-fn plain_context(
-    profile: Profile,
-    master: &MasterKey,
-    provider: &dyn RTCCryptoProvider,
-) -> Result<Context, SealError> {
-    let profile = profile.of_library();
-    Context::new(&master.key, &master.salt, profile, None, None, provider.crypto())
-        .map_err(|_| SealError::Crypto)
 }
 
 /// Bytes of an RTP header with CSRCs and extension block (RFC 3550 §5.1, §5.3.1).
@@ -247,17 +201,6 @@ fn rtp_header_bytes(packet: &[u8]) -> Option<usize> {
     (bytes <= packet.len()).then_some(bytes)
 }
 
-fn reason_of(error: &Error) -> DropReason {
-    match error {
-        Error::SrtpSsrcDuplicated(..) | Error::SrtcpSsrcDuplicated(..) => DropReason::SrtpReplay,
-        Error::ErrTooShortRtp
-        | Error::ErrTooShortRtcp
-        | Error::SrtpTooSmall(..)
-        | Error::SrtcpTooSmall(..) => DropReason::SrtpShort,
-        _ => DropReason::SrtpAuthentication,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,19 +213,19 @@ mod tests {
                 key: vec![1; profile.key_bytes()],
                 salt: vec![2; profile.salt_bytes()],
             };
-            let mut srtp = Srtp::new(profile, &master(), master(), provider).unwrap();
+            let mut srtp = Srtp::new(profile, &master(), &master(), &*provider).unwrap();
             for ssrc in 0..10_000u32 {
                 let mut forged = vec![0x80, 96, 0, 1, 0, 0, 0, 0];
                 forged.extend_from_slice(&ssrc.to_be_bytes());
                 forged.resize(60, 7);
-                assert_eq!(srtp.open_rtp(&forged), Err(DropReason::SrtpAuthentication));
-                forged[4..8].copy_from_slice(&ssrc.to_be_bytes());
-                let flag_at = forged.len() - profile.rtcp_index_from_end();
-                forged[flag_at] = 0x80;
-                assert_eq!(srtp.open_rtcp(&forged), Err(DropReason::SrtpAuthentication));
-                assert!(srtp.probes <= PROBES_MAX);
+                let mut report = forged.clone();
+                assert_eq!(srtp.open_rtp(&mut forged), Err(DropReason::SrtpAuthentication));
+                report[4..8].copy_from_slice(&ssrc.to_be_bytes());
+                let flag_at = report.len() - profile.rtcp_index_from_end();
+                report[flag_at] = 0x80;
+                assert_eq!(srtp.open_rtcp(&mut report), Err(DropReason::SrtpAuthentication));
             }
-            assert_eq!((srtp.rtp_ssrcs.len(), srtp.rtcp_ssrcs.len()), (0, 0));
+            assert_eq!((srtp.rtp_sources.len(), srtp.rtcp_sources.len()), (0, 0));
         }
     }
 }

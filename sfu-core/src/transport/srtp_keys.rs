@@ -1,56 +1,81 @@
-//! SRTP key derivation (RFC 3711 §4.3) and the sealing of outgoing RTP, in place.
+//! SRTP key derivation (RFC 3711 §4.3), and sealing and opening of packets where they lie.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use rtc_crypto::{
     BlockCipherAlgorithm, CryptoError, HmacAlgorithm, Mac, RTCCrypto, StreamCipher,
     StreamCipherAlgorithm,
 };
 
-/// Labels of the session keys for SRTP (RFC 3711 §4.3.2).
-const LABEL_ENCRYPTION: u8 = 0;
-const LABEL_AUTHENTICATION: u8 = 1;
-const LABEL_SALT: u8 = 2;
+/// What session keys are derived for (RFC 3711 §4.3.2).
+#[derive(Clone, Copy)]
+pub(super) enum Use {
+    Srtp,
+    Srtcp,
+}
+
+impl Use {
+    /// The labels of the keys for encryption, for authentication, and of the salt.
+    fn labels(self) -> [u8; 3] {
+        match self {
+            Self::Srtp => [0, 1, 2],
+            Self::Srtcp => [3, 4, 5],
+        }
+    }
+}
 
 const KEY_BYTES: usize = 16;
 const GCM_SALT_BYTES: usize = 12;
 const CM_SALT_BYTES: usize = 14;
 const CM_TAG_BYTES: usize = 10;
 const SHA1_BYTES: usize = 20;
+/// First header and sender's SSRC, which stay in the clear (RFC 3711 §3.4).
+const RTCP_HEADER_BYTES: usize = 8;
+/// The E flag and the index.
+const RTCP_INDEX_BYTES: usize = 4;
 
-/// Seals RTP packets of one direction, where they lie.
-pub(super) enum Sealer {
+/// The session keys of one direction, for SRTP or SRTCP.
+pub(super) enum SessionKeys {
     /// AEAD_AES_128_GCM (RFC 7714).
     Gcm { key: LessSafeKey, salt: [u8; GCM_SALT_BYTES] },
     /// AES128_CM_HMAC_SHA1_80 (RFC 3711).
     Cm { cipher: Box<dyn StreamCipher>, mac: Box<dyn Mac>, salt: [u8; CM_SALT_BYTES] },
 }
 
-impl Sealer {
+impl SessionKeys {
     pub(super) fn gcm(
         crypto: &dyn RTCCrypto,
         key: &[u8],
         salt: &[u8],
+        used_for: Use,
     ) -> Result<Self, CryptoError> {
-        let session_key: [u8; KEY_BYTES] = derive(crypto, key, salt, LABEL_ENCRYPTION)?;
+        let [encryption, _, salting] = used_for.labels();
+        let session_key: [u8; KEY_BYTES] = derive(crypto, key, salt, encryption)?;
         let unbound = UnboundKey::new(&AES_128_GCM, &session_key)
             .map_err(|_| CryptoError::InvalidPrivateKey)?;
-        let salt = derive(crypto, key, salt, LABEL_SALT)?;
+        let salt = derive(crypto, key, salt, salting)?;
         Ok(Self::Gcm { key: LessSafeKey::new(unbound), salt })
     }
 
-    pub(super) fn cm(crypto: &dyn RTCCrypto, key: &[u8], salt: &[u8]) -> Result<Self, CryptoError> {
-        let cipher_key: [u8; KEY_BYTES] = derive(crypto, key, salt, LABEL_ENCRYPTION)?;
-        let mac_key: [u8; SHA1_BYTES] = derive(crypto, key, salt, LABEL_AUTHENTICATION)?;
+    pub(super) fn cm(
+        crypto: &dyn RTCCrypto,
+        key: &[u8],
+        salt: &[u8],
+        used_for: Use,
+    ) -> Result<Self, CryptoError> {
+        let [encryption, authentication, salting] = used_for.labels();
+        let cipher_key: [u8; KEY_BYTES] = derive(crypto, key, salt, encryption)?;
+        let mac_key: [u8; SHA1_BYTES] = derive(crypto, key, salt, authentication)?;
         Ok(Self::Cm {
             cipher: crypto.new_stream_cipher(StreamCipherAlgorithm::Aes128Ctr, &cipher_key)?,
             mac: crypto.new_hmac(HmacAlgorithm::Sha1, &mac_key)?,
-            salt: derive(crypto, key, salt, LABEL_SALT)?,
+            salt: derive(crypto, key, salt, salting)?,
         })
     }
 
-    /// Seals `arena[start..]`, whose RTP header has `header_bytes`, and appends the tag.
+    /// Seals the RTP packet `arena[start..]`, whose header has `header_bytes`, and appends the tag.
     /// `index` is ROC and sequence number (RFC 3711 §3.3.1), 48 bits.
-    pub(super) fn seal(
+    pub(super) fn seal_rtp(
         &mut self,
         arena: &mut Vec<u8>,
         start: usize,
@@ -77,6 +102,81 @@ impl Sealer {
         }
         Ok(())
     }
+
+    /// Opens an SRTP packet that is as long as header and tag at least, and gives the length of
+    /// what is left of it. What is in it after a failure is of no use.
+    pub(super) fn open_rtp(
+        &mut self,
+        packet: &mut [u8],
+        header_bytes: usize,
+        ssrc: [u8; 4],
+        index: u64,
+    ) -> Result<usize, CryptoError> {
+        match self {
+            Self::Gcm { key, salt } => {
+                let (header, sealed) = packet.split_at_mut(header_bytes);
+                let nonce = gcm_nonce(salt, ssrc, index);
+                Ok(header_bytes + open_gcm(key, nonce, header, sealed)?)
+            }
+            Self::Cm { cipher, mac, salt } => {
+                let (content, tag) = packet.split_at_mut(packet.len() - CM_TAG_BYTES);
+                let roc = ((index >> 16) as u32).to_be_bytes();
+                verify_cm(&mut **mac, &[content, &roc], tag)?;
+                let counter = cm_counter(salt, ssrc, index);
+                cipher.apply_keystream(&counter, &mut content[header_bytes..])?;
+                Ok(content.len())
+            }
+        }
+    }
+
+    /// Opens an SRTCP packet that is as long as header, index and tag at least, and gives the
+    /// length of what is left of it. `index` is that in the packet, 31 bits.
+    pub(super) fn open_rtcp(
+        &mut self,
+        packet: &mut [u8],
+        ssrc: [u8; 4],
+        index: u32,
+    ) -> Result<usize, CryptoError> {
+        match self {
+            Self::Gcm { key, salt } => {
+                // RFC 7714 §9.2: the word with the index stands last, and is authenticated behind
+                // the header.
+                let (packet, word) = packet.split_at_mut(packet.len() - RTCP_INDEX_BYTES);
+                let (header, sealed) = packet.split_at_mut(RTCP_HEADER_BYTES);
+                let mut authenticated = [0; RTCP_HEADER_BYTES + RTCP_INDEX_BYTES];
+                authenticated[..RTCP_HEADER_BYTES].copy_from_slice(header);
+                authenticated[RTCP_HEADER_BYTES..].copy_from_slice(word);
+                let nonce = gcm_nonce(salt, ssrc, u64::from(index));
+                Ok(RTCP_HEADER_BYTES + open_gcm(key, nonce, &authenticated, sealed)?)
+            }
+            Self::Cm { cipher, mac, salt } => {
+                let (content, tag) = packet.split_at_mut(packet.len() - CM_TAG_BYTES);
+                verify_cm(&mut **mac, &[content], tag)?;
+                let length = content.len() - RTCP_INDEX_BYTES;
+                let counter = cm_counter(salt, ssrc, u64::from(index));
+                cipher.apply_keystream(&counter, &mut content[RTCP_HEADER_BYTES..length])?;
+                Ok(length)
+            }
+        }
+    }
+}
+
+fn open_gcm(
+    key: &LessSafeKey,
+    nonce: [u8; GCM_SALT_BYTES],
+    authenticated: &[u8],
+    sealed: &mut [u8],
+) -> Result<usize, CryptoError> {
+    let nonce = Nonce::assume_unique_for_key(nonce);
+    let plain = key.open_in_place(nonce, Aad::from(authenticated), sealed);
+    plain.map(|plain| plain.len()).map_err(|_| CryptoError::AuthenticationFailed)
+}
+
+fn verify_cm(mac: &mut dyn Mac, content: &[&[u8]], tag: &[u8]) -> Result<(), CryptoError> {
+    let mut expected = [0; SHA1_BYTES];
+    mac.sign(content, &mut expected)?;
+    verify_slices_are_equal(&expected[..CM_TAG_BYTES], tag)
+        .map_err(|_| CryptoError::AuthenticationFailed)
 }
 
 /// 0 ‖ SSRC ‖ ROC ‖ SEQ, xor salt (RFC 7714 §8.1).
@@ -161,11 +261,13 @@ mod tests {
         let salt = hex("517569642070726f2071756f").try_into().unwrap();
         let mut packet = hex("8040f17b 8041f8d3 5501a0b2");
         packet.extend_from_slice(b"Gallia est omnis divisa in partes tres");
-        let mut sealer = Sealer::Gcm { key, salt };
-        sealer.seal(&mut packet, 0, 12, [0x55, 0x01, 0xa0, 0xb2], 0xf17b).unwrap();
+        let mut keys = SessionKeys::Gcm { key, salt };
+        keys.seal_rtp(&mut packet, 0, 12, [0x55, 0x01, 0xa0, 0xb2], 0xf17b).unwrap();
         let expected = hex("8040f17b 8041f8d3 5501a0b2
              f24de3a3fb34de6cacba861c9d7e4bca be633bd50d294e6f42a5f47a51c7d19b
              36de3adf8833899d7f27beb16a9152cf 765ee4390cce");
         assert_eq!(packet, expected);
+        let length = keys.open_rtp(&mut packet, 12, [0x55, 0x01, 0xa0, 0xb2], 0xf17b).unwrap();
+        assert_eq!(&packet[12..length], b"Gallia est omnis divisa in partes tres");
     }
 }

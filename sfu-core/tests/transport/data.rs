@@ -22,7 +22,7 @@ use shared::TransportProtocol;
 use shared::marshal::Marshal;
 
 use crate::peer::GCM;
-use crate::world::{World, is_dtls, ms};
+use crate::world::{World, handle, is_dtls, ms};
 
 fn address() -> SocketAddr {
     ([192, 0, 2, 7], 7).into()
@@ -168,7 +168,7 @@ impl Channels {
 
     fn deliver(&mut self, datagram: &[u8]) {
         let path = self.world.path;
-        let result = self.world.transport.handle_datagram(self.world.now, path, datagram);
+        let result = handle(&mut self.world.transport, self.world.now, path, datagram);
         self.drops.extend(result.err());
         // The peer is alive, whatever it has to say.
         self.world.check();
@@ -460,7 +460,7 @@ impl ByHand {
         let World { now, path, .. } = self.world;
         self.world.peer.write(now, packet);
         while let Some(datagram) = self.world.peer.transmit() {
-            self.drops.extend(self.world.transport.handle_datagram(now, path, &datagram).err());
+            self.drops.extend(handle(&mut self.world.transport, now, path, &datagram).err());
         }
         self.world.exchange();
     }

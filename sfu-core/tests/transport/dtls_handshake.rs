@@ -7,7 +7,7 @@ use sfu_core::limits::{DTLS_DEADLINE, DTLS_FRAGMENTS_MAX};
 use sfu_core::transport::{DtlsRole, SealError};
 
 use crate::peer::{CM, GCM, fingerprint_of, new_certificate};
-use crate::world::{World, ms};
+use crate::world::{World, handle, ms};
 
 const ROLES: [DtlsRole; 2] = [DtlsRole::Server, DtlsRole::Client];
 
@@ -128,7 +128,7 @@ fn a_hello_cut_anew_at_every_attempt_is_put_together() {
         let mut record = hello[..11].to_vec();
         record.extend_from_slice(&(fragment.len() as u16).to_be_bytes());
         record.extend_from_slice(&fragment);
-        world.transport.handle_datagram(world.now, world.path, &record).unwrap();
+        handle(&mut world.transport, world.now, world.path, &record).unwrap();
     }
     world.run(ms(20));
     assert_eq!(world.states, [TransportState::Connected]);
@@ -151,7 +151,7 @@ fn thirty_thousand_crumbs_are_rationed() {
     while world.transport.poll_transmit().is_some() {}
     let mut refused = 0;
     for n in 0..30_000 {
-        match world.transport.handle_datagram(world.now, world.path, &crumb(n % 16_000)) {
+        match handle(&mut world.transport, world.now, world.path, &crumb(n % 16_000)) {
             Ok(_) => {}
             Err(DropReason::DtlsGuard) => refused += 1,
             Err(other) => panic!("{other:?}"),
@@ -184,7 +184,7 @@ fn a_forger_with_the_peers_address_does_not_stop_the_handshake() {
                 if role == DtlsRole::Client && client_hello {
                     continue;
                 }
-                _ = world.transport.handle_datagram(world.now, world.path, forged);
+                _ = handle(&mut world.transport, world.now, world.path, forged);
             }
             world.exchange();
         }
@@ -221,6 +221,6 @@ fn both_sides_can_say_goodbye() {
     assert!(world.peer.closed);
     assert_eq!(world.transport.poll_timeout(), None);
     let hello = crumb(0);
-    let after = world.transport.handle_datagram(world.now, world.path, &hello);
+    let after = handle(&mut world.transport, world.now, world.path, &hello);
     assert_eq!(after, Err(DropReason::DtlsError));
 }

@@ -7,7 +7,7 @@ use sfu_core::limits::{
     PATHS_PER_PEER_MAX,
 };
 use sfu_core::transport::{
-    DtlsRole, Path, Received, Security, StunOutcome, Transport, TransportEvent,
+    DtlsRole, Path, Security, StunOutcome, Transport, TransportEvent,
 };
 use stun::attributes::{ATTR_ERROR_CODE, ATTR_SOFTWARE, ATTR_USE_CANDIDATE, AttrType};
 use stun::fingerprint::FINGERPRINT;
@@ -16,7 +16,7 @@ use stun::message::{BINDING_SUCCESS, Getter, Message};
 use stun::xoraddr::XorMappedAddress;
 
 use crate::peer::Check;
-use crate::world::{World, credentials, epoch, ms, new_transport, path};
+use crate::world::{Got, World, credentials, epoch, handle, ms, new_transport, path};
 
 fn check() -> Check {
     Check::new(&credentials("local"), &credentials("remote"))
@@ -76,11 +76,11 @@ fn a_check_is_answered_with_its_source_and_validates_its_path() {
 fn plain_media_passes_as_it_is_from_validated_paths_only() {
     let mut transport = plain();
     let packet = [0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 42];
-    let early = transport.handle_datagram(epoch(), path(1), &packet);
+    let early = handle(&mut transport, epoch(), path(1), &packet);
     assert_eq!(early, Err(DropReason::RtpUnvalidated));
     transport.handle_stun(epoch(), path(1), &check().encode()).unwrap();
-    let received = transport.handle_datagram(epoch(), path(1), &packet);
-    assert_eq!(received, Ok(Received::Rtp(packet[..].into())));
+    let received = handle(&mut transport, epoch(), path(1), &packet);
+    assert_eq!(received, Ok(Got::Rtp(packet[..].into())));
     let mut arena = packet.to_vec();
     transport.seal_rtp(&mut arena, 0, 12, 1).unwrap();
     assert_eq!(arena, packet);
@@ -268,7 +268,7 @@ fn consent_fades_and_comes_back_with_a_check() {
     assert_eq!((transport.path(), transport.is_connected()), (None, false));
     // Media is no consent.
     let now = epoch() + CONSENT_EXPIRY + ms(1);
-    transport.handle_datagram(now, path(0), &[0x80, 96, 0, 1]).unwrap();
+    handle(&mut transport, now, path(0), &[0x80, 96, 0, 1]).unwrap();
     assert_eq!(transport.path(), None);
     transport.handle_stun(now, path(0), &check().encode()).unwrap();
     assert_eq!(states(&mut transport), [TransportState::Connected]);
@@ -282,12 +282,12 @@ fn media_shows_that_the_peer_is_there() {
     let mut now = epoch();
     while now < epoch() + 2 * CONSENT_EXPIRY {
         now += ms(1000);
-        transport.handle_datagram(now, path(0), &[0x80, 96, 0, 1]).unwrap();
+        handle(&mut transport, now, path(0), &[0x80, 96, 0, 1]).unwrap();
         transport.handle_timeout(now);
     }
     assert_eq!(states(&mut transport), [TransportState::Connected]);
     transport.handle_timeout(now + DISCONNECTED_AFTER);
-    transport.handle_datagram(now + DISCONNECTED_AFTER, path(0), &[0x80, 96, 0, 1]).unwrap();
+    handle(&mut transport, now + DISCONNECTED_AFTER, path(0), &[0x80, 96, 0, 1]).unwrap();
     let expected = [TransportState::Disconnected, TransportState::Connected];
     assert_eq!(states(&mut transport), expected);
 }
@@ -334,8 +334,8 @@ fn a_restart_keeps_the_old_path_until_the_new_one_is_nominated() {
     let (mut sealer, _) = world.peer.srtp();
     let packet = [&[0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1][..], b"payload"].concat();
     let sealed = sealer.encrypt_rtp(&packet).unwrap();
-    let received = world.transport.handle_datagram(now, new, &sealed);
-    assert_eq!(received, Ok(Received::Rtp(packet[..].into())));
+    let received = handle(&mut world.transport, now, new, &sealed);
+    assert_eq!(received, Ok(Got::Rtp(packet[..].into())));
     world.path = new;
     world.peer.close(now);
     world.run(ms(1));

@@ -3,10 +3,10 @@
 use dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use sfu_core::drops::DropReason;
 use sfu_core::limits::SSRCS_PER_PEER_MAX;
-use sfu_core::transport::{DtlsRole, Received, SealError};
+use sfu_core::transport::{DtlsRole, SealError};
 
 use crate::peer::{CM, GCM};
-use crate::world::{World, ms, path};
+use crate::world::{Got, World, handle, ms, path};
 
 const PROFILES: [SrtpProtectionProfile; 2] = [GCM, CM];
 
@@ -80,8 +80,8 @@ fn rtcp_goes_both_ways() {
         for ssrc in [1, 1, 2] {
             let report = sender_report(ssrc);
             let sealed = sealer.encrypt_rtcp(&report).unwrap();
-            let received = world.transport.handle_datagram(world.now, world.path, &sealed);
-            assert_eq!(received, Ok(Received::Rtcp(report[..].into())));
+            let received = handle(&mut world.transport, world.now, world.path, &sealed);
+            assert_eq!(received, Ok(Got::Rtcp(report[..].into())));
             let mut arena = vec![1, 2, 3];
             arena.extend_from_slice(&report);
             world.transport.seal_rtcp(&mut arena, 3).unwrap();
@@ -104,16 +104,16 @@ fn rtp_of_the_peer_is_opened_once() {
         }
         sealed.swap(30, 40);
         for (packet, sealed) in &sealed {
-            let received = world.transport.handle_datagram(world.now, world.path, sealed);
-            assert_eq!(received, Ok(Received::Rtp(packet[..].into())));
+            let received = handle(&mut world.transport, world.now, world.path, sealed);
+            assert_eq!(received, Ok(Got::Rtp(packet[..].into())));
         }
         for (_, sealed) in &sealed {
-            let again = world.transport.handle_datagram(world.now, world.path, sealed);
+            let again = handle(&mut world.transport, world.now, world.path, sealed);
             assert_eq!(again, Err(DropReason::SrtpReplay));
         }
         let report = sealer.encrypt_rtcp(&sender_report(7)).unwrap();
-        assert!(world.transport.handle_datagram(world.now, world.path, &report).is_ok());
-        let again = world.transport.handle_datagram(world.now, world.path, &report);
+        assert!(handle(&mut world.transport, world.now, world.path, &report).is_ok());
+        let again = handle(&mut world.transport, world.now, world.path, &report);
         assert_eq!(again, Err(DropReason::SrtpReplay));
     }
 }
@@ -129,7 +129,7 @@ fn short_packets_of_every_shape_are_dropped() {
                     let head = [0x80 | shape, packet_type];
                     packet.iter_mut().zip(head).for_each(|(b, h)| *b = h);
                     let expected = expected_drop(profile, &packet);
-                    let result = world.transport.handle_datagram(world.now, world.path, &packet);
+                    let result = handle(&mut world.transport, world.now, world.path, &packet);
                     assert_eq!(result, Err(expected), "{profile:?} {length} {shape:#x}");
                 }
             }
@@ -160,7 +160,7 @@ fn rtcp_that_says_it_is_not_encrypted_is_not_believed() {
         forged.resize(forged.len() + 40, 0);
         let flag_at = forged.len() - index_from_end;
         forged[flag_at] = 0;
-        let result = world.transport.handle_datagram(world.now, world.path, &forged);
+        let result = handle(&mut world.transport, world.now, world.path, &forged);
         assert_eq!(result, Err(DropReason::SrtpAuthentication), "{profile:?}");
     }
 }
@@ -173,11 +173,11 @@ fn forged_packets_neither_shift_the_window_nor_take_up_room() {
         let mut forge = |ssrc: u32, sequence: u16| {
             let mut packet = rtp(ssrc, sequence).0;
             packet.extend_from_slice(&[0xee; 16]);
-            let result = world.transport.handle_datagram(world.now, world.path, &packet);
+            let result = handle(&mut world.transport, world.now, world.path, &packet);
             assert_eq!(result, Err(DropReason::SrtpAuthentication));
             let mut report = sender_report(ssrc);
             report.extend_from_slice(&[0xee; 20]);
-            let result = world.transport.handle_datagram(world.now, world.path, &report);
+            let result = handle(&mut world.transport, world.now, world.path, &report);
             assert_eq!(result, Err(DropReason::SrtpAuthentication));
         };
         // Far ahead and behind on the SSRC that will be used, before and after it is known.
@@ -190,7 +190,7 @@ fn forged_packets_neither_shift_the_window_nor_take_up_room() {
             let (packet, header_bytes) = rtp(ssrc, sequence);
             let header = header_of(&packet, header_bytes);
             let sealed = sealer.encrypt_rtp_with_header(&packet, &header).unwrap();
-            world.transport.handle_datagram(world.now, world.path, &sealed)
+            handle(&mut world.transport, world.now, world.path, &sealed)
         };
         for sequence in 100..110 {
             assert!(send(7, sequence).is_ok());
@@ -224,18 +224,18 @@ fn packets_that_are_not_what_the_index_says_are_not_sealed() {
 fn media_before_keys_and_from_elsewhere_is_not_read() {
     let mut world = World::new(DtlsRole::Server, &[GCM]);
     let packet = rtp(1, 1).0;
-    let unvalidated = world.transport.handle_datagram(world.now, world.path, &packet);
+    let unvalidated = handle(&mut world.transport, world.now, world.path, &packet);
     assert_eq!(unvalidated, Err(DropReason::RtpUnvalidated));
     let hello = world.peer.transmit().unwrap();
-    let unvalidated = world.transport.handle_datagram(world.now, world.path, &hello);
+    let unvalidated = handle(&mut world.transport, world.now, world.path, &hello);
     assert_eq!(unvalidated, Err(DropReason::DtlsUnvalidated));
     assert_eq!(world.transport.poll_transmit(), None);
     world.check();
-    let early = world.transport.handle_datagram(world.now, world.path, &packet);
+    let early = handle(&mut world.transport, world.now, world.path, &packet);
     assert_eq!(early, Err(DropReason::SrtpBeforeKeys));
     // The peer repeats its hello, and all is well.
     world.run(ms(100));
     assert!(world.transport.is_connected());
-    let elsewhere = world.transport.handle_datagram(world.now, path(9), &packet);
+    let elsewhere = handle(&mut world.transport, world.now, path(9), &packet);
     assert_eq!(elsewhere, Err(DropReason::RtpUnvalidated));
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use sfu_core::drops::DropReason;
 use sfu_core::event::TransportState;
 use sfu_core::transport::{
     Certificate, DtlsRole, Fingerprint, IceCredentials, Path, Received, Remote, Security,
@@ -36,6 +37,28 @@ pub(crate) fn credentials(name: &str) -> IceCredentials {
 
 pub(crate) fn is_dtls(datagram: &[u8]) -> bool {
     (20..64).contains(&datagram[0])
+}
+
+/// What a datagram was, see [`Received`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Got {
+    Consumed,
+    Rtp(Vec<u8>),
+    Rtcp(Vec<u8>),
+}
+
+/// Has a transport take a copy of a datagram.
+pub(crate) fn handle(
+    transport: &mut Transport,
+    now: Instant,
+    path: Path,
+    datagram: &[u8],
+) -> Result<Got, DropReason> {
+    match transport.handle_datagram(now, path, &mut datagram.to_vec())? {
+        Received::Consumed => Ok(Got::Consumed),
+        Received::Rtp(packet) => Ok(Got::Rtp(packet.to_vec())),
+        Received::Rtcp(packet) => Ok(Got::Rtcp(packet.to_vec())),
+    }
 }
 
 pub(crate) fn new_transport(
@@ -151,8 +174,8 @@ impl World {
         while let Some(datagram) = self.peer.transmit() {
             any = true;
             if !self.loses() {
-                let result = self.transport.handle_datagram(self.now, self.path, &datagram);
-                assert!(matches!(result, Ok(Received::Consumed) | Err(_)));
+                let result = handle(&mut self.transport, self.now, self.path, &datagram);
+                assert!(matches!(result, Ok(Got::Consumed) | Err(_)));
             }
         }
         self.collect();
