@@ -28,19 +28,19 @@ use stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
 
 use super::{BATCH, PAYLOAD_BYTES};
 
-const SSRC: u32 = 0x1234_5678;
+pub(super) const SSRC: u32 = 0x1234_5678;
 const PASSWORD: &str = "passwordOfEnoughLength00";
 /// Virtual time between two batches: 30 frames a second.
 const FRAME: Duration = Duration::from_millis(33);
 
 /// The engine in the middle of a call.
 pub(super) struct Call {
-    engine: Engine,
-    egress: Egress,
-    now: Instant,
-    clients: Vec<Client>,
-    publisher: Context,
-    sequence: u32,
+    pub(super) engine: Engine,
+    pub(super) egress: Egress,
+    pub(super) now: Instant,
+    pub(super) clients: Vec<Client>,
+    pub(super) publisher: Context,
+    pub(super) sequence: u32,
 }
 
 impl Call {
@@ -116,7 +116,7 @@ impl Call {
 }
 
 /// One RTP packet of a VP8 stream whose first frame is a keyframe.
-fn vp8(number: u32) -> Vec<u8> {
+pub(super) fn vp8(number: u32) -> Vec<u8> {
     let part = number % BATCH as u32;
     let frame = number / BATCH as u32;
     let mut packet = vec![0x80, 96 | if part == BATCH as u32 - 1 { 0x80 } else { 0 }];
@@ -151,8 +151,8 @@ impl Identity {
     }
 }
 
-struct Client {
-    path: Path,
+pub(super) struct Client {
+    pub(super) path: Path,
     ufrag: String,
     server: IceCredentials,
     endpoint: Endpoint,
@@ -256,7 +256,7 @@ impl Client {
     }
 
     /// What seals this client's packets.
-    fn sealing_context(&self) -> Result<Context> {
+    pub(super) fn sealing_context(&self) -> Result<Context> {
         let profile = ProtectionProfile::AeadAes128Gcm;
         let mut config = Config { profile, ..Config::default() };
         let state = self.endpoint.get_connection_state(placeholder()).context("no DTLS state")?;
@@ -269,7 +269,7 @@ impl Client {
     }
 
     /// A nominating connectivity check (RFC 8445 §7.2).
-    fn check(&self) -> Result<Vec<u8>> {
+    pub(super) fn check(&self) -> Result<Vec<u8>> {
         let provider = rtc_crypto::default_provider()?;
         let username = format!("{}:{}", self.server.ufrag, self.ufrag);
         let setters: [Box<dyn Setter>; 8] = [

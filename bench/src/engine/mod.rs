@@ -1,6 +1,7 @@
 //! What the engine itself costs: real keys and real packets, no socket. Measured as thread CPU
 //! time against a floor that only copies, writes a header and seals, in interleaved rounds.
 
+pub mod audience;
 mod call;
 mod floor;
 

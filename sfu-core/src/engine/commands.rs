@@ -122,6 +122,7 @@ impl Engine {
             self.unsubscribe(now, subscription);
         }
         self.timers.set(super::Timer::Peer(id), None);
+        self.timers.set(super::Timer::Pacer(id), None);
         let room = &mut self.rooms[peer.room];
         room.peers.retain(|&(_, other)| other != id);
         room.speakers.remove(peer.participant);

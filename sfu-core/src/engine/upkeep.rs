@@ -1,6 +1,9 @@
 //! What time brings: retransmission requests, keyframe requests, feedback and reports.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
+
+use arrayvec::{ArrayString, ArrayVec};
 
 use super::{Engine, Timer};
 use crate::decision::KeyframeReason;
@@ -111,13 +114,13 @@ impl Engine {
     fn send_reports(&mut self, now: Instant, id: PeerId) {
         let ntp = self.ntp(now);
         let Self { peers, tracks, subscriptions, pages, .. } = self;
-        let mut blocks = Vec::new();
+        let mut blocks = ArrayVec::<_, REPORT_BLOCKS_MAX>::new();
         for track in peers[id].publish.tracks() {
             tracks[track].meter.tick(now);
             for encoding in &mut tracks[track].encodings {
                 encoding.history.expire(pages, now);
                 let heard = encoding.ssrc.filter(|_| encoding.statistics.received() > 0);
-                if let Some(ssrc) = heard.filter(|_| blocks.len() < REPORT_BLOCKS_MAX) {
+                if let Some(ssrc) = heard.filter(|_| !blocks.is_full()) {
                     blocks.push(encoding.statistics.report_block(now, ssrc));
                 }
             }
@@ -150,7 +153,8 @@ impl Engine {
                 continue;
             };
             let (ssrc, packets, octets) = (slot.send.ssrc, slot.packets, slot.octets);
-            let cname = peer.participant.to_string();
+            let mut cname = ArrayString::<16>::new();
+            write!(cname, "{}", peer.participant).expect("sixteen digits of a number");
             peer.rtcp.push(|out| {
                 rtcp::write_sender_report(out, ssrc, ntp, rtp_time, packets, octets);
                 rtcp::write_sdes_cname(out, ssrc, &cname);

@@ -13,14 +13,15 @@ use crate::preference::{Preference, Quality};
 
 use super::{Granted, Run};
 
-/// What a run costs beside its bytes: the pointer, and what the heap adds.
-const RUN_OVERHEAD: usize = 32;
+/// What a run costs beside its bytes: its length.
+const RUN_OVERHEAD: usize = size_of::<u16>();
+const _: () = assert!(TRACE_BYTES_PER_PEER_MAX <= u16::MAX as usize);
 
-/// Runs, oldest first, in bounded memory.
+/// Runs, oldest first, in bounded memory that is allocated as it fills.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
-    runs: VecDeque<Box<[u8]>>,
-    bytes: usize,
+    bytes: VecDeque<u8>,
+    lengths: VecDeque<u16>,
     writer: Writer,
 }
 
@@ -53,22 +54,31 @@ impl Trace {
             writer.layer(layer);
             writer.byte(reason_to_byte(reason));
         }
-        let run: Box<[u8]> = writer.bytes.as_slice().into();
-        self.bytes += run.len() + RUN_OVERHEAD;
-        self.runs.push_back(run);
-        while self.bytes > TRACE_BYTES_PER_PEER_MAX {
-            self.bytes -= self.runs.pop_front().map_or(0, |run| run.len() + RUN_OVERHEAD);
+        let run = self.writer.bytes.as_slice();
+        while self.bytes.len() + self.lengths.len() * RUN_OVERHEAD + run.len() + RUN_OVERHEAD
+            > TRACE_BYTES_PER_PEER_MAX
+        {
+            let Some(oldest) = self.lengths.pop_front() else { return };
+            self.bytes.drain(..usize::from(oldest));
         }
+        let length = u16::try_from(run.len()).expect("one that fits the ring is short enough");
+        self.bytes.extend(run);
+        self.lengths.push_back(length);
     }
 
     pub(super) fn runs(&self) -> impl Iterator<Item = Run> + '_ {
-        let read = |run: &[u8]| Reader { bytes: run }.run();
-        self.runs.iter().map(move |run| read(run).expect("read as it was written"))
+        let mut start = 0;
+        self.lengths.iter().map(move |&length| {
+            let end = start + usize::from(length);
+            let run: Vec<u8> = self.bytes.range(start..end).copied().collect();
+            start = end;
+            Reader { bytes: &run }.run().expect("read as it was written")
+        })
     }
 
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.len() + self.lengths.len() * RUN_OVERHEAD
     }
 }
 

@@ -1,17 +1,11 @@
-//! SRTP and SRTCP of one peer. Packets are opened and RTP is sealed where it lies, without an
-//! allocation: rtc-srtp makes one for each packet, and serves where there are few, for outgoing
-//! RTCP, and in tests as the other opinion.
+//! SRTP and SRTCP of one peer, sealed and opened where it lies, without an allocation: rtc-srtp makes
+//! one for each packet. It is the other opinion in the tests.
 
 use rtc_crypto::RTCCryptoProvider;
-use srtp::context::Context;
-use srtp::protection_profile::ProtectionProfile;
 
-use super::srtp_keys::{SessionKeys, Use};
+use super::srtp_keys::{ENCRYPTED, SessionKeys, Use};
 use super::srtp_window::Sources;
 use crate::drops::DropReason;
-
-/// The E flag of SRTCP (RFC 3711 §3.4).
-const ENCRYPTED: u32 = 1 << 31;
 
 /// The two profiles of RFC 8827 §6.5 and RFC 7714 that are offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +17,6 @@ pub(super) enum Profile {
 }
 
 impl Profile {
-    fn of_library(self) -> ProtectionProfile {
-        match self {
-            Self::AesGcm => ProtectionProfile::AeadAes128Gcm,
-            Self::AesCm => ProtectionProfile::Aes128CmHmacSha1_80,
-        }
-    }
-
     pub(super) fn key_bytes(self) -> usize {
         16
     }
@@ -85,7 +72,9 @@ pub(super) struct Srtp {
     rtp_sources: Sources,
     rtcp_sources: Sources,
     sealer: SessionKeys,
-    rtcp_sealer: Context,
+    rtcp_sealer: SessionKeys,
+    /// Of the last RTCP packet; counts for all SSRCs together.
+    rtcp_index: u32,
 }
 
 impl Srtp {
@@ -103,16 +92,14 @@ impl Srtp {
             derived(provider.crypto(), &master.key, &master.salt, used_for)
                 .map_err(|_| SealError::Crypto)
         };
-        let (key, salt) = (&outgoing.key, &outgoing.salt);
-        let rtcp_sealer =
-            Context::new(key, salt, profile.of_library(), None, None, provider.crypto());
         Ok(Self {
             opener: keys(incoming, Use::Srtp)?,
             rtcp_opener: keys(incoming, Use::Srtcp)?,
             rtp_sources: Sources::default(),
             rtcp_sources: Sources::default(),
             sealer: keys(outgoing, Use::Srtp)?,
-            rtcp_sealer: rtcp_sealer.map_err(|_| SealError::Crypto)?,
+            rtcp_sealer: keys(outgoing, Use::Srtcp)?,
+            rtcp_index: 0,
             profile,
         })
     }
@@ -181,11 +168,18 @@ impl Srtp {
 
     /// See [`super::Transport::seal_rtcp`].
     pub(super) fn seal_rtcp(&mut self, arena: &mut Vec<u8>, start: usize) -> Result<(), SealError> {
-        let packet = arena.get(start..).ok_or(SealError::Malformed)?;
-        let sealed = self.rtcp_sealer.encrypt_rtcp(packet).map_err(|_| SealError::Malformed)?;
-        arena.truncate(start);
-        arena.extend_from_slice(&sealed);
-        Ok(())
+        let header = arena.get(start..).and_then(|packet| packet.get(..8));
+        let &[.., a, b, c, d] = header.ok_or(SealError::Malformed)? else {
+            return Err(SealError::Malformed);
+        };
+        // An index must not come again (RFC 3711 §3.4); at a thousand packets a second that takes
+        // 24 days, and the keys are used up then.
+        let index = self.rtcp_index + 1;
+        if index >= ENCRYPTED {
+            return Err(SealError::Crypto);
+        }
+        self.rtcp_index = index;
+        self.rtcp_sealer.seal_rtcp(arena, start, [a, b, c, d], index).map_err(|_| SealError::Crypto)
     }
 }
 

@@ -33,6 +33,8 @@ const SHA1_BYTES: usize = 20;
 const RTCP_HEADER_BYTES: usize = 8;
 /// The E flag and the index.
 const RTCP_INDEX_BYTES: usize = 4;
+/// The E flag: what follows the header is encrypted.
+pub(super) const ENCRYPTED: u32 = 1 << 31;
 
 /// The session keys of one direction, for SRTP or SRTCP.
 pub(super) enum SessionKeys {
@@ -103,6 +105,39 @@ impl SessionKeys {
         Ok(())
     }
 
+    /// Seals the RTCP compound packet `arena[start..]`, a header at least, and appends trailer and
+    /// tag. `index` has 31 bits and is used once for each SSRC (RFC 3711 §3.4).
+    pub(super) fn seal_rtcp(
+        &mut self,
+        arena: &mut Vec<u8>,
+        start: usize,
+        ssrc: [u8; 4],
+        index: u32,
+    ) -> Result<(), CryptoError> {
+        let word = (ENCRYPTED | index).to_be_bytes();
+        let (header, content) = arena[start..].split_at_mut(RTCP_HEADER_BYTES);
+        match self {
+            Self::Gcm { key, salt } => {
+                let nonce = gcm_nonce(salt, ssrc, u64::from(index));
+                let nonce = Nonce::assume_unique_for_key(nonce);
+                let tag = key
+                    .seal_in_place_separate_tag(nonce, authenticated(header, &word), content)
+                    .map_err(|_| CryptoError::AuthenticationFailed)?;
+                arena.extend_from_slice(tag.as_ref());
+                arena.extend_from_slice(&word);
+            }
+            Self::Cm { cipher, mac, salt } => {
+                let counter = cm_counter(salt, ssrc, u64::from(index));
+                cipher.apply_keystream(&counter, content)?;
+                arena.extend_from_slice(&word);
+                let mut tag = [0; SHA1_BYTES];
+                mac.sign(&[&arena[start..]], &mut tag)?;
+                arena.extend_from_slice(&tag[..CM_TAG_BYTES]);
+            }
+        }
+        Ok(())
+    }
+
     /// Opens an SRTP packet that is as long as header and tag at least, and gives the length of
     /// what is left of it. What is in it after a failure is of no use.
     pub(super) fn open_rtp(
@@ -116,7 +151,7 @@ impl SessionKeys {
             Self::Gcm { key, salt } => {
                 let (header, sealed) = packet.split_at_mut(header_bytes);
                 let nonce = gcm_nonce(salt, ssrc, index);
-                Ok(header_bytes + open_gcm(key, nonce, header, sealed)?)
+                Ok(header_bytes + open_gcm(key, nonce, Aad::from(&*header), sealed)?)
             }
             Self::Cm { cipher, mac, salt } => {
                 let (content, tag) = packet.split_at_mut(packet.len() - CM_TAG_BYTES);
@@ -139,15 +174,10 @@ impl SessionKeys {
     ) -> Result<usize, CryptoError> {
         match self {
             Self::Gcm { key, salt } => {
-                // RFC 7714 §9.2: the word with the index stands last, and is authenticated behind
-                // the header.
                 let (packet, word) = packet.split_at_mut(packet.len() - RTCP_INDEX_BYTES);
                 let (header, sealed) = packet.split_at_mut(RTCP_HEADER_BYTES);
-                let mut authenticated = [0; RTCP_HEADER_BYTES + RTCP_INDEX_BYTES];
-                authenticated[..RTCP_HEADER_BYTES].copy_from_slice(header);
-                authenticated[RTCP_HEADER_BYTES..].copy_from_slice(word);
                 let nonce = gcm_nonce(salt, ssrc, u64::from(index));
-                Ok(RTCP_HEADER_BYTES + open_gcm(key, nonce, &authenticated, sealed)?)
+                Ok(RTCP_HEADER_BYTES + open_gcm(key, nonce, authenticated(header, word), sealed)?)
             }
             Self::Cm { cipher, mac, salt } => {
                 let (content, tag) = packet.split_at_mut(packet.len() - CM_TAG_BYTES);
@@ -161,14 +191,23 @@ impl SessionKeys {
     }
 }
 
+/// What of an SRTCP packet is authenticated beside its content: the header, and the word with the
+/// index, which stands last on the wire (RFC 7714 §9.2).
+fn authenticated(header: &[u8], word: &[u8]) -> Aad<[u8; RTCP_HEADER_BYTES + RTCP_INDEX_BYTES]> {
+    let mut both = [0; RTCP_HEADER_BYTES + RTCP_INDEX_BYTES];
+    both[..RTCP_HEADER_BYTES].copy_from_slice(header);
+    both[RTCP_HEADER_BYTES..].copy_from_slice(word);
+    Aad::from(both)
+}
+
 fn open_gcm(
     key: &LessSafeKey,
     nonce: [u8; GCM_SALT_BYTES],
-    authenticated: &[u8],
+    authenticated: Aad<impl AsRef<[u8]>>,
     sealed: &mut [u8],
 ) -> Result<usize, CryptoError> {
     let nonce = Nonce::assume_unique_for_key(nonce);
-    let plain = key.open_in_place(nonce, Aad::from(authenticated), sealed);
+    let plain = key.open_in_place(nonce, authenticated, sealed);
     plain.map(|plain| plain.len()).map_err(|_| CryptoError::AuthenticationFailed)
 }
 

@@ -6,9 +6,7 @@ use sfu_core::limits::{
     CONSENT_EXPIRY, DISCONNECTED_AFTER, ICE_DEADLINE, NOMINATIONS_PER_SECOND_MAX,
     PATHS_PER_PEER_MAX,
 };
-use sfu_core::transport::{
-    DtlsRole, Path, Security, StunOutcome, Transport, TransportEvent,
-};
+use sfu_core::transport::{DtlsRole, Path, Security, StunOutcome, Transport, TransportEvent};
 use stun::attributes::{ATTR_ERROR_CODE, ATTR_SOFTWARE, ATTR_USE_CANDIDATE, AttrType};
 use stun::fingerprint::FINGERPRINT;
 use stun::integrity::MessageIntegrity;

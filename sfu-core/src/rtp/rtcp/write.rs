@@ -3,8 +3,6 @@
 use rtcp::header::COUNT_MAX;
 use rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
 use rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
-use rtcp::receiver_report::ReceiverReport;
-use rtcp::reception_report::ReceptionReport;
 use rtcp::sender_report::SenderReport;
 use rtcp::transport_feedbacks::transport_layer_nack::{
     TransportLayerNack, nack_pairs_from_sequence_numbers,
@@ -56,16 +54,16 @@ pub fn write_sdes_cname(out: &mut Vec<u8>, ssrc: Ssrc, cname: &str) {
 const SDES_CNAME: u8 = 1;
 
 /// Appends receiver reports (RFC 3550 §6.4.2): one for each 31 blocks, and an empty one for none.
+/// By hand, as the `rtcp` crate wants the blocks in a list of its own.
 pub fn write_receiver_report(out: &mut Vec<u8>, sender_ssrc: Ssrc, blocks: &[ReportBlock]) {
     let mut rest = blocks;
     loop {
         let (now, later) = rest.split_at(rest.len().min(COUNT_MAX));
-        let report = ReceiverReport {
-            ssrc: sender_ssrc.0,
-            reports: now.iter().copied().map(ReportBlock::into_wire).collect(),
-            ..ReceiverReport::default()
-        };
-        append(out, &report);
+        let words = (1 + 6 * now.len()) as u16;
+        out.extend_from_slice(&[0x80 | now.len() as u8, 201]);
+        out.extend_from_slice(&words.to_be_bytes());
+        out.extend_from_slice(&sender_ssrc.0.to_be_bytes());
+        now.iter().for_each(|block| block.write(out));
         rest = later;
         if rest.is_empty() {
             return;
@@ -107,16 +105,18 @@ pub fn write_fir(out: &mut Vec<u8>, sender_ssrc: Ssrc, media_ssrc: Ssrc, sequenc
 }
 
 impl ReportBlock {
-    pub(super) fn into_wire(self) -> ReceptionReport {
-        ReceptionReport {
-            ssrc: self.ssrc.0,
-            fraction_lost: self.fraction_lost,
-            total_lost: self.cumulative_lost.cast_unsigned() & 0x00ff_ffff,
-            last_sequence_number: self.highest_sequence,
-            jitter: self.jitter,
-            last_sender_report: self.last_sender_report,
-            delay: self.delay_since_last_sender_report,
-        }
+    fn write(&self, out: &mut Vec<u8>) {
+        let lost = u32::from(self.fraction_lost) << 24
+            | self.cumulative_lost.cast_unsigned() & 0x00ff_ffff;
+        let words = [
+            self.ssrc.0,
+            lost,
+            self.highest_sequence,
+            self.jitter,
+            self.last_sender_report,
+            self.delay_since_last_sender_report,
+        ];
+        out.extend(words.into_iter().flat_map(u32::to_be_bytes));
     }
 }
 
