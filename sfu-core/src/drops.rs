@@ -38,6 +38,8 @@ drop_reasons! {
     RtpUnvalidated => "rtp_from_unvalidated",
     /// A DTLS record or fragment outside the guard's budget.
     DtlsGuard => "dtls_guard",
+    /// A handshake's datagram beyond [`crate::limits::HANDSHAKE_DATAGRAMS_MAX`].
+    HandshakesFull => "handshakes_full",
     /// The peer's certificate does not match its fingerprint.
     DtlsFingerprintMismatch => "dtls_fp_mismatch",
     /// DTLS that broke the handshake or could not be read.

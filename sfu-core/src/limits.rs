@@ -26,6 +26,11 @@ pub const ENCODINGS_MAX: usize = 4;
 /// most that codecs' scalability modes name.
 pub const LAYERS_PER_ENCODING_MAX: usize = 16;
 
+/// Datagrams of handshakes that wait until media has been served: 300 joins at once. What is beyond
+/// is dropped, and comes again (RFC 6347 §4.2.4).
+pub const HANDSHAKE_DATAGRAMS_MAX: usize = 1024;
+/// Of these, those of one peer: two flights, so that no peer takes the place of others.
+pub const HANDSHAKE_DATAGRAMS_PER_PEER_MAX: usize = 24;
 /// SSRCs a peer may bring to life, signalled or not: each costs a replay window.
 pub const SSRCS_PER_PEER_MAX: usize = 96;
 /// SRTP replay window in packets (RFC 3711 §3.3.2 asks for 64 at least). Larger than any

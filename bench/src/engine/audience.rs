@@ -40,6 +40,7 @@ pub struct Audience {
     start: Instant,
     frames: u32,
     received: u64,
+    runs: u64,
 }
 
 /// What a subscriber knows.
@@ -61,7 +62,7 @@ impl Audience {
             Ok(Listener { sealer, path, arrived: Vec::new(), reports: 0 })
         };
         let listeners = call.clients[1..].iter().map(listener).collect::<Result<_>>()?;
-        Ok(Self { call, watch, listeners, start, frames: 0, received: 0 })
+        Ok(Self { call, watch, listeners, start, frames: 0, received: 0, runs: 0 })
     }
 
     /// The engine, to look at.
@@ -74,6 +75,12 @@ impl Audience {
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Messages that brought them, with one or more packets each.
+    #[must_use]
+    pub fn runs(&self) -> u64 {
+        self.runs
     }
 
     /// One frame, and all that happens until the next.
@@ -144,6 +151,7 @@ impl Audience {
                 else {
                     continue;
                 };
+                self.runs += u64::from(transport_number(run).is_some());
                 for datagram in run.chunks(transmit.segment_bytes) {
                     if let Some(number) = transport_number(datagram) {
                         listener.arrived.push((number, self.call.now));

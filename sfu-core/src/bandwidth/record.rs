@@ -261,6 +261,10 @@ impl SendRecord {
             self.resize(limits::SENT_PACKETS_MIN);
         }
         let overwritten = self.next.wrapping_sub(self.ring.len() as u64);
+        // Told without a look at the place itself, which is not in the cache any more.
+        if overwritten < self.settled {
+            return;
+        }
         let wanted = |entry: &Entry| entry.fate == Fate::InFlight;
         if !self.entry(overwritten).is_some_and(wanted) {
             return;

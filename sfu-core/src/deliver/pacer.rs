@@ -23,7 +23,7 @@ pub struct PacerConfig {
 
 impl Default for PacerConfig {
     fn default() -> Self {
-        Self { factor_percent: 110, burst: Duration::from_millis(5) }
+        Self { factor_percent: 110, burst: Duration::from_millis(10) }
     }
 }
 
@@ -36,6 +36,11 @@ pub enum Class {
     Retransmission,
     /// Everything else.
     Video,
+}
+
+impl Class {
+    /// The most urgent first.
+    const ALL: [Self; 3] = [Self::Audio, Self::Retransmission, Self::Video];
 }
 
 /// What leaves now.
@@ -81,8 +86,10 @@ pub struct Pacer<T, P> {
     /// Bit/s; `None`: nothing is known of the path, nothing is held back.
     rate_bps: Option<u64>,
     /// Bits that have left and are not paid for yet, in millionths: exact at any rate and step.
-    debt: u128,
+    debt: u64,
     paid_until: Option<Instant>,
+    /// When the first packet was pushed; waiting is counted from there.
+    since: Option<Instant>,
     open: bool,
     probe: Option<Probing<P>>,
     next_cluster: Option<Cluster<P>>,
@@ -90,8 +97,9 @@ pub struct Pacer<T, P> {
 
 #[derive(Debug)]
 struct Waiting<T> {
-    since: Instant,
-    bytes: usize,
+    /// When it was pushed, in milliseconds.
+    at_ms: u32,
+    bytes: u32,
     item: T,
 }
 
@@ -104,7 +112,9 @@ struct Probing<P> {
 }
 
 /// Debt is counted in bits times this.
-const FRACTION: u128 = 1_000_000;
+const FRACTION: u64 = 1_000_000;
+/// [`PACER_QUEUE_TIME_MAX`] in microseconds.
+const QUEUE_TIME_MAX_US: u64 = PACER_QUEUE_TIME_MAX.as_micros() as u64;
 /// A path is never thought to be slower than this when packets are spread, so that a queue moves.
 const RATE_MIN_BPS: u64 = 30_000;
 
@@ -119,6 +129,7 @@ impl<T, P: Copy> Pacer<T, P> {
             rate_bps: None,
             debt: 0,
             paid_until: None,
+            since: None,
             open: true,
             probe: None,
             next_cluster: None,
@@ -139,12 +150,15 @@ impl<T, P: Copy> Pacer<T, P> {
     ///
     /// # Errors
     /// Gives the packet back if too many wait.
+    #[inline]
     pub fn push(&mut self, now: Instant, class: Class, bytes: usize, item: T) -> Result<(), T> {
         if self.waiting() >= PACER_PACKETS_MAX {
             return Err(item);
         }
-        self.queued_bytes += bytes as u64;
-        self.queues[class as usize].push_back(Waiting { since: now, bytes, item });
+        let at_ms = millis(now.saturating_duration_since(*self.since.get_or_insert(now)));
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.queued_bytes += u64::from(bytes);
+        self.queues[class as usize].push_back(Waiting { at_ms, bytes, item });
         Ok(())
     }
 
@@ -158,28 +172,25 @@ impl<T, P: Copy> Pacer<T, P> {
     }
 
     /// Takes the next packet that may leave now.
+    // Inlined, like `push`: what is moved through memory on its way in and out of the queue costs
+    // more than all the rest of it.
+    #[inline]
     pub fn pop(&mut self, now: Instant) -> Option<Release<T, P>> {
         self.pay(now);
-        if let Some(probing) = &self.probe {
-            if probing.next > now {
-                return self.take(now, Class::Audio, None);
+        let waits = |class: &Class| !self.queues[*class as usize].is_empty();
+        let (class, probe) = match &self.probe {
+            Some(probing) if probing.next <= now => {
+                let probe = probing.cluster.id;
+                match Class::ALL.iter().copied().find(waits) {
+                    Some(class) => (class, Some(probe)),
+                    None => return Some(Release::Padding { probe }),
+                }
             }
-            let probe = probing.cluster.id;
-            let waiting = [Class::Audio, Class::Retransmission, Class::Video]
-                .into_iter()
-                .find(|&class| !self.queues[class as usize].is_empty());
-            return match waiting {
-                Some(class) => self.take(now, class, Some(probe)),
-                None => Some(Release::Padding { probe }),
-            };
-        }
-        if let Some(audio) = self.take(now, Class::Audio, None) {
-            return Some(audio);
-        }
-        if !self.open {
-            return None;
-        }
-        self.take(now, Class::Retransmission, None).or_else(|| self.take(now, Class::Video, None))
+            Some(_) => (Class::Audio, None),
+            None if self.open => (Class::ALL.iter().copied().find(waits)?, None),
+            None => (Class::Audio, None),
+        };
+        self.take(now, class, probe)
     }
 
     /// Accounts for a packet that was made because [`Release::Padding`] asked for it, and for
@@ -228,7 +239,7 @@ impl<T, P: Copy> Pacer<T, P> {
     /// Drops the retransmissions that wait: they are of no use any more.
     pub fn drop_retransmissions(&mut self) {
         for waiting in self.queues[Class::Retransmission as usize].drain(..) {
-            self.queued_bytes -= waiting.bytes as u64;
+            self.queued_bytes -= u64::from(waiting.bytes);
         }
     }
 
@@ -236,13 +247,22 @@ impl<T, P: Copy> Pacer<T, P> {
     #[must_use]
     pub fn queue_time(&self, now: Instant) -> Duration {
         let oldest = self.queues[Class::Video as usize].front();
-        oldest.map_or(Duration::ZERO, |waiting| now.saturating_duration_since(waiting.since))
+        let (Some(oldest), Some(since)) = (oldest, self.since) else { return Duration::ZERO };
+        let now_ms = millis(now.saturating_duration_since(since));
+        Duration::from_millis(now_ms.wrapping_sub(oldest.at_ms).into())
     }
 
+    #[inline]
     fn take(&mut self, now: Instant, class: Class, probe: Option<P>) -> Option<Release<T, P>> {
-        let Waiting { bytes, item, .. } = self.queues[class as usize].pop_front()?;
-        self.queued_bytes -= bytes as u64;
-        self.spend(now, bytes);
+        let queue = &mut self.queues[class as usize];
+        let Waiting { bytes, item, .. } = queue.pop_front()?;
+        if queue.is_empty() {
+            // Begins again at the front of its memory, which is still in the cache, instead of
+            // going round all of it.
+            queue.clear();
+        }
+        self.queued_bytes -= u64::from(bytes);
+        self.spend(now, bytes as usize);
         Some(Release::Packet { item, class, probe })
     }
 
@@ -250,8 +270,8 @@ impl<T, P: Copy> Pacer<T, P> {
     /// follows shall not wait for what the probe has risked.
     fn spend(&mut self, now: Instant, bytes: usize) {
         let Some(probing) = &mut self.probe else {
-            self.debt += bytes as u128 * 8 * FRACTION;
-            let allowance = u128::from(self.rate_now()) * self.config.burst.as_micros();
+            self.debt = self.debt.saturating_add(bytes as u64 * 8 * FRACTION);
+            let allowance = self.rate_now().saturating_mul(micros(self.config.burst));
             self.open = self.rate_bps.is_none() || self.debt < allowance;
             return;
         };
@@ -274,7 +294,8 @@ impl<T, P: Copy> Pacer<T, P> {
     /// Pays off what the rate has carried away since the last time.
     fn pay(&mut self, now: Instant) {
         let since = self.paid_until.replace(now).unwrap_or(now);
-        let paid = u128::from(self.rate_now()) * now.saturating_duration_since(since).as_micros();
+        let elapsed = micros(now.saturating_duration_since(since));
+        let paid = self.rate_now().saturating_mul(elapsed);
         self.debt = self.debt.saturating_sub(paid);
         self.open |= self.debt == 0 || self.rate_bps.is_none();
     }
@@ -283,19 +304,26 @@ impl<T, P: Copy> Pacer<T, P> {
     fn rate_now(&self) -> u64 {
         let Some(rate) = self.rate_bps else { return u64::from(u32::MAX) };
         // Not by the time that is left: a queue must not go out at once when its oldest is due.
-        let needed =
-            u128::from(self.queued_bytes) * 8 * FRACTION / PACER_QUEUE_TIME_MAX.as_micros();
-        rate.max(u64::try_from(needed).unwrap_or(u64::MAX))
+        let needed = self.queued_bytes * 8 * FRACTION / QUEUE_TIME_MAX_US;
+        rate.max(needed)
     }
 
     fn drain_time(&self) -> Duration {
         if self.open {
             return Duration::ZERO;
         }
-        let rate = u128::from(self.paid_until.map_or(RATE_MIN_BPS, |_| self.rate_now()));
-        let micros = self.debt.div_ceil(rate);
-        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+        let rate = self.paid_until.map_or(RATE_MIN_BPS, |_| self.rate_now());
+        Duration::from_micros(self.debt.div_ceil(rate))
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Wraps after 49 days, and is only compared with what is younger.
+fn millis(duration: Duration) -> u32 {
+    duration.as_millis() as u32
 }
 
 /// Between two probes.

@@ -1,5 +1,6 @@
 //! What was sent on one outgoing SSRC lately: enough to send it again, without a copy of it.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::drops::DropReason;
@@ -9,7 +10,7 @@ use crate::limits::{
     DATAGRAM_BYTES_MAX, RTX_BUDGET_FLOOR_BYTES, RTX_BUDGET_PERCENT, RTX_TRIES_MAX,
 };
 
-/// Packets remembered: a second at 5 Mbit/s, four at 1 Mbit/s; 48 KiB a video subscription.
+/// Packets remembered: a second at 5 Mbit/s, four at 1 Mbit/s; 24 KiB a video subscription.
 const SENT_PACKETS: usize = 512;
 /// How far back padding goes: packets that may still be of use if they were lost.
 const PADDING_PACKETS: u64 = 32;
@@ -37,32 +38,85 @@ pub struct SentPacket {
     pub edit: Edit,
 }
 
-#[derive(Clone, Debug)]
-struct Entry {
-    packet: SentPacket,
-    resent: Option<Instant>,
-    tries: u8,
+/// As it is kept: 48 bytes, so that remembering costs less than a cache line.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    /// The lower half of the index, and whether there is a packet at all.
+    index: u32,
+    is_kept: bool,
+    encoding: u8,
+    source_index: [u16; 3],
+    track: [u32; 2],
+    epoch: u32,
+    timestamp: u32,
+    edit: Edit,
+}
+
+const _: () = assert!(size_of::<Kept>() <= 48);
+
+impl Kept {
+    #[inline]
+    fn new(packet: SentPacket) -> Self {
+        let SentPacket { index, track, encoding, epoch, source_index, timestamp, edit } = packet;
+        let part = |at: u32| (source_index >> (16 * at)) as u16;
+        let track = track.to_wire();
+        Self {
+            index: index as u32,
+            is_kept: true,
+            encoding,
+            source_index: [part(0), part(1), part(2)],
+            track: [track as u32, (track >> 32) as u32],
+            epoch,
+            timestamp,
+            edit,
+        }
+    }
+
+    fn packet(&self, index: u64) -> SentPacket {
+        let [a, b, c] = self.source_index.map(u64::from);
+        let [low, high] = self.track.map(u64::from);
+        SentPacket {
+            index,
+            track: TrackId::from_wire(high << 32 | low),
+            encoding: self.encoding,
+            epoch: self.epoch,
+            source_index: c << 32 | b << 16 | a,
+            timestamp: self.timestamp,
+            edit: self.edit,
+        }
+    }
+}
+
+/// How often a packet was sent again, and when last.
+#[derive(Clone, Copy, Debug)]
+struct Tries {
+    index: u64,
+    at: Instant,
+    count: u8,
 }
 
 /// The memory of one outgoing SSRC.
 #[derive(Debug, Default)]
 pub struct Sent {
     /// A ring by line index, grown to its full size once and only when something is sent.
-    ring: Vec<Option<Entry>>,
+    ring: Vec<Kept>,
     highest: u64,
     /// Where [`Sent::next_padding`] is: the last packet it gave.
     padding: u64,
+    /// Of the packets that were asked for; at most as many as the ring has.
+    tries: VecDeque<Tries>,
 }
 
 impl Sent {
     /// Remembers a packet.
+    // Inlined, so that it is put together where it will stay.
+    #[inline]
     pub fn remember(&mut self, packet: SentPacket) {
         if self.ring.is_empty() {
-            self.ring.resize(SENT_PACKETS, None);
+            self.ring.resize(SENT_PACKETS, Kept::default());
         }
         self.highest = self.highest.max(packet.index);
-        let slot = slot(packet.index);
-        self.ring[slot] = Some(Entry { packet, resent: None, tries: 0 });
+        self.ring[slot(packet.index)] = Kept::new(packet);
     }
 
     /// The packet behind a NACKed sequence number, if it may be sent again now. `rtt` is the
@@ -74,17 +128,21 @@ impl Sent {
         rtt: Option<Duration>,
     ) -> Result<SentPacket, DropReason> {
         let index = self.index_of(sequence).ok_or(DropReason::NackMiss)?;
-        let entry = self.ring.get_mut(slot(index)).and_then(Option::as_mut);
-        let entry =
-            entry.filter(|entry| entry.packet.index == index).ok_or(DropReason::NackMiss)?;
+        let packet = self.at(index).ok_or(DropReason::NackMiss)?;
         let wait = rtt.unwrap_or(RTT_UNKNOWN).max(RESEND_INTERVAL_MIN);
-        let too_soon = entry.resent.is_some_and(|at| now.saturating_duration_since(at) < wait);
-        if too_soon || entry.tries >= RTX_TRIES_MAX {
-            return Err(DropReason::RtxBudget);
+        if let Some(tries) = self.tries.iter_mut().rev().find(|tries| tries.index == index) {
+            let too_soon = now.saturating_duration_since(tries.at) < wait;
+            if too_soon || tries.count >= RTX_TRIES_MAX {
+                return Err(DropReason::RtxBudget);
+            }
+            tries.at = now;
+            tries.count += 1;
+            return Ok(packet);
         }
-        entry.resent = Some(now);
-        entry.tries += 1;
-        Ok(entry.packet)
+        let oldest = self.highest.saturating_sub(SENT_PACKETS as u64);
+        self.tries.retain(|tries| tries.index > oldest);
+        self.tries.push_back(Tries { index, at: now, count: 1 });
+        Ok(packet)
     }
 
     /// A packet worth sending once more when a probe needs bytes: the newest first, then ever
@@ -99,8 +157,9 @@ impl Sent {
     }
 
     fn at(&self, index: u64) -> Option<SentPacket> {
-        let entry = self.ring.get(slot(index)).and_then(Option::as_ref)?;
-        Some(entry.packet).filter(|packet| packet.index == index)
+        let near = self.highest.checked_sub(index).is_some_and(|age| age < SENT_PACKETS as u64);
+        let kept = self.ring.get(slot(index)).filter(|_| near)?;
+        (kept.is_kept && kept.index == index as u32).then(|| kept.packet(index))
     }
 
     /// The line index at or below the highest sent that ends in `sequence`.

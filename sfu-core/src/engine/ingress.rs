@@ -4,16 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::build::PACKET_OVERHEAD;
-use super::peer::{Outgoing, OutgoingKind, Route};
+use super::fan_out::{Media, Routed, What};
+use super::peer::Route;
 use super::{Engine, Timer};
-use crate::deliver::pacer::Class;
-use crate::deliver::sent::SentPacket;
 use crate::demux::{Kind, classify};
 use crate::drops::DropReason;
 use crate::event::{Event, FailReason, TransportState};
 use crate::forward::layer::LayerId;
-use crate::forward::munge::Edit;
-use crate::forward::selector::{Candidate, Verdict};
 use crate::id::{Mid, PayloadType, PeerId, Rid, TrackId};
 use crate::limits::SPEAKERS_INTERVAL;
 use crate::negotiation::MediaKind;
@@ -54,6 +51,24 @@ impl Engine {
                 self.demux.peer_by_path(&path).ok_or(DropReason::RtpUnvalidated)?
             }
         };
+        if kind == Kind::Dtls && self.is_shaking_hands(peer) {
+            return self.put_off(peer, path, data);
+        }
+        if kind != Kind::Rtp {
+            self.route_batch();
+        }
+        self.ingest_from(now, peer, path, kind, data)
+    }
+
+    /// Takes a datagram of a peer.
+    pub(super) fn ingest_from(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        path: Path,
+        kind: Kind,
+        data: &mut [u8],
+    ) -> Result<(), DropReason> {
         self.guarded(peer, |engine| {
             let result = engine.receive(now, peer, path, kind, data);
             engine.pump_transport(now, peer);
@@ -138,6 +153,7 @@ impl Engine {
     /// Finds the m-line and encoding of an SSRC that was not signalled (RFC 8843 §9.2, RFC 8853
     /// §5.3), and remembers it.
     fn resolve(&mut self, id: PeerId, packet: &RtpPacket<'_>) -> Result<Route, DropReason> {
+        self.route_batch();
         let publish = &self.peers[id].publish;
         let text =
             |which| extension(packet, publish, which).and_then(|b| std::str::from_utf8(b).ok());
@@ -249,7 +265,12 @@ impl Engine {
         let (kind, muted, participant) = (track.kind, track.muted, track.participant);
         let encoding = &mut track.encodings[usize::from(route.encoding)];
         let mut index = encoding.sequence.unwrap(arrived.sequence);
-        match encoding.nack.on_packet(now, index) {
+        let verdict = encoding.nack.on_packet(now, index);
+        if verdict == NackVerdict::Restart {
+            self.route_batch();
+        }
+        let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
+        match verdict {
             NackVerdict::InOrder | NackVerdict::Recovered => {}
             NackVerdict::Duplicate => return Err(DropReason::Duplicate),
             NackVerdict::Restart if arrived.repeated => return Err(DropReason::TooOld),
@@ -266,7 +287,7 @@ impl Engine {
             encoding.statistics.on_packet(now, index, arrived.timestamp, clock_rate);
         }
         if arrived.payload.is_empty() {
-            self.skip(route, index);
+            self.route(Routed { route, index, what: What::Padding });
             return Ok(());
         }
         self.stats.rtp_in += 1;
@@ -309,7 +330,17 @@ impl Engine {
         };
         let late = encoding.history.newest().is_some_and(|newest| index < newest);
         encoding.history.insert(&mut self.pages, index, stored, arrived.payload)?;
-        self.fan_out(now, route, index, late, arrived, &info);
+        let epoch = encoding.epoch;
+        let what = What::Media(Media {
+            arrived: now,
+            epoch,
+            late,
+            timestamp: arrived.timestamp,
+            payload_type: arrived.payload_type,
+            payload_bytes: arrived.payload.len(),
+            info,
+        });
+        self.route(Routed { route, index, what });
         Ok(())
     }
 
@@ -338,111 +369,8 @@ impl Engine {
             track.meter.set_size(route.encoding, spatial, width, height);
         }
         if !known && track.kind == MediaKind::Video {
+            self.route_batch();
             self.allocate_for_track(now, route.track);
-        }
-    }
-
-    /// Offers a packet to every subscription of its track.
-    fn fan_out(
-        &mut self,
-        now: Instant,
-        route: Route,
-        index: u64,
-        late: bool,
-        arrived: &Arrived<'_>,
-        info: &PayloadInfo,
-    ) {
-        let Self { tracks, subscriptions, peers, dirty, stats, switched, .. } = self;
-        let track = &tracks[route.track];
-        let encoding = &track.encodings[usize::from(route.encoding)];
-        let epoch = encoding.epoch;
-        let timestamp = arrived.timestamp;
-        let Some(codec) = track.codec(arrived.payload_type) else { return };
-        let candidate =
-            Candidate { now, encoding: route.encoding, epoch, index, late, timestamp, info };
-        for &id in &track.subscriptions {
-            let subscription = &mut subscriptions[id];
-            let peer = &mut peers[subscription.peer];
-            let Some(at) = subscription.slot.filter(|_| peer.is_connected()) else { continue };
-            let slot = &mut peer.receive.slots[usize::from(at)];
-            let Some(choice) = slot.choose(route.track, codec) else { continue };
-            let verdict = subscription.selector.decide(&candidate);
-            if info.frame_start && subscription.note_forwarded() {
-                switched.push(id);
-            }
-            let edit = match verdict {
-                Verdict::Drop => continue,
-                Verdict::Skip => {
-                    slot.line.skip(index);
-                    continue;
-                }
-                Verdict::Fill => Edit::fill(),
-                Verdict::Switch(edit) => {
-                    let left = subscription.selector.left().and_then(|(left, epoch)| {
-                        let left = track.encodings.get(usize::from(left))?;
-                        Some(left).filter(|left| left.epoch == epoch)
-                    });
-                    let rate = choice.clock_rate;
-                    let aligned = left
-                        .and_then(|left| left.clock.translate(&encoding.clock, timestamp, rate));
-                    slot.line.begin_aligned(now, index, timestamp, aligned, rate);
-                    edit
-                }
-                Verdict::Forward(edit) => edit,
-            };
-            let Some(mapped) = slot.line.map(now, index, timestamp) else { continue };
-            let packet = SentPacket {
-                index: mapped.index,
-                track: route.track,
-                encoding: route.encoding,
-                epoch,
-                source_index: index,
-                timestamp: mapped.timestamp,
-                edit,
-            };
-            if choice.rtx.is_some() {
-                slot.sent.remember(packet);
-            }
-            let payload_bytes = if edit.empty { 0 } else { arrived.payload.len() };
-            slot.packets = slot.packets.wrapping_add(1);
-            slot.octets = slot.octets.wrapping_add(payload_bytes as u32);
-            peer.receive.rtx_budget.earn(payload_bytes);
-            let outgoing = Outgoing {
-                slot: at,
-                packet,
-                payload_type: choice.payload_type,
-                unwrap_red: choice.unwrap_red,
-                kind: OutgoingKind::Media,
-            };
-            let class = match track.kind {
-                MediaKind::Audio => Class::Audio,
-                MediaKind::Video => Class::Video,
-            };
-            let bytes = payload_bytes + PACKET_OVERHEAD;
-            if peer.receive.pacer.push(now, class, bytes, outgoing).is_err() {
-                stats.drops.count(DropReason::EgressFull);
-                continue;
-            }
-            peer.stats.rtp_out += 1;
-            stats.rtp_out += 1;
-            if !peer.dirty {
-                peer.dirty = true;
-                dirty.push_back(subscription.peer);
-            }
-        }
-    }
-
-    /// Takes a padding-only packet out of every line that follows its encoding.
-    fn skip(&mut self, route: Route, index: u64) {
-        let Self { tracks, subscriptions, peers, .. } = self;
-        let track = &tracks[route.track];
-        let epoch = track.encodings[usize::from(route.encoding)].epoch;
-        for &subscription in &track.subscriptions {
-            let subscription = &subscriptions[subscription];
-            let Some(slot) = subscription.slot else { continue };
-            if subscription.selector.follows(route.encoding, epoch) {
-                peers[subscription.peer].receive.slots[usize::from(slot)].line.skip(index);
-            }
         }
     }
 }

@@ -8,7 +8,9 @@ mod commands;
 mod data;
 mod egress;
 mod explain;
+mod fan_out;
 mod feedback;
+mod handshakes;
 mod ingress;
 mod offer;
 mod outgoing;
@@ -80,6 +82,10 @@ pub struct Engine {
     pages: PagePool,
     demux: Demux,
     timers: Timers,
+    /// Published packets of this batch of datagrams that are still to be offered.
+    batch: Vec<fan_out::Routed>,
+    /// Datagrams of handshakes, served after media.
+    handshakes: VecDeque<handshakes::Waiting>,
     /// Peers with something to send, in the order in which it came up.
     dirty: VecDeque<PeerId>,
     /// Peers whose deadlines may have moved.
@@ -108,6 +114,8 @@ impl Engine {
             pages: PagePool::default(),
             demux: Demux::default(),
             timers: Timers::default(),
+            batch: Vec::new(),
+            handshakes: VecDeque::new(),
             dirty: VecDeque::new(),
             touched: Vec::new(),
             events: VecDeque::new(),
@@ -133,11 +141,13 @@ impl Engine {
         now: Instant,
         command: Command,
     ) -> Result<Reply, CommandError> {
+        self.route_batch();
         self.carry_out(now, command)
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.route_batch();
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {
                 Timer::Peer(peer) => self.touch(peer),
@@ -150,6 +160,15 @@ impl Engine {
     /// Appends every datagram that is ready to go. Returns false if `egress` filled up first:
     /// send, clear it and call again.
     pub fn drain(&mut self, now: Instant, egress: &mut Egress) -> bool {
+        self.route_batch();
+        self.settle(now);
+        if !self.deliver(now, egress) {
+            return false;
+        }
+        if self.handshakes.is_empty() {
+            return true;
+        }
+        self.serve_handshakes(now, egress);
         self.settle(now);
         self.deliver(now, egress)
     }
@@ -159,9 +178,13 @@ impl Engine {
         self.events.pop_front()
     }
 
-    /// When [`Engine::handle_timeout`] wants to be called next.
+    /// When [`Engine::handle_timeout`] wants to be called next; a time that has passed if there is
+    /// work left to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.handshakes.is_empty() {
+            return Some(self.start);
+        }
         self.timers.next()
     }
 
