@@ -74,6 +74,16 @@ pub const EMPTY_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest such time that may be asked for.
 pub const EMPTY_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// Media workers: more than one machine has cores, and few enough that each may tell all others.
+pub const WORKERS_MAX: u8 = 128;
+/// Batches of strays waiting for one media worker, of 64 KiB each: longer than it may stand still.
+pub const STRAY_BATCHES_MAX: usize = 256;
+/// News of others' paths waiting for one media worker, which takes them in a quarter of a second at
+/// most: so many clients do not connect in that time.
+pub const PATH_NEWS_MAX: usize = 16 * 1024;
+/// DTLS datagrams put aside by one media worker: the flights of 200 joins at once, and what comes by
+/// data channels meanwhile.
+pub const HANDSHAKES_WAITING_MAX: usize = 2048;
 /// Commands waiting for one media worker.
 pub const COMMANDS_MAX: usize = 1024;
 /// Longest wait for a place in that queue; then the request is refused as overload.

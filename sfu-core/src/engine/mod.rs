@@ -30,7 +30,7 @@ use slotmap::SlotMap;
 
 use crate::command::{Command, CommandError, Reply};
 use crate::deliver::slot::ntp_from_duration;
-use crate::demux::Demux;
+use crate::demux::{Demux, PathChange};
 use crate::drops::DropReason;
 use crate::event::Event;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
@@ -157,6 +157,25 @@ impl Engine {
     /// The next event, if any.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// From now on [`Engine::poll_path`] tells of paths: for a shell with several engines on one
+    /// port, whose datagrams may reach the wrong one.
+    pub fn watch_paths(&mut self) {
+        self.demux.watch_paths();
+    }
+
+    /// Whether ICE has validated `path` for a peer of this engine.
+    #[must_use]
+    pub fn knows_path(&self, path: &Path) -> bool {
+        self.demux.peer_by_path(path).is_some()
+    }
+
+    /// The next change of whose paths lead here, after [`Engine::watch_paths`]. To be polled until
+    /// `None` after every batch, before [`Engine::drain`]: what it tells of a check is then known
+    /// wherever it must be before the answer has left.
+    pub fn poll_path(&mut self) -> Option<PathChange> {
+        self.demux.poll_change()
     }
 
     /// When [`Engine::handle_timeout`] wants to be called next.

@@ -12,6 +12,7 @@ use sfu_core::id::{ParticipantId, PeerId, RoomId};
 use sfu_core::stats::EngineStats;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::crossing::CrossingStats;
 use super::socket::SocketStats;
 use crate::limits;
 
@@ -94,6 +95,14 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) outputs_waiting: u64,
     /// Nanoseconds spent outside waiting, since the start.
     pub(crate) busy_ns: u64,
+    /// The share of the last second spent outside waiting: 0 to 1.
+    pub(crate) load: f32,
+    /// Paths that are known to be other workers'.
+    pub(crate) others_paths: u64,
+    /// Handshake datagrams dropped because too many waited.
+    pub(crate) handshakes_dropped: u64,
+    /// What crossed to and from other workers.
+    pub(crate) crossing: CrossingStats,
 }
 
 impl MediaHandle {

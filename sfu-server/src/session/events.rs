@@ -24,19 +24,16 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Sessions {
     /// Starts the tasks that follow the workers.
-    pub(crate) fn follow(self: &Arc<Self>, outputs: Vec<mpsc::Receiver<Output>>) {
-        for (index, mut outputs) in outputs.into_iter().enumerate() {
-            let worker = WorkerId(u8::try_from(index).expect("at most 255 workers are started"));
-            let sessions = Arc::clone(self);
-            self.runtime.spawn(async move {
-                while let Some(output) = outputs.recv().await {
-                    let apply = AssertUnwindSafe(|| sessions.apply(worker, output));
-                    if catch_unwind(apply).is_err() {
-                        sessions.counters.panics.fetch_add(1, Ordering::Relaxed);
-                    }
+    pub(crate) fn follow(self: &Arc<Self>, mut outputs: mpsc::Receiver<(WorkerId, Output)>) {
+        let sessions = Arc::clone(self);
+        self.runtime.spawn(async move {
+            while let Some((worker, output)) = outputs.recv().await {
+                let apply = AssertUnwindSafe(|| sessions.apply(worker, output));
+                if catch_unwind(apply).is_err() {
+                    sessions.counters.panics.fetch_add(1, Ordering::Relaxed);
                 }
-            });
-        }
+            }
+        });
         let sessions = Arc::downgrade(self);
         self.runtime.spawn(async move {
             let mut interval = tokio::time::interval(SWEEP_INTERVAL);

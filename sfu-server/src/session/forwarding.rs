@@ -117,10 +117,10 @@ mod tests {
 
     impl Site {
         async fn new() -> Self {
-            let mut media = Media::start(0, &["127.0.0.1".parse().unwrap()]).unwrap();
+            let media = Media::start(0, &["127.0.0.1".parse().unwrap()], 1).unwrap();
             let config = Config::default();
             let sessions = Sessions::new(&config, media.handle.clone(), Handle::current());
-            sessions.follow(std::mem::take(&mut media.outputs));
+            sessions.follow(media.outputs);
             let (ann, anns) = join(&sessions).await;
             let (bob, bobs) = join(&sessions).await;
             let room = sessions.registry.lock().room_by_name["r"].bound_id.unwrap();
