@@ -59,6 +59,8 @@ impl Engine {
                 self.send_data(now, room, &message);
                 Ok(Reply::Done)
             }
+            Command::LinkRoom { room, worker, remote } => self.link_room(now, room, worker, remote),
+            Command::UnlinkRoom { room, worker } => self.unlink_room(now, room, worker),
             Command::PeerStats { peer } => {
                 let peer = self.peers.get(peer).ok_or(CommandError::NoSuchPeer)?;
                 Ok(Reply::PeerStats(Box::new(peer.stats.clone())))

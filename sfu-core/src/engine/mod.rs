@@ -14,6 +14,7 @@ mod offer;
 mod outgoing;
 mod peer;
 mod quality;
+mod relay;
 mod subscriptions;
 mod timers;
 mod upkeep;

@@ -241,6 +241,9 @@ impl World {
                 }
             }
             Event::Transport { .. }
+            | Event::TrackMirrored { .. }
+            | Event::TrackUnmirrored { .. }
+            | Event::LinkLost { .. }
             | Event::TrackPublished { .. }
             | Event::TrackUnpublished { .. }
             | Event::NoCommonCodec { .. }
