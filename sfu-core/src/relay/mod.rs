@@ -28,6 +28,9 @@
 //!   [`RoomPolicy`](crate::preference::RoomPolicy) is to be set in every engine of the room.
 //! - If an engine is gone, unlink its rooms: mirrors of it end.
 
+mod link;
+mod mirror;
+mod outbox;
 mod packets;
 
 use std::sync::Arc;
@@ -36,10 +39,15 @@ use smallvec::SmallVec;
 
 use crate::command::{DataMessage, Source};
 use crate::deliver::slot::ClockOffset;
+use crate::forward::layer::LayerId;
 use crate::id::{Mid, ParticipantId, Rid, RoomId, TrackId};
 use crate::limits::ENCODINGS_MAX;
 use crate::negotiation::{CodecParameters, MediaKind};
+use crate::room::Seats;
 
+pub use link::Link;
+pub use mirror::Mirror;
+pub(crate) use outbox::Outboxes;
 pub use packets::{Packets, RelayedPacket};
 
 /// Everything one engine has for another at the end of a batch: first what must arrive, then media.
@@ -88,11 +96,30 @@ pub enum Note {
     Keyframe { track: TrackId, encoding: u8 },
     /// How loud participants of the sender are, as far as that has changed.
     Levels { room: RoomId, levels: Vec<Level> },
-    /// Who has a last-N seat, microphones and cameras; `None` is everybody. Said by the engine with
-    /// the lowest worker number of the room.
-    Seats { room: RoomId, audio: Option<Vec<ParticipantId>>, video: Option<Vec<ParticipantId>> },
+    /// Who has a last-N seat. Said by the engine with the lowest worker number of the room.
+    Seats { room: RoomId, seats: Seats },
     /// A data message for whom it may concern of the receiver's participants.
     Data { room: RoomId, message: DataMessage },
+}
+
+impl Note {
+    /// The room it is about, if not a track.
+    #[must_use]
+    pub fn room(&self) -> Option<RoomId> {
+        match *self {
+            Self::Hello { room, .. }
+            | Self::Goodbye { room }
+            | Self::Present { room, .. }
+            | Self::Absent { room, .. }
+            | Self::Announce { room, .. }
+            | Self::Unannounce { room, .. }
+            | Self::Muted { room, .. }
+            | Self::Levels { room, .. }
+            | Self::Seats { room, .. }
+            | Self::Data { room, .. } => Some(room),
+            Self::Report { .. } | Self::Demand { .. } | Self::Keyframe { .. } => None,
+        }
+    }
 }
 
 /// A track, as its mirrors are made.
@@ -135,6 +162,19 @@ impl Wish {
     #[must_use]
     pub fn wants(self, encoding: u8) -> bool {
         self.encodings.checked_shr(encoding.into()).is_some_and(|bits| bits & 1 == 1)
+    }
+
+    /// Whether nothing is to cross.
+    #[must_use]
+    pub fn is_nothing(self) -> bool {
+        self.encodings == 0
+    }
+
+    /// The highest layer wanted of each encoding that is.
+    pub fn layers(self) -> impl Iterator<Item = LayerId> {
+        (0..u8::BITS as u8)
+            .filter(move |&encoding| self.wants(encoding))
+            .map(move |encoding| LayerId { encoding, spatial: self.max_spatial, temporal: 0 })
     }
 }
 

@@ -34,7 +34,7 @@ const _: () = {
 };
 
 /// A packet that crosses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayedPacket<'a> {
     /// The mirror it is for.
     pub track: TrackId,
@@ -50,23 +50,41 @@ pub struct RelayedPacket<'a> {
     pub marker: bool,
     /// The publisher's payload type.
     pub payload_type: PayloadType,
-    /// The header extensions that are passed on.
-    pub extensions: StoredExtensions,
-    /// At most 65,535 bytes; empty for padding, of which only the number matters.
+    /// As in [`StoredExtensions`].
+    pub audio_level: Option<u8>,
+    /// As in [`StoredExtensions`].
+    pub video_orientation: Option<u8>,
+    /// As in [`StoredExtensions`].
+    pub playout_delay: Option<[u8; 3]>,
+    /// The dependency descriptor, of at most 255 bytes (RFC 8285); empty without one.
+    pub descriptor: &'a [u8],
+    /// Empty for padding, of which only the number matters.
     pub payload: &'a [u8],
 }
 
+impl RelayedPacket<'_> {
+    /// The header extensions that are passed on.
+    #[must_use]
+    pub fn extensions(&self) -> StoredExtensions {
+        StoredExtensions {
+            audio_level: self.audio_level,
+            video_orientation: self.video_orientation,
+            playout_delay: self.playout_delay,
+            dependency_descriptor: self.descriptor.into(),
+        }
+    }
+}
+
 impl Packets {
-    /// Adds a packet.
+    /// Adds a packet. One that no datagram could hold is left out.
     pub fn push(&mut self, packet: &RelayedPacket<'_>) {
-        let RelayedPacket { extensions, payload, .. } = packet;
-        // RFC 8285 allows descriptors of 255 bytes, and no datagram holds a longer payload.
-        let Ok(descriptor_bytes) = u8::try_from(extensions.dependency_descriptor.len()) else {
+        let (Ok(descriptor_bytes), Ok(payload_bytes)) =
+            (u8::try_from(packet.descriptor.len()), u16::try_from(packet.payload.len()))
+        else {
             return;
         };
-        let Ok(payload_bytes) = u16::try_from(payload.len()) else { return };
-        self.bytes.extend_from_slice(&extensions.dependency_descriptor);
-        self.bytes.extend_from_slice(payload);
+        self.bytes.extend_from_slice(packet.descriptor);
+        self.bytes.extend_from_slice(packet.payload);
         self.records.push(Record {
             index: packet.index,
             track: packet.track,
@@ -76,9 +94,9 @@ impl Packets {
             encoding: packet.encoding,
             payload_type: packet.payload_type,
             marker: packet.marker,
-            audio_level: extensions.audio_level,
-            video_orientation: extensions.video_orientation,
-            playout_delay: extensions.playout_delay,
+            audio_level: packet.audio_level,
+            video_orientation: packet.video_orientation,
+            playout_delay: packet.playout_delay,
             descriptor_bytes,
         });
     }
@@ -98,12 +116,10 @@ impl Packets {
                 timestamp: record.timestamp,
                 marker: record.marker,
                 payload_type: record.payload_type,
-                extensions: StoredExtensions {
-                    audio_level: record.audio_level,
-                    video_orientation: record.video_orientation,
-                    playout_delay: record.playout_delay,
-                    dependency_descriptor: descriptor.into(),
-                },
+                audio_level: record.audio_level,
+                video_orientation: record.video_orientation,
+                playout_delay: record.playout_delay,
+                descriptor,
                 payload,
             })
         })
@@ -127,6 +143,12 @@ impl Packets {
         self.bytes.len()
     }
 
+    /// Where the buffers are.
+    #[cfg(test)]
+    pub(super) fn buffers(&self) -> [*const u8; 2] {
+        [self.records.as_ptr().cast(), self.bytes.as_ptr()]
+    }
+
     /// Forgets the packets and keeps the buffers.
     pub fn clear(&mut self) {
         self.records.clear();
@@ -143,7 +165,7 @@ mod tests {
     #[test]
     fn packets_come_out_as_they_went_in() {
         let track = SlotMap::<TrackId, ()>::with_key().insert(());
-        let packet = |index: u64, descriptor: &[u8], payload| RelayedPacket {
+        let packet = |index, descriptor, payload| RelayedPacket {
             track,
             encoding: 2,
             epoch: 7,
@@ -151,16 +173,14 @@ mod tests {
             timestamp: 90_000,
             marker: index % 2 == 0,
             payload_type: PayloadType(96),
-            extensions: StoredExtensions {
-                audio_level: Some(30),
-                video_orientation: None,
-                playout_delay: Some([1, 2, 3]),
-                dependency_descriptor: descriptor.into(),
-            },
+            audio_level: Some(30),
+            video_orientation: None,
+            playout_delay: Some([1, 2, 3]),
+            descriptor,
             payload,
         };
         let sent = [
-            packet(1 << 40, &[1, 2, 3], &[9; 1200]),
+            packet(1u64 << 40, &[1u8, 2, 3][..], &[9u8; 1200][..]),
             packet(2, &[], &[]),
             packet(3, &[5; 255], &[1]),
         ];
