@@ -92,6 +92,10 @@ impl Sessions {
             Event::TrackMuted { room, participant, track, muted } => {
                 self.track_muted(worker, room, participant, track, muted);
             }
+            // No room spans workers here.
+            Event::TrackMirrored { .. }
+            | Event::TrackUnmirrored { .. }
+            | Event::LinkLost { .. } => {}
             Event::Assigned { peer, mid, track } => {
                 let mut registry = self.registry.lock();
                 if let Some(participant) = registry.participant_by_peer(worker, peer) {
