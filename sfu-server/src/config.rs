@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::limits;
 
@@ -38,6 +38,10 @@ pub struct Config {
           value_parser = clap::value_parser!(u8).range(1..=i64::from(limits::WORKERS_MAX)))]
     pub workers: Option<u8>,
 
+    /// Which worker a participant goes to.
+    #[arg(long, env = "SFU_PLACEMENT", value_name = "POLICY", default_value = "balance")]
+    pub placement: PlacementPolicy,
+
     /// What is logged, as a tracing filter: a level, or target=level pairs.
     #[arg(long, env = "SFU_LOG", value_name = "FILTER", default_value = DEFAULT_LOG)]
     pub log: String,
@@ -70,6 +74,16 @@ pub struct Config {
     pub allow_origin: Vec<String>,
 }
 
+/// Which worker a participant goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlacementPolicy {
+    /// A room stays on one worker until that is busy and another one is not.
+    Balance,
+    /// Every participant goes to the next worker, so that any room of two is on two: for tests, and
+    /// for one large room.
+    Spread,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -77,6 +91,7 @@ impl Default for Config {
             udp_port: 7882,
             advertise: Vec::new(),
             workers: None,
+            placement: PlacementPolicy::Balance,
             log: DEFAULT_LOG.to_owned(),
             max_rooms: limits::ROOMS_MAX,
             max_participants_per_room: limits::PARTICIPANTS_PER_ROOM_MAX,
@@ -150,7 +165,8 @@ mod tests {
             ["--udp-port", "65536"],
             ["--advertise", "example.org"],
             ["--workers", "0"],
-            ["--workers", "129"],
+            ["--workers", "65"],
+            ["--placement", "elsewhere"],
             ["--max-rooms", "0"],
             ["--max-participants-per-room", "-1"],
             ["--message-rate", "0"],

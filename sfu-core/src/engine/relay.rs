@@ -15,7 +15,12 @@ impl Engine {
     /// The next message for another engine, by its worker number: to be fetched after each drain,
     /// until `None`.
     pub fn poll_relay(&mut self) -> Option<(u8, Message)> {
-        self.relay.poll()
+        self.relay.poll(|_| true)
+    }
+
+    /// The same, but only of messages for engines that are `ready`: what waits for others stays.
+    pub fn poll_relay_to(&mut self, ready: impl Fn(u8) -> bool) -> Option<(u8, Message)> {
+        self.relay.poll(ready)
     }
 
     /// Takes a message of the engine `from`, and leaves it empty, for [`Engine::recycle`] of that

@@ -1,15 +1,18 @@
-//! What crosses between workers: strays, and news of whose paths are whose. Bounded queues, batches
+//! What crosses between workers: strays, news of whose paths are whose, and the relay of rooms that
+//! are on several. Bounded queues, batches
 //! in each entry, buffers handed back, and a wake-up only for a worker that may be asleep.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use mio::Waker;
 use sfu_core::demux::PathChange;
+use sfu_core::limits::RELAY_SPARE_MAX;
+use sfu_core::relay::Message;
 
 use super::strays::StrayBatch;
-use crate::limits::{PATH_NEWS_MAX, STRAY_BATCHES_MAX};
+use crate::limits::{PATH_NEWS_MAX, RELAY_MESSAGES_MAX, STRAY_BATCHES_MAX};
 
 /// Empty batches kept for the next strays; beyond it they are freed.
 const EMPTY_BATCHES_MAX: usize = 32;
@@ -21,6 +24,8 @@ pub(super) struct Crossing {
     news: Receiver<(u8, PathChange)>,
     strays: Receiver<(u8, StrayBatch)>,
     empty_batches: Receiver<StrayBatch>,
+    relay: Receiver<(u8, Message)>,
+    empty_messages: Receiver<Message>,
     pub(super) stats: CrossingStats,
 }
 
@@ -37,6 +42,10 @@ pub(crate) struct CrossingStats {
     pub(crate) stray_batches: u64,
     /// News of paths that a worker had no room for: it has stood still for long.
     pub(crate) news_dropped: u64,
+    /// Messages of the relay that were sent.
+    pub(crate) relay_messages: u64,
+    /// Bytes of packets in them.
+    pub(crate) relay_bytes: u64,
     /// Times another worker was woken.
     pub(crate) wakes: u64,
 }
@@ -46,6 +55,8 @@ struct Door {
     news: Sender<(u8, PathChange)>,
     strays: Sender<(u8, StrayBatch)>,
     empty_batches: Sender<StrayBatch>,
+    relay: Sender<(u8, Message)>,
+    empty_messages: Sender<Message>,
     waker: Arc<Waker>,
     /// Set before the worker looks at its queues for the last time and then waits.
     may_sleep: AtomicBool,
@@ -59,14 +70,16 @@ pub(super) fn connect(wakers: &[Arc<Waker>]) -> Vec<Crossing> {
         let (news, news_in) = bounded(PATH_NEWS_MAX);
         let (strays, strays_in) = bounded(STRAY_BATCHES_MAX);
         let (empty_batches, empty_in) = bounded(EMPTY_BATCHES_MAX);
-        let waker = Arc::clone(waker);
-        doors.push(Door { news, strays, empty_batches, waker, may_sleep: AtomicBool::new(false) });
-        receivers.push((news_in, strays_in, empty_in));
+        let (relay, relay_in) = bounded(RELAY_MESSAGES_MAX);
+        let (empty_messages, empty_messages_in) = bounded(RELAY_SPARE_MAX);
+        let (waker, may_sleep) = (Arc::clone(waker), AtomicBool::new(false));
+        doors.push(Door { news, strays, empty_batches, relay, empty_messages, waker, may_sleep });
+        receivers.push((news_in, strays_in, empty_in, relay_in, empty_messages_in));
     }
     let doors: Arc<[Door]> = doors.into();
-    let end = |(own, (news, strays, empty_batches))| {
-        let stats = CrossingStats::default();
-        Crossing { own, doors: Arc::clone(&doors), news, strays, empty_batches, stats }
+    let end = |(own, (news, strays, empty_batches, relay, empty_messages))| {
+        let (doors, stats) = (Arc::clone(&doors), CrossingStats::default());
+        Crossing { own, doors, news, strays, empty_batches, relay, empty_messages, stats }
     };
     (0_u8..).zip(receivers).map(end).collect()
 }
@@ -120,6 +133,47 @@ impl Crossing {
         let _ = self.doors[usize::from(to)].empty_batches.try_send(batch);
     }
 
+    /// Whether a message of the relay would find room.
+    pub(super) fn takes_relay(&self, to: u8) -> bool {
+        self.doors.get(usize::from(to)).is_some_and(|door| !door.relay.is_full())
+    }
+
+    /// Brings a message of the relay to another worker. Gives it back if there is no room after
+    /// all: none may be lost.
+    pub(super) fn send_relay(&mut self, to: u8, message: Message) -> Result<(), Message> {
+        let Some(door) = self.doors.get(usize::from(to)) else {
+            debug_assert!(false, "rooms are linked between these workers only");
+            return Ok(());
+        };
+        let bytes = message.packets.bytes() as u64;
+        match door.relay.try_send((self.own, message)) {
+            Ok(()) => {}
+            Err(TrySendError::Full((_, message))) => return Err(message),
+            // That worker has ended, and so does the server.
+            Err(TrySendError::Disconnected(_)) => return Ok(()),
+        }
+        self.stats.relay_messages += 1;
+        self.stats.relay_bytes += bytes;
+        self.wake(to);
+        Ok(())
+    }
+
+    /// A message of the relay, with the worker it is from.
+    pub(super) fn next_relay(&self) -> Option<(u8, Message)> {
+        self.relay.try_recv().ok()
+    }
+
+    /// Hands a message that was read back to whom it came from.
+    pub(super) fn give_back_message(&self, to: u8, message: Message) {
+        // If it has enough of them, this one is freed.
+        let _ = self.doors[usize::from(to)].empty_messages.try_send(message);
+    }
+
+    /// A message that another worker has read.
+    pub(super) fn next_empty_message(&self) -> Option<Message> {
+        self.empty_messages.try_recv().ok()
+    }
+
     /// To be called before waiting. False if something has come that is not to wait; [`Self::woke`]
     /// is to be called afterwards in any case.
     pub(super) fn may_sleep(&self) -> bool {
@@ -127,7 +181,7 @@ impl Crossing {
         // Pairs with the one in `wake`: either this worker sees the entry, or the other sees that
         // this one may sleep.
         fence(Ordering::SeqCst);
-        self.strays.is_empty()
+        self.strays.is_empty() && self.relay.is_empty()
     }
 
     /// The wait is over.
@@ -219,6 +273,26 @@ mod tests {
         assert_eq!(came, 2 * STRAY_BATCHES_MAX);
         assert_eq!(first.stats.strays_out, second.stats.strays_in);
         assert_eq!(first.empty_batches.len(), EMPTY_BATCHES_MAX);
+    }
+
+    #[test]
+    fn a_message_of_the_relay_is_kept_if_there_is_no_room_and_wakes() {
+        let (_polls, mut first, second) = two();
+        for _ in 0..RELAY_MESSAGES_MAX {
+            assert!(first.takes_relay(1));
+            assert!(first.send_relay(1, Message::default()).is_ok());
+        }
+        assert!(!first.takes_relay(1) && !first.takes_relay(2));
+        assert!(first.send_relay(1, Message::default()).is_err());
+        assert!(!second.may_sleep(), "there is something to do");
+        second.woke();
+        while let Some((from, message)) = second.next_relay() {
+            second.give_back_message(from, message);
+        }
+        assert!(first.takes_relay(1) && second.may_sleep());
+        assert!(first.send_relay(1, Message::default()).is_ok());
+        assert_eq!((first.stats.relay_messages, first.stats.wakes), (65, 1));
+        assert_eq!(std::iter::from_fn(|| first.next_empty_message()).count(), RELAY_SPARE_MAX);
     }
 
     #[test]

@@ -110,11 +110,14 @@ impl MediaHandle {
         Self { workers: workers.into() }
     }
 
-    /// The worker a new room belongs to: the one with the fewest peers.
-    pub(crate) fn assign(&self) -> WorkerId {
-        let peers = |index: &usize| self.workers[*index].shared.snapshot.lock().engine.peers;
-        let index = (0..self.workers.len()).min_by_key(peers).unwrap_or(0);
-        WorkerId(u8::try_from(index).expect("at most 255 workers are started"))
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Each worker's load over the last second: 0 to 1.
+    pub(crate) fn loads(&self) -> Vec<f32> {
+        self.workers.iter().map(|worker| worker.shared.snapshot.lock().load).collect()
     }
 
     /// Carries out `command`. Refused as overload if the worker's queue stays full.

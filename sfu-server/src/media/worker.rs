@@ -19,6 +19,7 @@ use mio::{Events, Poll, Token, Waker};
 use sfu_core::command::{Command, Reliability, Reply};
 use sfu_core::demux::{Kind, classify};
 use sfu_core::event::Event;
+use sfu_core::relay::Message;
 use sfu_core::transport::Path;
 use sfu_core::{Egress, Engine, EngineConfig};
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -37,6 +38,8 @@ const COMMANDS_PER_TURN: usize = 64;
 const BATCHES_PER_TURN: usize = 8;
 /// Batches of strays per turn, for the same reason.
 const STRAY_BATCHES_PER_TURN: usize = 32;
+/// Messages of the relay per turn, for the same reason.
+const RELAY_MESSAGES_PER_TURN: usize = 64;
 /// The content type of DTLS records that carry data (RFC 6347 §4.1).
 const DTLS_DATA: u8 = 23;
 /// Full egress batches per turn; a megabyte each.
@@ -69,14 +72,16 @@ pub(super) fn start(
     let wakers: Vec<_> = polls.iter().map(waker).collect::<io::Result<_>>()?;
     let workers = u8::try_from(polls.len()).expect("at most WORKERS_MAX are started");
     let crossings = crossing::connect(&wakers);
+    // One moment for all: engines of one room compare their times.
+    let now = Instant::now();
+    let ntp_at_start = ntp_now();
     let parts = (0_u8..).zip(sockets).zip(polls.into_iter().zip(wakers).zip(crossings));
     let start = |((number, sockets), ((poll, waker), crossing)): (_, ((Poll, _), Crossing))| {
         let sockets: Sockets = sockets;
         sockets.register(poll.registry())?;
         let (queue, commands) = crossbeam_channel::bounded(limits::COMMANDS_MAX);
-        let now = Instant::now();
         let shared = Arc::new(Shared::new(now));
-        let config = EngineConfig { worker: number, ntp_at_start: ntp_now(), ..config.clone() };
+        let config = EngineConfig { worker: number, ntp_at_start, ..config.clone() };
         let mut engine = Engine::new(config, rand::random(), now);
         if workers > 1 {
             engine.watch_paths();
@@ -91,6 +96,7 @@ pub(super) fn start(
             sorting: Sorting::new(workers),
             crossing,
             handshakes: Handshakes::default(),
+            relay_held: None,
             outputs: outputs.clone(),
             held: VecDeque::new(),
             shared: Arc::clone(&shared),
@@ -118,6 +124,8 @@ struct Worker {
     sorting: Sorting,
     crossing: Crossing,
     handshakes: Handshakes,
+    /// A message of the relay that found no room.
+    relay_held: Option<(u8, Message)>,
     outputs: mpsc::Sender<(WorkerId, Output)>,
     /// Outputs the session layer had no room for, oldest first. Nothing that must not be lost is
     /// dropped here; instead no further command is taken, and the engine keeps its events, while
@@ -142,6 +150,7 @@ impl Worker {
             let had_commands = self.take_commands(now);
             self.receive(now);
             self.take_strays(now);
+            self.take_relay(now);
             self.serve_handshakes(now);
             self.run_timers(now);
             self.tell_paths();
@@ -229,6 +238,44 @@ impl Worker {
         }
     }
 
+    /// Takes what other workers have for rooms that are here as well.
+    fn take_relay(&mut self, now: Instant) {
+        let Self { engine, crossing, counters, .. } = self;
+        for _ in 0..RELAY_MESSAGES_PER_TURN {
+            let Some((from, mut message)) = crossing.next_relay() else { break };
+            counters.panics += engine_panics(|| engine.handle_relay(now, from, &mut message));
+            crossing.give_back_message(from, message);
+        }
+        while let Some(message) = crossing.next_empty_message() {
+            engine.recycle(message);
+        }
+    }
+
+    /// Brings other workers what the engine has for them. What finds no room stays, and grows.
+    fn send_relay(&mut self) {
+        if let Some((to, message)) = self.relay_held.take()
+            && let Err(message) = self.crossing.send_relay(to, message)
+        {
+            self.relay_held = Some((to, message));
+            return;
+        }
+        loop {
+            let Self { engine, crossing, .. } = self;
+            let polled = guarded(|| engine.poll_relay_to(|to| crossing.takes_relay(to)));
+            self.counters.panics += u64::from(polled.is_none());
+            let Some((to, message)) = polled.flatten() else { return };
+            if !message.notes.is_empty() {
+                // What another worker tells of a track is to come after what this one does.
+                self.take_events();
+                self.flush_outputs();
+            }
+            if let Err(message) = self.crossing.send_relay(to, message) {
+                self.relay_held = Some((to, message));
+                return;
+            }
+        }
+    }
+
     fn serve_handshakes(&mut self, now: Instant) {
         let Self { engine, handshakes, counters, .. } = self;
         if handshakes.is_empty() {
@@ -270,9 +317,12 @@ impl Worker {
     }
 
     fn send(&mut self, now: Instant) {
-        let Self { engine, sockets, egress, counters, .. } = self;
         for _ in 0..DRAINS_PER_TURN {
+            let Self { engine, egress, .. } = self;
             let drained = guarded(|| engine.drain(now, egress));
+            // Other workers can begin while this one sends.
+            self.send_relay();
+            let Self { sockets, egress, counters, .. } = self;
             for (transmit, run) in egress.iter() {
                 sockets.send(now, &transmit.path, run, transmit.segment_bytes);
             }
