@@ -208,9 +208,7 @@ impl Worker {
             sockets.receive(|path, datagram| {
                 // What others told before this datagram was read is taken note of before it is
                 // looked at; see `strays`.
-                while let Some((worker, change)) = crossing.next_news() {
-                    router.told(worker, change);
-                }
+                take_news(router, crossing);
                 match router.owner(&path, datagram) {
                     Some(owner) => {
                         if let Some(full) = sorting.add(owner, path, datagram) {
@@ -292,6 +290,8 @@ impl Worker {
 
     /// Tells the other workers whose paths are whose, before anything is answered.
     fn tell_paths(&mut self) {
+        // In every turn, and before what the own engine has learnt since.
+        take_news(&mut self.router, &self.crossing);
         while let Some(change) = self.engine.poll_path() {
             self.router.own(change);
             self.crossing.tell(change);
@@ -418,6 +418,13 @@ impl Worker {
 /// What may be lost on the way to a slow session layer.
 fn is_lossy(event: &Event) -> bool {
     matches!(event, Event::Speakers { .. } | Event::Data { reliability: Reliability::Lossy, .. })
+}
+
+/// Takes note of whose paths are whose.
+fn take_news(router: &mut Router, crossing: &Crossing) {
+    while let Some((worker, change)) = crossing.next_news() {
+        router.told(worker, change);
+    }
 }
 
 /// Gives a datagram to the engine, DTLS of its peers when its turn comes.
