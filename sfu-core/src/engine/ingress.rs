@@ -26,13 +26,13 @@ use crate::rtp::packet::RtpPacket;
 use crate::transport::{Path, Received};
 
 /// An RTP packet as its publisher first sent it, whether it came directly or repeated.
-struct Arrived<'a> {
-    payload_type: PayloadType,
-    sequence: u16,
-    timestamp: u32,
-    marker: bool,
-    payload: &'a [u8],
-    repeated: bool,
+pub(super) struct Arrived<'a> {
+    pub(super) payload_type: PayloadType,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    pub(super) payload: &'a [u8],
+    pub(super) repeated: bool,
 }
 
 /// Packets before the first one of a keyframe that may belong to it: H.264 parameter sets come in
@@ -245,7 +245,7 @@ impl Engine {
     ) -> Result<(), DropReason> {
         let track = &mut self.tracks[route.track];
         let codec = track.codec(arrived.payload_type).ok_or(DropReason::PayloadTypeUnknown)?;
-        let (codec, clock_rate) = (codec.codec, codec.clock_rate);
+        let clock_rate = codec.clock_rate;
         let (kind, muted, participant) = (track.kind, track.muted, track.participant);
         let encoding = &mut track.encodings[usize::from(route.encoding)];
         let mut index = encoding.sequence.unwrap(arrived.sequence);
@@ -267,6 +267,7 @@ impl Engine {
         }
         if arrived.payload.is_empty() {
             self.skip(route, index);
+            self.relay_padding(route, index, arrived);
             return Ok(());
         }
         self.stats.rtp_in += 1;
@@ -287,7 +288,24 @@ impl Engine {
         if muted {
             return Err(DropReason::Muted);
         }
-        let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
+        self.keep(now, route, index, arrived, extensions)?;
+        self.relay_packet(route, index);
+        Ok(())
+    }
+
+    /// Keeps a packet of a track, wherever it came from, and offers it to the subscriptions.
+    pub(super) fn keep(
+        &mut self,
+        now: Instant,
+        route: Route,
+        index: u64,
+        arrived: &Arrived<'_>,
+        extensions: StoredExtensions,
+    ) -> Result<(), DropReason> {
+        let track = &mut self.tracks[route.track];
+        let codec = track.codec(arrived.payload_type).ok_or(DropReason::PayloadTypeUnknown)?;
+        let (codec, clock_rate) = (codec.codec, codec.clock_rate);
+        let encoding = &mut track.encodings[usize::from(route.encoding)];
         let descriptor = extensions.get(Extension::DependencyDescriptor);
         let info = encoding.reader.inspect(codec, arrived.payload, descriptor);
         if !arrived.repeated {
@@ -433,7 +451,7 @@ impl Engine {
     }
 
     /// Takes a padding-only packet out of every line that follows its encoding.
-    fn skip(&mut self, route: Route, index: u64) {
+    pub(super) fn skip(&mut self, route: Route, index: u64) {
         let Self { tracks, subscriptions, peers, .. } = self;
         let track = &tracks[route.track];
         let epoch = track.encodings[usize::from(route.encoding)].epoch;
