@@ -116,6 +116,7 @@ impl Engine {
         let linked =
             |track: &&mut Track| track.peer().is_some() && rooms[track.room].link(from).is_some();
         let track = tracks.get_mut(id).filter(linked).ok_or(DropReason::RelayUnknown)?;
+        let wish = wish.within(track.encodings.len());
         track.wishes.retain(|wished| wished.worker != from);
         if !wish.is_nothing() {
             let wished = Wished { worker: from, mirror, wish };

@@ -148,6 +148,9 @@ pub struct Announcement {
     pub since: u64,
 }
 
+/// The highest spatial layer there can be.
+const SPATIAL_MAX: u8 = 7;
+
 /// What one mirror wants of a track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
@@ -162,6 +165,16 @@ impl Wish {
     #[must_use]
     pub fn wants(self, encoding: u8) -> bool {
         self.encodings.checked_shr(encoding.into()).is_some_and(|bits| bits & 1 == 1)
+    }
+
+    /// As far as a track with so many encodings can meet it.
+    #[must_use]
+    pub fn within(self, encodings: usize) -> Self {
+        let all = 1u32.checked_shl(encodings as u32).map_or(u32::MAX, |next| next - 1);
+        Self {
+            encodings: self.encodings & all as u8,
+            max_spatial: self.max_spatial.min(SPATIAL_MAX),
+        }
     }
 
     /// Whether nothing is to cross.

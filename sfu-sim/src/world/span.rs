@@ -151,6 +151,12 @@ impl World {
         }
     }
 
+    /// A message that no engine made arrives at one now, as if from the engine `from`.
+    pub fn inject_relay(&mut self, engine: usize, from: u8, message: &mut Message) {
+        self.engines[engine].handle_relay(self.origin + self.now, from, message);
+        self.settle();
+    }
+
     /// Puts what an engine has for others on its way.
     pub(super) fn carry_across(&mut self, from: usize) {
         while let Some((to, message)) = self.engines[from].poll_relay() {
