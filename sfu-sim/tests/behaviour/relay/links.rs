@@ -48,8 +48,8 @@ fn a_cut_link_ends_what_came_by_it_and_a_new_one_brings_it_back() {
         let rooms = world.create_unlinked();
         world.link_all(&rooms);
         let clients: Vec<_> = (0..3).map(|_| world.join(rooms[0], Plan::publisher())).collect();
-        // Between two packets of audio: one that waits to be sent when its track ends is not sent.
-        world.run_for(s(3) + ms(7));
+        // Between two packets of audio and two frames: what waits when its track ends is not sent.
+        world.run_for(s(3) + ms(15));
         for &(at, to) in cut {
             world.unlink(&rooms, at, to);
         }

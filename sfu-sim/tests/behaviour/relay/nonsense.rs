@@ -91,8 +91,8 @@ fn strangers_are_not_listened_to() {
     let tracks = [origin, world.mirror_in(1, (0, origin)).unwrap()];
     for engine in 0..2 {
         for from in [7, engine as u8] {
-            let mut message = Message::default();
-            message.notes = notes(rooms[engine], tracks[engine]);
+            let notes = notes(rooms[engine], tracks[engine]);
+            let mut message = Message { notes, ..Message::default() };
             message.packets.push(&packet(tracks[engine], 1));
             let before = world.drops(DropReason::RelayUnknown);
             let told = message.notes.len() as u64;
@@ -128,8 +128,7 @@ fn a_neighbour_that_talks_nonsense_panics_nobody() {
             (RoomId::default(), track),
             (room, TrackId::default()),
         ] {
-            let mut message = Message::default();
-            message.notes = notes(room, track);
+            let mut message = Message { notes: notes(room, track), ..Message::default() };
             for index in [0, 1, 1 << 40, 1 << 48, 1 << 63, u64::MAX - 1, u64::MAX] {
                 message.packets.push(&packet(track, index));
                 message.packets.push(&RelayedPacket { payload: &[], ..packet(track, index) });
