@@ -16,8 +16,10 @@
 //! - After each drain fetch [`Engine::poll_relay`](crate::Engine::poll_relay) until `None`: at most
 //!   one message for each neighbour. Bring it to [`Engine::handle_relay`](crate::Engine::handle_relay)
 //!   of that engine, **in order and without loss** as long as any room is linked with it, then drain
-//!   that engine. If it cannot be brought, leave it: do not poll. What waits in the engine is bounded;
-//!   media is dropped first ([`crate::drops::DropReason::RelayFull`]).
+//!   that engine. If it cannot be brought, leave it where it is
+//!   ([`Engine::poll_relay_if`](crate::Engine::poll_relay_if)). What waits in the engine is bounded;
+//!   media is dropped first ([`crate::drops::DropReason::RelayFull`]), and if notes find no room the
+//!   link is over ([`Event::LinkLost`](crate::event::Event::LinkLost)).
 //! - `handle_relay` leaves the message empty. Hand it back to the engine it came from
 //!   ([`Engine::recycle`](crate::Engine::recycle)), and nothing is allocated in the steady state.
 //! - Mirrors are told by [`Event::TrackMirrored`](crate::event::Event::TrackMirrored) and

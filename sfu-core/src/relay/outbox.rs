@@ -67,9 +67,10 @@ impl Outboxes {
         Ok(())
     }
 
-    /// Takes the next message, of the lowest worker number first.
-    pub(crate) fn poll(&mut self) -> Option<(u8, Message)> {
-        let outbox = self.boxes.iter_mut().find(|outbox| !outbox.message.is_empty())?;
+    /// Takes the next message that can be brought, for the lowest worker number first.
+    pub(crate) fn poll(&mut self, mut can_take: impl FnMut(u8) -> bool) -> Option<(u8, Message)> {
+        let full = |outbox: &&mut Outbox| !outbox.message.is_empty() && can_take(outbox.worker);
+        let outbox = self.boxes.iter_mut().find(full)?;
         outbox.data_bytes = 0;
         let empty = self.spare.pop().unwrap_or_default();
         Some((outbox.worker, std::mem::replace(&mut outbox.message, empty)))
@@ -143,17 +144,18 @@ mod tests {
         outboxes.note(3, goodbye());
         outboxes.note(1, goodbye());
         outboxes.packet(3, &packet(&[2])).unwrap();
-        let (worker, first) = outboxes.poll().unwrap();
+        assert!(outboxes.poll(|worker| worker == 2).is_none());
+        let (worker, first) = outboxes.poll(|_| true).unwrap();
         assert_eq!((worker, first.notes.len(), first.packets.len()), (1, 1, 0));
-        let (worker, second) = outboxes.poll().unwrap();
+        let (worker, second) = outboxes.poll(|_| true).unwrap();
         assert_eq!((worker, second.notes.len(), second.packets.len()), (3, 1, 2));
-        assert!(outboxes.poll().is_none());
+        assert!(outboxes.poll(|_| true).is_none());
         let buffer = second.packets.buffers();
         outboxes.recycle(second);
         outboxes.packet(3, &packet(&[3])).unwrap();
-        assert!(outboxes.poll().is_some());
+        assert!(outboxes.poll(|_| true).is_some());
         outboxes.packet(3, &packet(&[4])).unwrap();
-        let reused = outboxes.poll().unwrap().1.packets.buffers();
+        let reused = outboxes.poll(|_| true).unwrap().1.packets.buffers();
         assert_eq!(buffer, reused, "the same memory");
     }
 
@@ -165,7 +167,7 @@ mod tests {
         assert!(taken <= RELAY_PACKETS_MAX && taken * 1200 < RELAY_BYTES_MAX + 1200, "{taken}");
         outboxes.note(0, goodbye());
         assert_eq!(outboxes.poll_lost(), None);
-        let (_, message) = outboxes.poll().unwrap();
+        let (_, message) = outboxes.poll(|_| true).unwrap();
         assert_eq!((message.notes.len(), message.packets.len()), (1, taken));
         outboxes.packet(0, &packet(&payload)).unwrap();
     }
@@ -179,7 +181,7 @@ mod tests {
         assert_eq!(outboxes.poll_lost(), None);
         outboxes.note(9, goodbye());
         assert_eq!(outboxes.poll_lost(), Some(9));
-        assert!(outboxes.poll_lost().is_none() && outboxes.poll().is_none());
+        assert!(outboxes.poll_lost().is_none() && outboxes.poll(|_| true).is_none());
 
         let large = Bytes::from(vec![0; 64 * 1024]);
         let data = DataMessage {

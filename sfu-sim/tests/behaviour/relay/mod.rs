@@ -1,5 +1,6 @@
 //! Rooms that span several engines: what their members see, and what crosses between engines.
 
+mod blocked;
 mod data;
 mod demand;
 mod determinism;
