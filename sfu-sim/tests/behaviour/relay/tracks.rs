@@ -134,10 +134,14 @@ fn mirrors_end_when_their_publisher_leaves() {
 #[test]
 fn policies_hold_across_engines() {
     let mut world = World::spanning(6, 2);
-    let room = world.create_room();
+    let rooms = world.create_unlinked();
+    let room = rooms[0];
     let first = world.join_at(0, room, Plan::publisher());
     world.run_for(s(1));
     let second = world.join_at(1, room, Plan::publisher());
+    world.run_for(s(1));
+    // The second engine hears of the first publisher when it knows the second.
+    world.link_all(&rooms);
     world.run_for(s(1));
     let participant = world.client(second).participant;
     let only = Plan::viewer().subscribing(SubscribePolicy::Only(participant));
