@@ -9,6 +9,7 @@ pub mod client;
 mod clock;
 pub mod fleet;
 pub mod publish;
+pub mod scenario;
 pub mod sdp;
 pub mod signal;
 pub mod wire;

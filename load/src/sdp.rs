@@ -69,8 +69,7 @@ pub fn offer(ice: &Credentials, fingerprint: &str, lines: &[Line]) -> String {
     write(&mut sdp, format_args!("a=extmap-allow-mixed"));
     write(&mut sdp, format_args!("a=msid-semantic: WMS"));
     for (mid, line) in lines.iter().enumerate() {
-        let formats =
-            if line.is_audio() { OPUS.to_string() } else { format!("{VP8} {RTX}") };
+        let formats = if line.is_audio() { OPUS.to_string() } else { format!("{VP8} {RTX}") };
         let kind = if line.is_audio() { "audio" } else { "video" };
         write(&mut sdp, format_args!("m={kind} 9 UDP/TLS/RTP/SAVPF {formats}"));
         write(&mut sdp, format_args!("c=IN IP4 0.0.0.0"));
@@ -200,7 +199,9 @@ impl Answer {
             } else if let Some(value) = line.strip_prefix("a=candidate:") {
                 candidates.extend(candidate(value).filter(|c| !candidates.contains(c)));
             } else if line == "a=setup:active" {
-                bail!("the server wants to be the DTLS client, although it was offered to be the server");
+                bail!(
+                    "the server wants to be the DTLS client, although it was offered to be the server"
+                );
             } else if let Some(last) = lines.last_mut() {
                 last.attribute(line);
             }
@@ -252,7 +253,8 @@ mod tests {
 
     #[test]
     fn the_server_understands_the_offer() {
-        let encodings = ["l", "m", "h"].map(|rid| Encoding { ssrc: 1, rtx_ssrc: 2, rid: Some(rid) });
+        let encodings =
+            ["l", "m", "h"].map(|rid| Encoding { ssrc: 1, rtx_ssrc: 2, rid: Some(rid) });
         let lines = [
             Line::SendAudio { ssrc: 5 },
             Line::SendVideo { encodings: vec![Encoding { ssrc: 7, rtx_ssrc: 8, rid: None }] },

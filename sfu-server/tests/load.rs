@@ -29,10 +29,8 @@ async fn every_subscriber_receives_every_packet() {
     let setup = fleet.client(lines, Instant::now()).unwrap();
     let mut publisher = http.join(&fleet, &base.join("whip/r").unwrap(), setup).await.unwrap();
     let port = publisher.member.port.take().unwrap();
-    let plan = VideoPlan {
-        fps: 30.0,
-        layers: vec![Layer::of_bitrate(1e6, 30.0, 1200, (1280, 720))],
-    };
+    let plan =
+        VideoPlan { fps: 30.0, layers: vec![Layer::of_bitrate(1e6, 30.0, 1200, (1280, 720))] };
     let (tag, start) = (port.tag_bytes(), Instant::now());
     let sources = [fleet.sources.add(), fleet.sources.add()];
     let [voice, picture] = sources.clone();

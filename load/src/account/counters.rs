@@ -28,6 +28,8 @@ pub struct Counters {
     pub before_keys: u64,
     /// Decrypted packets without a stamp of ours.
     pub foreign: u64,
+    /// Packets thrown away on purpose.
+    pub thrown_away: u64,
     /// Packets asked for again.
     pub nacked: u64,
     /// RTCP datagrams sent.
@@ -55,6 +57,7 @@ impl Counters {
             undecryptable: f(self.undecryptable, other.undecryptable),
             before_keys: f(self.before_keys, other.before_keys),
             foreign: f(self.foreign, other.foreign),
+            thrown_away: f(self.thrown_away, other.thrown_away),
             nacked: f(self.nacked, other.nacked),
             rtcp_sent: f(self.rtcp_sent, other.rtcp_sent),
             keyframe_requests: f(self.keyframe_requests, other.keyframe_requests),

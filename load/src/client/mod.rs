@@ -80,7 +80,10 @@ pub type Done = oneshot::Sender<anyhow::Result<Option<Port>>>;
 enum Role {
     Media(Box<Stream>),
     /// Retransmissions of the media at this place, and the highest index so far.
-    Rtx { media: usize, highest: Option<u64> },
+    Rtx {
+        media: usize,
+        highest: Option<u64>,
+    },
 }
 
 /// Received SSRCs: found by looking, which for the few there are is the fastest.

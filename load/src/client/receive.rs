@@ -28,9 +28,10 @@ pub struct Inbox {
     buffers: Vec<Box<[u8]>>,
     meta: [RecvMeta; BATCH],
     clock: Clock,
-    /// One in so many payloads is decrypted; all of them if 1.
-    pub open_one_in: u32,
+    open_one_in: u32,
+    lose_one_in: u32,
     turn: u32,
+    lose_turn: u32,
     /// What was received.
     pub counters: Counters,
     /// How late.
@@ -38,18 +39,35 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Nothing received yet.
+    /// Nothing received yet. One in `open_one_in` payloads is decrypted, all of them if 1; one in
+    /// `lose_one_in` video packets thrown away, none if 0.
     #[must_use]
-    pub fn new(clock: Clock, open_one_in: u32, delays: Delays) -> Self {
+    pub fn new(clock: Clock, open_one_in: u32, lose_one_in: u32, delays: Delays) -> Self {
         Self {
             buffers: vec![vec![0; BUFFER_BYTES].into_boxed_slice(); BATCH],
             meta: [RecvMeta::default(); BATCH],
             clock,
             open_one_in: open_one_in.max(1),
+            lose_one_in,
             turn: 0,
+            lose_turn: 0,
             counters: Counters::default(),
             delays,
         }
+    }
+
+    /// From now on all is decrypted and nothing thrown away: the last packets are to be known.
+    pub fn finish(&mut self) {
+        (self.open_one_in, self.lose_one_in) = (1, 0);
+    }
+
+    /// Whether it is this packet's turn to be thrown away.
+    fn loses(&mut self) -> bool {
+        if self.lose_one_in == 0 {
+            return false;
+        }
+        self.lose_turn = (self.lose_turn + 1) % self.lose_one_in;
+        self.lose_turn == 0
     }
 
     /// Whether it is this packet's turn to be decrypted.
@@ -161,6 +179,10 @@ impl Client {
     ) -> Option<()> {
         let Role::Media(stream) = &mut self.streams.roles[place] else { return None };
         let media = self.media.as_mut()?;
+        if stream.is_nacked() && !stream.is_fresh() && inbox.loses() {
+            inbox.counters.thrown_away += 1;
+            return Some(());
+        }
         let index = stream.index_of(header.sequence)?;
         let sealed = packet.len() - header.bytes;
         let may_be_padding = header.padded && sealed <= PADDING_MAX + media.tag_bytes;

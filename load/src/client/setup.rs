@@ -64,11 +64,7 @@ impl Setup {
 
     /// A client that checks the server's candidates. `done` is told when it is connected, with what
     /// it publishes through if it publishes.
-    pub(crate) fn answered(
-        self,
-        answer: &Answer,
-        done: Done,
-    ) -> anyhow::Result<Client> {
+    pub(crate) fn answered(self, answer: &Answer, done: Done) -> anyhow::Result<Client> {
         let state = UdpSocketState::new((&self.socket).into())?;
         let ipv4 = self.socket.local_addr()?.as_socket().is_some_and(|local| local.is_ipv4());
         let mut candidates = answer.candidates.clone();
@@ -95,7 +91,10 @@ impl Setup {
                 port: None,
             },
             identity: self.identity,
-            publishes: self.lines.iter().any(|line| !matches!(line, Line::ReceiveAudio | Line::ReceiveVideo)),
+            publishes: self
+                .lines
+                .iter()
+                .any(|line| !matches!(line, Line::ReceiveAudio | Line::ReceiveVideo)),
             transport_id: 0,
             streams: Streams::default(),
             twcc: TwccWriter::default(),

@@ -27,6 +27,9 @@ pub struct FleetConfig {
     pub threads: usize,
     /// One in so many payloads is decrypted, for delays and as a check; 1: all.
     pub open_one_in: u32,
+    /// Each thread throws away one in so many video packets, which then have to come by NACK; 0:
+    /// none.
+    pub lose_one_in: u32,
     /// Between transport-wide feedback messages of a client; zero: no feedback at all.
     pub feedback: Duration,
     /// Whether missing packets are asked for.
@@ -44,6 +47,7 @@ impl Default for FleetConfig {
         Self {
             threads: 1,
             open_one_in: 8,
+            lose_one_in: 0,
             feedback: Duration::from_millis(100),
             nack: true,
             bind: Ipv4Addr::UNSPECIFIED.into(),
@@ -113,6 +117,7 @@ impl Fleet {
             feedback: config.feedback,
             nack: config.nack,
             open_one_in: config.open_one_in,
+            lose_one_in: config.lose_one_in,
             delays: Delays::new(config.late_after),
         });
         let mut receivers = Vec::new();

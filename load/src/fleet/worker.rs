@@ -33,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) feedback: Duration,
     pub(crate) nack: bool,
     pub(crate) open_one_in: u32,
+    pub(crate) lose_one_in: u32,
     pub(crate) delays: Delays,
 }
 
@@ -85,7 +86,7 @@ impl Worker {
             poll,
             commands: inbox,
             hand_over,
-            inbox: Inbox::new(shared.clock, shared.open_one_in, delays),
+            inbox: Inbox::new(shared.clock, shared.open_one_in, shared.lose_one_in, delays),
             shared,
             clients: Vec::new(),
             places: HashMap::new(),
@@ -213,7 +214,7 @@ impl Crew {
                 self.inbox.delays.clear();
                 self.clients.iter_mut().flatten().for_each(|client| client.measure());
             }
-            Command::OpenAll => self.inbox.open_one_in = 1,
+            Command::OpenAll => self.inbox.finish(),
             Command::Collect(done) => {
                 let clients = self.clients.iter().flatten();
                 let reports = clients.map(|client| client.report(&self.shared.sources)).collect();
@@ -263,7 +264,9 @@ impl Crew {
         }
         let clients = &mut self.clients;
         self.attention.retain(|&place| {
-            let Some(client) = clients.get_mut(place).and_then(Option::as_mut) else { return false };
+            let Some(client) = clients.get_mut(place).and_then(Option::as_mut) else {
+                return false;
+            };
             client.tick(now, tick, counters);
             client.wants_attention()
         });

@@ -133,8 +133,9 @@ impl Camera {
         start: Instant,
     ) -> Self {
         let parts = plan.layers.iter().zip(encodings).zip(sources);
-        let tracks =
-            parts.map(|((&layer, encoding), source)| Track::new(layer, mid, encoding, source, tag_bytes));
+        let tracks = parts.map(|((&layer, encoding), source)| {
+            Track::new(layer, mid, encoding, source, tag_bytes)
+        });
         Self {
             interval: Duration::from_secs_f64(1.0 / plan.fps),
             fps: plan.fps,
@@ -307,13 +308,8 @@ mod tests {
     use sfu_core::rtp::vp8::Descriptor;
 
     fn track() -> Track {
-        let layer = Layer {
-            packets: 3,
-            keyframe_packets: 7,
-            packet_bytes: 1200,
-            width: 1280,
-            height: 720,
-        };
+        let layer =
+            Layer { packets: 3, keyframe_packets: 7, packet_bytes: 1200, width: 1280, height: 720 };
         let encoding = Encoding { ssrc: 5, rtx_ssrc: 6, rid: None };
         Track::new(layer, "0", &encoding, Sources::default().add(), 16)
     }

@@ -114,8 +114,12 @@ impl Stage {
         }));
         let shared = Arc::clone(&used);
         let thread = std::thread::Builder::new().name("load-stage".into()).spawn(move || {
-            let schedule =
-                Schedule { clock, publishers: BTreeMap::new(), due: BinaryHeap::new(), used: shared };
+            let schedule = Schedule {
+                clock,
+                publishers: BTreeMap::new(),
+                due: BinaryHeap::new(),
+                used: shared,
+            };
             schedule.run(&inbox);
         })?;
         Ok(Self { commands: Some(commands), used, thread: Some(thread) })

@@ -1,7 +1,6 @@
 //! The command line: what load to make. Anything left out comes from the preset.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -141,9 +140,6 @@ pub struct LoadArgs {
     /// Fail if the 95th percentile of the time from the start of a join to media is above this.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_join: Option<Duration>,
-    /// Write the outcome as JSON too.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
     /// No progress display.
     #[arg(long)]
     pub quiet: bool,

@@ -13,4 +13,4 @@ pub use args::{LoadArgs, Target};
 pub use outcome::Outcome;
 pub use plan::{Plan, Via};
 pub use preset::Preset;
-pub use run::run;
+pub use run::{run, run_and_tell};

@@ -106,6 +106,33 @@ impl Plan {
         Ok(())
     }
 
+    /// The load in a line.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let mut title = format!("{} publishers", self.publishers());
+        if self.meeting {
+            title += " that watch each other";
+        }
+        if self.subscribers + self.storm > 0 {
+            title += &format!(", {} subscribers", self.subscribers);
+        }
+        if self.storm > 0 {
+            title += &format!(" and {} within a second", self.storm);
+        }
+        if self.rooms > 1 {
+            title += &format!(", in each of {} rooms", self.rooms);
+        }
+        if self.video_publishers > 0 {
+            let layers = if self.simulcast { " in three encodings" } else { "" };
+            let (mbps, pps) = (self.camera_bps / 1e6, self.camera_pps);
+            title += &format!("; video {mbps:.2} Mbit/s, {pps:.0} packets/s{layers}");
+        }
+        if self.audio_publishers > 0 {
+            title += &format!("; audio of {} bytes", self.audio_packet_bytes);
+        }
+        title + &format!("; {:.0} s", self.duration_s)
+    }
+
     /// Publishers of a room: those with both, then the rest.
     #[must_use]
     pub fn publishers(&self) -> u32 {
@@ -259,12 +286,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        for words in [
-            "--video-publishers 0 --no-audio",
-            "--meeting",
-            "--layout 3x3",
-            "--duration 0",
-        ] {
+        for words in
+            ["--video-publishers 0 --no-audio", "--meeting", "--layout 3x3", "--duration 0"]
+        {
             assert!(plan(words).is_err(), "{words}");
         }
     }

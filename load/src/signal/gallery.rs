@@ -196,7 +196,10 @@ mod tests {
         assert_eq!(requests[..2], [subscribe("c-video"), subscribe("c-audio")]);
         let prefer = requests[2]["preferences"].as_array().unwrap();
         assert_eq!(prefer.len(), 2);
-        assert_eq!((&prefer[0]["track"], &prefer[1]["max_width"]), (&json!("b-video"), &json!(256)));
+        assert_eq!(
+            (&prefer[0]["track"], &prefer[1]["max_width"]),
+            (&json!("b-video"), &json!(256))
+        );
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl SocketSession {
     /// Joins and waits until media may flow.
     pub async fn join(fleet: &Fleet, join: SocketJoin) -> anyhow::Result<Self> {
         let connecting = tokio_tungstenite::connect_async(join.url.as_str());
-        let (stream, _) = timeout(PATIENCE, connecting).await.context("opening the WebSocket")??;
+        let (stream, _) =
+            timeout(PATIENCE, connecting).await.context("opening the WebSocket")??;
         let slots = |line| join.lines.iter().filter(|other| **other == line).count();
         let gallery = Gallery::new(
             join.layout,
@@ -67,7 +68,8 @@ impl SocketSession {
             slots(Line::ReceiveAudio),
             slots(Line::ReceiveVideo),
         );
-        let mut dialogue = Dialogue { stream, next_id: 0, queue: VecDeque::new(), gallery, own: vec![] };
+        let mut dialogue =
+            Dialogue { stream, next_id: 0, queue: VecDeque::new(), gallery, own: vec![] };
         let subscribe = if join.layout.is_some() { "manual" } else { "auto" };
         let request =
             json!({"type": "join", "room": join.room, "name": join.name, "subscribe": subscribe});
@@ -141,7 +143,8 @@ impl Dialogue {
                 self.on_event(&message, None);
             }
         };
-        let reply = timeout(PATIENCE, reply).await.with_context(|| format!("{kind}: no reply"))??;
+        let reply =
+            timeout(PATIENCE, reply).await.with_context(|| format!("{kind}: no reply"))??;
         if reply["type"] == "error" {
             bail!("{kind}: {}: {}", reply["code"], reply["detail"]);
         }
@@ -206,7 +209,9 @@ impl Dialogue {
                         self.send(request).await?;
                     }
                 }
-                _ = ping.tick() => _ = self.send(json!({"type": "ping"})).await?,
+                _ = ping.tick() => {
+                    self.send(json!({"type": "ping"})).await?;
+                }
                 _ = &mut leaving => break,
             }
         }
