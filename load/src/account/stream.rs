@@ -272,3 +272,124 @@ impl Stream {
         self.anchor.map(|(stamp, _)| stamp.source)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(source: u32, sequence: u64) -> Stamp {
+        Stamp { source, sequence, due_ns: 0 }
+    }
+
+    fn after(ms: u64, origin: Instant) -> Instant {
+        origin + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn losses_recoveries_and_duplicates_are_told_apart() {
+        let now = Instant::now();
+        let mut stream = Stream::new(1, true);
+        assert_eq!(stream.on_packet(now, 100), Arrival::New);
+        assert_eq!(stream.on_packet(now, 104), Arrival::New);
+        assert_eq!(stream.on_packet(now, 102), Arrival::Recovered);
+        assert_eq!(stream.on_packet(now, 102), Arrival::Old);
+        assert_eq!(stream.on_packet(now, 99), Arrival::Old, "from before the beginning");
+        let report = stream.report(&Sources::default());
+        assert_eq!((report.received, report.lost, report.duplicates), (3, 2, 2));
+    }
+
+    #[test]
+    fn the_missing_is_asked_for_and_given_up() {
+        let origin = Instant::now();
+        let mut stream = Stream::new(1, true);
+        stream.on_packet(origin, 10);
+        stream.on_packet(origin, 12);
+        let ask = |stream: &mut Stream, ms| {
+            let mut ask = Vec::new();
+            stream.tick(after(ms, origin), &mut ask);
+            ask
+        };
+        assert!(ask(&mut stream, 1).is_empty(), "it may be out of order");
+        assert_eq!(ask(&mut stream, 6), [11]);
+        assert!(ask(&mut stream, 50).is_empty(), "not again so soon");
+        let asked = (1..40).filter(|n| !ask(&mut stream, 10 + n * 110).is_empty()).count();
+        assert_eq!(asked + 1, usize::from(ASKS_MAX));
+        assert!(!stream.has_missing(), "given up after three seconds");
+        assert_eq!(stream.report(&Sources::default()).lost, 1);
+
+        let mut silent = Stream::new(1, false);
+        silent.on_packet(origin, 10);
+        silent.on_packet(origin, 12);
+        assert!(ask(&mut silent, 6).is_empty(), "audio is not asked for");
+    }
+
+    #[test]
+    fn a_jump_is_a_new_beginning_and_memory_is_bounded() {
+        let now = Instant::now();
+        let mut stream = Stream::new(1, true);
+        stream.on_packet(now, 0);
+        stream.on_packet(now, 2500);
+        assert_eq!(stream.missing.len(), MISSING_MAX);
+        stream.on_packet(now, 2500 + JUMP_MAX + 1);
+        let report = stream.report(&Sources::default());
+        assert_eq!((report.jumps, report.lost, stream.missing.len()), (1, 2499, 0));
+    }
+
+    #[test]
+    fn what_got_no_number_is_seen_by_the_stamps() {
+        let now = Instant::now();
+        let sources = Sources::default();
+        let source = sources.add();
+        (0..50).for_each(|_| _ = source.next());
+        let mut stream = Stream::new(1, true);
+        let mut packet = |index, sequence: u64| {
+            stream.on_packet(now, index);
+            stream.on_stamp(stamp(source.id, sequence), index);
+        };
+        packet(7, 20);
+        packet(8, 21);
+        // Five were sent that have no number.
+        packet(9, 27);
+        // A sample of every tenth tells the same.
+        packet(19, 37);
+        stream.on_packet(now, 20);
+        let report = stream.report(&sources);
+        assert_eq!((report.withheld, report.lost), (5, 9), "ten to eighteen never came");
+        assert_eq!(report.tail, 50 - 39);
+
+        // Another source on the same numbers is no gap.
+        stream.on_packet(now, 21);
+        stream.on_stamp(stamp(77, 5000), 21);
+        assert_eq!(stream.report(&sources).withheld, 5);
+        assert_eq!(stream.source(), Some(77));
+    }
+
+    #[test]
+    fn the_measured_time_begins_anew() {
+        let now = Instant::now();
+        let mut stream = Stream::new(1, true);
+        stream.on_packet(now, 1);
+        stream.on_packet(now, 5);
+        stream.measure();
+        stream.on_packet(now, 6);
+        let report = stream.report(&Sources::default());
+        assert_eq!((report.received, report.lost), (1, 0));
+    }
+
+    #[test]
+    fn report_blocks_count_what_is_lost_since_the_last() {
+        let now = Instant::now();
+        let mut stream = Stream::new(9, true);
+        assert_eq!(stream.report_block(now), None);
+        for index in [65_530, 65_531, 65_540] {
+            stream.on_packet(now, index);
+        }
+        stream.on_sender_report(now, 0xabcd);
+        let block = stream.report_block(now + Duration::from_secs(1)).unwrap();
+        assert_eq!((block.ssrc.0, block.cumulative_lost, block.fraction_lost), (9, 8, 186));
+        assert_eq!((block.highest_sequence, block.last_sender_report), (65_540, 0xabcd));
+        assert_eq!(block.delay_since_last_sender_report, 65_536);
+        stream.on_packet(now, 65_541);
+        assert_eq!(stream.report_block(now).unwrap().fraction_lost, 0);
+    }
+}

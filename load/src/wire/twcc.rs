@@ -142,3 +142,82 @@ fn finish(out: &mut Vec<u8>, start: usize) {
     let words = ((out.len() - start) / 4 - 1) as u16;
     out[start + 2..start + 4].copy_from_slice(&words.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use sfu_core::bandwidth::feedback::{TwccReader, TwccStatus};
+
+    const START_NS: u64 = 1_800_000_000_000_000_000;
+
+    /// What the engine reads of all feedback there is: numbers and arrivals, `None` for lost.
+    fn read(writer: &mut TwccWriter, reader: &mut TwccReader) -> Vec<(u16, Option<Duration>)> {
+        let mut told = Vec::new();
+        let mut out = Vec::new();
+        while writer.build(1, 2, &mut out) {
+            assert!(out.len() <= MESSAGE_BYTES_MAX && out.len() % 4 == 0);
+            let report = reader.read(&out).unwrap();
+            report.statuses(|offset, status| {
+                let at = report.base.wrapping_add(offset);
+                match status {
+                    TwccStatus::Arrived(time) => told.push((at, Some(time))),
+                    TwccStatus::Lost(times) => {
+                        told.extend((0..times).map(|n| (at.wrapping_add(n), None)));
+                    }
+                }
+            });
+            out.clear();
+        }
+        told
+    }
+
+    #[test]
+    fn the_engine_reads_what_is_written() {
+        let (mut writer, mut reader) = (TwccWriter::default(), TwccReader::default());
+        let mut expected = Vec::new();
+        // Over the wrap, with every fifth lost, in steps of 1 ms; one long pause.
+        for n in 0..3000u64 {
+            let sequence = 65_000u16.wrapping_add(n as u16);
+            let ns = START_NS + n * 1_000_000 + if n > 1500 { 900_000_000 } else { 0 };
+            if n % 5 == 4 {
+                expected.push((sequence, None));
+            } else {
+                writer.on_packet(sequence, ns);
+                expected.push((sequence, Some(ns)));
+            }
+        }
+        expected.pop();
+        let told = read(&mut writer, &mut reader);
+        assert_eq!(told.len(), expected.len());
+        let origin = told[0].1.unwrap();
+        for ((sequence, time), (expected_sequence, ns)) in told.into_iter().zip(expected) {
+            assert_eq!(sequence, expected_sequence);
+            let expected = ns.map(|ns| Duration::from_nanos(ns - START_NS));
+            let off = time.map(|time| (time - origin).abs_diff(expected.unwrap()));
+            assert_eq!(time.is_some(), expected.is_some());
+            assert!(off.is_none_or(|off| off <= Duration::from_micros(500)), "{off:?}");
+        }
+        assert!(writer.is_empty());
+    }
+
+    #[test]
+    fn what_comes_late_is_told_again_and_nothing_is_told_twice() {
+        let (mut writer, mut reader) = (TwccWriter::default(), TwccReader::default());
+        for sequence in [10, 11, 13] {
+            writer.on_packet(sequence, START_NS);
+        }
+        let told = read(&mut writer, &mut reader);
+        let arrived = |told: &[(u16, Option<Duration>)]| -> Vec<u16> {
+            told.iter().filter(|(_, time)| time.is_some()).map(|(at, _)| *at).collect()
+        };
+        assert_eq!((arrived(&told), told[2]), (vec![10, 11, 13], (12, None)));
+        writer.on_packet(12, START_NS + 5_000_000);
+        writer.on_packet(14, START_NS + 6_000_000);
+        assert_eq!(arrived(&read(&mut writer, &mut reader)), [12, 14]);
+        // A jump is no reason to report thousands of losses.
+        writer.on_packet(14 + 20_000, START_NS + 7_000_000);
+        assert_eq!(read(&mut writer, &mut reader).len(), 1);
+    }
+}
