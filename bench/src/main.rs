@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench::engine;
-use bench::run::{churn, load, print_report, publish};
+use bench::run::{churn, lean, load, print_report, publish};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -20,8 +20,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Publishers and viewers: what arrives, how late, and at which cost to the server.
-    Load(load::LoadArgs),
+    /// Publishers and subscribers, thousands of them: what arrives, how late, and at which cost to
+    /// the server.
+    Load(Box<lean::LeanArgs>),
+    /// The same with full WebRTC clients of another stack: some tens of them.
+    LoadFull(load::LoadArgs),
     /// One WHIP publisher and nothing else.
     Publish(publish::PublishArgs),
     /// Participants that join and leave: what stays behind.
@@ -45,7 +48,8 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<bool> {
     let json = cli.json.as_deref();
     match cli.command {
-        Command::Load(args) => print_report(&load::run(&args).await?, json),
+        Command::Load(args) => print_report(&lean::run(&args).await?, json),
+        Command::LoadFull(args) => print_report(&load::run(&args).await?, json),
         Command::Publish(args) => print_report(&publish::run(&args).await?, json),
         Command::Churn(args) => print_report(&churn::run(&args).await?, json),
         Command::Engine(args) => {

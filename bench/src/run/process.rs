@@ -73,6 +73,12 @@ impl Server {
         Ok(())
     }
 
+    /// The spawned process.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// What the spawned process has used so far; `None` for a server reached by URL.
     pub fn used(&self) -> anyhow::Result<Option<ProcessUse>> {
         self.child.as_ref().map(|child| ProcessUse::of(&child.id().to_string())).transpose()
