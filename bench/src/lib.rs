@@ -5,7 +5,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
 pub mod account;
+pub mod alloc;
 pub mod client;
+mod drive;
 pub mod engine;
+pub mod fanout;
+pub mod floor;
+mod lean;
 pub mod media;
+pub mod results;
 pub mod run;
+mod sys;

@@ -1,0 +1,298 @@
+//! [`Rig`]: a target with its publisher and its subscribers, ready for rounds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::drain::{Drain, Member, Stamps};
+use super::join::{join_floor, join_server, socket};
+use super::publisher::Publisher;
+use super::{LOAD_CORE, TARGET_CORE, Target};
+use crate::floor::Kind;
+use crate::lean::{Feedback, FeedbackPlan, Identity, Media, Role, Stream};
+use crate::run::{Metrics, ServerArgs, duration};
+use crate::sys::cores;
+
+/// Longest wait for what is still under way when a publisher has stopped.
+const SETTLE_MAX: Duration = Duration::from_millis(300);
+/// So long nothing more has to come for all to have come.
+const SETTLED: Duration = Duration::from_millis(15);
+/// The room everybody is in.
+const ROOM: &str = "bench";
+
+/// What is published, to how many, and how they answer.
+#[derive(Clone, Debug, Args, Serialize)]
+pub(crate) struct Setup {
+    /// Subscribers of the one publisher.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) subscribers: usize,
+    /// Bytes of an RTP payload.
+    #[arg(long, default_value_t = 1200, value_parser = clap::value_parser!(u32).range(6..1400))]
+    pub(crate) payload: u32,
+    /// Packets of a frame, sent at once.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=400))]
+    pub(crate) burst: u32,
+    /// Packets published a second.
+    #[arg(long, default_value_t = 400)]
+    pub(crate) packets_per_second: u32,
+    /// What is published.
+    #[arg(long, value_enum, default_value_t = Media::Video)]
+    pub(crate) media: Media,
+    /// Subscribers send no transport-wide feedback: the server does not estimate, nor pace.
+    #[arg(long)]
+    pub(crate) no_transport_cc: bool,
+    /// Subscribers ask for one packet in so many again.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) nack_one_in: Option<u16>,
+    /// Rounds that count; one more goes first and does not.
+    #[arg(long, default_value_t = 6)]
+    pub(crate) rounds: usize,
+    /// Length of a round that counts.
+    #[arg(long, value_parser = duration, default_value = "1.5s")]
+    pub(crate) round: Duration,
+    /// Let every process run on any processor.
+    #[arg(long)]
+    pub(crate) no_pin: bool,
+}
+
+impl Setup {
+    /// What the publisher sends.
+    pub(crate) fn stream(&self) -> Stream {
+        let frames = (self.frames_per_second().round() as u32).max(1);
+        let clock = match self.media {
+            Media::Video => 90_000,
+            Media::Audio => 48_000,
+        };
+        Stream {
+            media: self.media,
+            payload_bytes: self.payload as usize,
+            frame_packets: self.burst,
+            // Twice a second, so that whoever waits for one does not wait long.
+            keyframe_interval: (frames / 2).max(1),
+            timestamp_step: (clock / frames).max(1),
+        }
+    }
+
+    pub(crate) fn frames_per_second(&self) -> f64 {
+        f64::from(self.packets_per_second) / f64::from(self.burst)
+    }
+
+    fn feedback(&self) -> FeedbackPlan {
+        FeedbackPlan {
+            transport_cc: !self.no_transport_cc,
+            reports: true,
+            nack_one_in: self.nack_one_in,
+        }
+    }
+
+    fn core(&self, core: usize) -> Option<usize> {
+        (!self.no_pin && cores() > core.max(TARGET_CORE)).then_some(core)
+    }
+}
+
+/// What one round cost and gave.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Round {
+    /// Packets published.
+    pub(crate) published: u64,
+    /// Packets that should have reached subscribers.
+    pub(crate) expected: u64,
+    /// Those that did.
+    pub(crate) delivered: u64,
+    /// CPU time of the target's process, in seconds.
+    pub(crate) cpu_s: f64,
+    /// Of it in user mode; by ticks.
+    pub(crate) user_s: f64,
+    /// Of it in the kernel; by ticks.
+    pub(crate) system_s: f64,
+    /// CPU time of the thread that receives for all subscribers, in seconds.
+    pub(crate) receivers_cpu_s: f64,
+    /// CPU time of each of a server's media threads, in seconds.
+    pub(crate) workers_cpu_s: Vec<f64>,
+    /// Wall time, in seconds.
+    pub(crate) wall_s: f64,
+    /// What a server's counters of system calls grew by.
+    pub(crate) calls: BTreeMap<String, f64>,
+}
+
+impl Round {
+    /// CPU time per delivered packet, in µs.
+    pub(crate) fn cost_us(&self) -> f64 {
+        self.cpu_s * 1e6 / self.delivered as f64
+    }
+}
+
+/// A target, its publisher and its subscribers.
+pub(crate) struct Rig {
+    pub(crate) name: String,
+    pub(crate) target: Target,
+    pub(crate) setup: Setup,
+    publisher: Publisher,
+    drain: Drain,
+}
+
+/// Where a target stands at an instant.
+struct Reading {
+    at: Instant,
+    published: u64,
+    delivered: u64,
+    cpu: Duration,
+    user_s: f64,
+    system_s: f64,
+    receivers: Duration,
+    workers: Vec<f64>,
+    calls: BTreeMap<String, f64>,
+}
+
+impl Rig {
+    /// A floor and its destinations.
+    pub(crate) fn floor(kind: Kind, setup: &Setup) -> Result<Self> {
+        let target = Target::floor(kind, setup.core(TARGET_CORE))?;
+        let Target::Floor { addr, .. } = &target else { bail!("a floor is a floor") };
+        let to = (*addr).into();
+        let mut members = Vec::new();
+        for _ in 0..setup.subscribers {
+            let socket = socket(to)?;
+            join_floor(&socket)?;
+            members.push(Member { socket, client: None, feedback: None, subscribes: true });
+        }
+        let (stream, stamps) = (setup.stream(), Arc::new(Stamps::default()));
+        let publisher = Publisher::new(socket(to)?, stream, None, Arc::clone(&stamps))?;
+        let drain = Drain::start(members, stream, stamps, setup.core(LOAD_CORE))?;
+        Ok(Self { name: kind.to_string(), target, setup: setup.clone(), publisher, drain })
+    }
+
+    /// A server, one WHIP publisher and as many WHEP subscribers; and so many rooms beside, each
+    /// with one idle client.
+    pub(crate) async fn server(
+        name: &str,
+        args: &ServerArgs,
+        setup: &Setup,
+        idle_rooms: usize,
+    ) -> Result<Self> {
+        let target = Target::server(args, setup.core(TARGET_CORE)).await?;
+        let Target::Server { server, .. } = &target else { bail!("a server is a server") };
+        let identity = Identity::new()?;
+        let plan = setup.feedback();
+        let offered = |role| (role, setup.media, plan.transport_cc);
+        let url = &server.url;
+        let (socket, client) =
+            join_server(url, ROOM, 0, offered(Role::Publisher), &identity).await?;
+        let (stream, stamps) = (setup.stream(), Arc::new(Stamps::default()));
+        let seal = Some(client.sealing_context()?);
+        let publisher = Publisher::new(socket.try_clone()?, stream, seal, Arc::clone(&stamps))?;
+        let client = Some(client);
+        let mut members = vec![Member { socket, client, feedback: None, subscribes: false }];
+        for number in 1..=setup.subscribers + idle_rooms {
+            let is_idle = number > setup.subscribers;
+            let room = if is_idle { format!("idle-{number}") } else { ROOM.to_owned() };
+            let (socket, client) =
+                join_server(url, &room, number, offered(Role::Subscriber), &identity).await?;
+            let feedback = Some(Feedback::new(plan, client.sealing_context()?));
+            let client = Some(client);
+            members.push(Member { socket, client, feedback, subscribes: !is_idle });
+        }
+        let drain = Drain::start(members, stream, stamps, setup.core(LOAD_CORE))?;
+        Ok(Self { name: name.to_owned(), target, setup: setup.clone(), publisher, drain })
+    }
+
+    /// Publishes for a while without counting, then for the length of a round.
+    pub(crate) async fn round(&mut self, warm: Duration) -> Result<Round> {
+        let frames = self.setup.frames_per_second();
+        self.publisher.run(frames, warm)?;
+        self.settle()?;
+        let before = self.read().await?;
+        self.publisher.run(frames, self.setup.round)?;
+        self.settle()?;
+        let after = self.read().await?;
+        self.drain.check()?;
+        let published = after.published - before.published;
+        let calls = after.calls.into_iter();
+        Ok(Round {
+            published,
+            expected: published * self.setup.subscribers as u64,
+            delivered: after.delivered - before.delivered,
+            cpu_s: (after.cpu - before.cpu).as_secs_f64(),
+            user_s: after.user_s - before.user_s,
+            system_s: after.system_s - before.system_s,
+            receivers_cpu_s: after.receivers.saturating_sub(before.receivers).as_secs_f64(),
+            workers_cpu_s: after.workers.iter().zip(before.workers).map(|(a, b)| a - b).collect(),
+            wall_s: (after.at - before.at).as_secs_f64(),
+            calls: calls
+                .map(|(name, count)| {
+                    let grown = count - before.calls.get(&name).copied().unwrap_or(0.0);
+                    (name, grown)
+                })
+                .collect(),
+        })
+    }
+
+    /// Runs like a round, for so long and at so many packets a second, and gives the delays: from
+    /// just before a frame is sent to the kernel's stamp on each copy of its packets.
+    pub(crate) fn delays(
+        &mut self,
+        packets_per_second: f64,
+        duration: Duration,
+    ) -> Result<Histogram<u64>> {
+        self.drain.take_delays();
+        self.drain.counters.timing.store(true, Ordering::Relaxed);
+        self.publisher.run(packets_per_second / f64::from(self.setup.burst), duration)?;
+        self.settle()?;
+        self.drain.counters.timing.store(false, Ordering::Relaxed);
+        self.drain.check()?;
+        Ok(self.drain.take_delays())
+    }
+
+    /// Packets decrypted for a check, and those of them that were not what was sent.
+    pub(crate) fn samples(&self) -> (u64, u64) {
+        let counters = &self.drain.counters;
+        (counters.samples.load(Ordering::Relaxed), counters.bad_samples.load(Ordering::Relaxed))
+    }
+
+    /// Waits until nothing more comes.
+    fn settle(&mut self) -> Result<()> {
+        let start = Instant::now();
+        let (mut last, mut since) = (self.delivered(), Instant::now());
+        while since.elapsed() < SETTLED && start.elapsed() < SETTLE_MAX {
+            std::thread::sleep(Duration::from_millis(1));
+            let delivered = self.delivered();
+            if delivered != last {
+                (last, since) = (delivered, Instant::now());
+            }
+        }
+        self.drain.check()
+    }
+
+    fn delivered(&self) -> u64 {
+        self.drain.counters.delivered.load(Ordering::Relaxed)
+    }
+
+    async fn read(&self) -> Result<Reading> {
+        let mut calls = BTreeMap::new();
+        let mut workers = Vec::new();
+        if let Target::Server { server, .. } = &self.target {
+            let scraped = Metrics::scrape(&server.url).await?;
+            calls.extend(scraped.above_zero("_calls_total"));
+            workers = self.target.threads("sfu-media")?;
+        }
+        let used = self.target.used()?;
+        let receivers = self.drain.counters.cpu_ns.load(Ordering::Relaxed);
+        Ok(Reading {
+            at: Instant::now(),
+            published: u64::from(self.publisher.sent),
+            delivered: self.delivered(),
+            cpu: self.target.cpu()?,
+            user_s: used.user_s,
+            system_s: used.system_s,
+            receivers: Duration::from_nanos(receivers),
+            workers,
+            calls,
+        })
+    }
+}
