@@ -8,10 +8,12 @@ mod join;
 mod publisher;
 mod rig;
 mod rounds;
+mod strace;
 mod target;
 
 pub(crate) use rig::{Rig, Round, Setup};
 pub(crate) use rounds::{Costs, interleave};
+pub(crate) use strace::calls_per_packet;
 pub(crate) use target::{Target, spawn_on};
 
 /// The processor that servers and floors have to themselves, if there are two.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench::run::{churn, load, print_report, publish};
-use bench::{engine, fanout, floor};
+use bench::{all, cores, delay, engine, fanout, floor, scale};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -35,6 +35,8 @@ enum Command {
     /// The engine alone: CPU time, allocations and memory without a socket; with `--check` the
     /// instructions, held against the record.
     Engine(engine::EngineArgs),
+    /// All measurements against floors, and the tables in RESULTS.md and README.md.
+    All(all::AllArgs),
     /// What `engine --check` runs under valgrind.
     #[command(hide = true)]
     EngineScript,
@@ -44,6 +46,12 @@ enum Command {
     Floor(floor::FloorArgs),
     /// What a forwarded packet costs the server, against the floors.
     Fanout(fanout::FanoutArgs),
+    /// The same, for few and for many subscribers.
+    Scale(scale::ScaleArgs),
+    /// How long a packet takes through the server at given loads.
+    Delay(delay::DelayArgs),
+    /// What a second worker gains.
+    Cores(cores::CoresArgs),
 }
 
 #[tokio::main]
@@ -67,7 +75,11 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Floors(args) => floor::run(&args, cli.results.as_deref()).await,
         Command::Floor(args) => floor::serve(&args).map(|()| true),
         Command::Fanout(args) => fanout::run(&args, cli.results.as_deref()).await,
+        Command::Scale(args) => scale::run(&args, cli.results.as_deref()).await,
+        Command::Delay(args) => delay::run(&args, cli.results.as_deref()).await,
+        Command::Cores(args) => cores::run(&args, cli.results.as_deref()).await,
         Command::Engine(args) => engine::run(&args, cli.results.as_deref()),
+        Command::All(args) => all::run(&args, cli.results.as_deref()),
         Command::EngineScript => engine::play_script().map(|()| true),
     }
 }

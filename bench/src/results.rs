@@ -5,8 +5,10 @@ mod findings;
 mod machine;
 mod plot;
 mod spread;
+mod summary;
 
-pub use findings::{Findings, Table};
+pub use findings::{Check, Findings, Table};
 pub use machine::Machine;
 pub use plot::{Line, Plot};
 pub use spread::Spread;
+pub(crate) use summary::refresh_summaries;

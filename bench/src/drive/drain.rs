@@ -32,8 +32,8 @@ pub(super) struct Member {
     pub(super) socket: UdpSocket,
     pub(super) client: Option<Client>,
     pub(super) feedback: Option<Feedback>,
-    /// Whether what it receives counts.
-    pub(super) subscribes: bool,
+    /// When what it receives was sent, if it receives anything that counts.
+    pub(super) subscribes: Option<Arc<Stamps>>,
 }
 
 /// When each frame was sent, by its number; the last 65,536 of them.
@@ -60,8 +60,6 @@ impl Stamps {
 pub(super) struct Counters {
     /// Media packets that reached subscribers.
     pub(super) delivered: AtomicU64,
-    /// Datagrams of any kind that reached anybody.
-    pub(super) datagrams: AtomicU64,
     /// Packets decrypted and found to be what was sent.
     pub(super) samples: AtomicU64,
     /// Packets that could not be decrypted, or were something else.
@@ -81,12 +79,7 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn start(
-        members: Vec<Member>,
-        stream: Stream,
-        stamps: Arc<Stamps>,
-        core: Option<usize>,
-    ) -> Result<Self> {
+    pub(super) fn start(members: Vec<Member>, stream: Stream, core: Option<usize>) -> Result<Self> {
         let counters = Arc::new(Counters::default());
         let delays = Arc::new(Mutex::new(Histogram::new(3)?));
         let poll = Poll::new()?;
@@ -107,7 +100,6 @@ impl Drain {
         }
         let work = Work {
             stream,
-            stamps,
             counters: Arc::clone(&counters),
             delays: Arc::clone(&delays),
             timing: false,
@@ -161,7 +153,7 @@ struct Receiver {
 struct State {
     client: Option<Client>,
     feedback: Option<Feedback>,
-    subscribes: bool,
+    subscribes: Option<Arc<Stamps>>,
     opener: Option<Context>,
     /// The subscriber's timestamps less the publisher's.
     offset: Option<u32>,
@@ -171,7 +163,6 @@ struct State {
 
 struct Work {
     stream: Stream,
-    stamps: Arc<Stamps>,
     counters: Arc<Counters>,
     delays: Arc<Mutex<Histogram<u64>>>,
     timing: bool,
@@ -230,14 +221,11 @@ impl Work {
         run: &Datagrams<'_>,
         delays: &mut Histogram<u64>,
     ) {
+        let Some(stamps) = receiver.subscribes.clone() else { return };
         let mut delivered = 0;
-        let mut datagrams = 0;
         for datagram in run.iter() {
-            datagrams += 1;
             // RTP by its first byte (RFC 7983 §7), and not RTCP by its second (RFC 5761 §4).
-            if !receiver.subscribes
-                || !matches!(datagram, [128..192, second, ..] if !(192..224).contains(second))
-            {
+            if !matches!(datagram, [128..192, second, ..] if !(192..224).contains(second)) {
                 continue;
             }
             let Ok(packet) = RtpPacket::parse(datagram) else { continue };
@@ -255,11 +243,10 @@ impl Work {
                 let offset = receiver.offset.unwrap_or(0);
                 let step = self.stream.timestamp_step;
                 let frame = packet.timestamp().wrapping_sub(offset) / step;
-                delays.saturating_record(run.stamp_ns.saturating_sub(self.stamps.get(frame)));
+                delays.saturating_record(run.stamp_ns.saturating_sub(stamps.get(frame)));
             }
         }
         self.counters.delivered.fetch_add(delivered, Ordering::Relaxed);
-        self.counters.datagrams.fetch_add(datagrams, Ordering::Relaxed);
     }
 
     /// Decrypts a packet: its payload says which frame it is of, and its timestamp must agree.

@@ -14,6 +14,31 @@ use crate::sys::{SendBatch, realtime_ns};
 /// Length of the SRTP tag (RFC 7714 §12).
 const TAG_BYTES: usize = 16;
 
+/// Sends `frames_per_second` for `duration` from each publisher, their frames spread over the time
+/// between two. Every frame leaves at its time, or as soon after it as this thread runs; none is
+/// left out.
+pub(super) fn publish(
+    publishers: &mut [Publisher],
+    frames_per_second: f64,
+    duration: Duration,
+) -> Result<()> {
+    let start = Instant::now();
+    let frames = (frames_per_second * duration.as_secs_f64()).ceil() as u32;
+    let share = 1.0 / publishers.len() as f64;
+    for frame in 0..frames {
+        for (at, publisher) in publishers.iter_mut().enumerate() {
+            let seconds = (f64::from(frame) + at as f64 * share) / frames_per_second;
+            publisher.build()?;
+            let due = start + Duration::from_secs_f64(seconds);
+            if let Some(wait) = due.checked_duration_since(Instant::now()) {
+                std::thread::sleep(wait);
+            }
+            publisher.send()?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) struct Publisher {
     socket: UdpSocket,
     to: SocketAddrV4,
@@ -37,22 +62,6 @@ impl Publisher {
         let SocketAddr::V4(to) = socket.peer_addr()? else { bail!("IPv4 only") };
         let (batch, frame) = (SendBatch::new(64), Vec::new());
         Ok(Self { socket, to, stream, seal, sent: 0, stamps, batch, frame })
-    }
-
-    /// Sends `frames_per_second` for `duration`. Every frame leaves at its time, or as soon after
-    /// it as this thread runs; none is left out.
-    pub(super) fn run(&mut self, frames_per_second: f64, duration: Duration) -> Result<()> {
-        let start = Instant::now();
-        let frames = (frames_per_second * duration.as_secs_f64()).ceil() as u32;
-        for frame in 0..frames {
-            let due = start + Duration::from_secs_f64(f64::from(frame) / frames_per_second);
-            self.build()?;
-            if let Some(wait) = due.checked_duration_since(Instant::now()) {
-                std::thread::sleep(wait);
-            }
-            self.send()?;
-        }
-        Ok(())
     }
 
     /// Builds the next frame.

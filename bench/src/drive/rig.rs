@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::drain::{Drain, Member, Stamps};
 use super::join::{join_floor, join_server, socket};
-use super::publisher::Publisher;
+use super::publisher::{Publisher, publish};
 use super::{LOAD_CORE, TARGET_CORE, Target};
 use crate::floor::Kind;
 use crate::lean::{Feedback, FeedbackPlan, Identity, Media, Role, Stream};
@@ -23,8 +23,6 @@ use crate::sys::cores;
 const SETTLE_MAX: Duration = Duration::from_millis(300);
 /// So long nothing more has to come for all to have come.
 const SETTLED: Duration = Duration::from_millis(15);
-/// The room everybody is in.
-const ROOM: &str = "bench";
 
 /// What is published, to how many, and how they answer.
 #[derive(Clone, Debug, Args, Serialize)]
@@ -32,13 +30,16 @@ pub(crate) struct Setup {
     /// Subscribers of the one publisher.
     #[arg(long, default_value_t = 100)]
     pub(crate) subscribers: usize,
+    /// Rooms that the subscribers are spread over, each with a publisher of its own.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) rooms: usize,
     /// Bytes of an RTP payload.
     #[arg(long, default_value_t = 1200, value_parser = clap::value_parser!(u32).range(6..1400))]
     pub(crate) payload: u32,
     /// Packets of a frame, sent at once.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=400))]
     pub(crate) burst: u32,
-    /// Packets published a second.
+    /// Packets published a second in each room.
     #[arg(long, default_value_t = 400)]
     pub(crate) packets_per_second: u32,
     /// What is published.
@@ -126,15 +127,28 @@ impl Round {
     pub(crate) fn cost_us(&self) -> f64 {
         self.cpu_s * 1e6 / self.delivered as f64
     }
+
+    /// How many processors the workers could keep busy until the busiest is full: their CPU time
+    /// together ÷ the most that one of them took.
+    pub(crate) fn balance(&self) -> f64 {
+        let most = self.workers_cpu_s.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        self.workers_cpu_s.iter().sum::<f64>() / most
+    }
+
+    /// Share of one processor that the target took.
+    pub(crate) fn utilisation(&self) -> f64 {
+        self.cpu_s / self.wall_s
+    }
 }
 
-/// A target, its publisher and its subscribers.
+/// A target, its publishers and its subscribers.
 pub(crate) struct Rig {
     pub(crate) name: String,
-    pub(crate) target: Target,
     pub(crate) setup: Setup,
-    publisher: Publisher,
+    publishers: Vec<Publisher>,
+    /// Ends before the target does, so as not to talk to nobody.
     drain: Drain,
+    pub(crate) target: Target,
 }
 
 /// Where a target stands at an instant.
@@ -153,22 +167,24 @@ struct Reading {
 impl Rig {
     /// A floor and its destinations.
     pub(crate) fn floor(kind: Kind, setup: &Setup) -> Result<Self> {
+        ensure!(setup.rooms == 1, "a floor knows no rooms");
         let target = Target::floor(kind, setup.core(TARGET_CORE))?;
         let Target::Floor { addr, .. } = &target else { bail!("a floor is a floor") };
         let to = (*addr).into();
+        let (stream, stamps) = (setup.stream(), Arc::new(Stamps::default()));
         let mut members = Vec::new();
         for _ in 0..setup.subscribers {
             let socket = socket(to)?;
             join_floor(&socket)?;
-            members.push(Member { socket, client: None, feedback: None, subscribes: true });
+            let stamps = Arc::clone(&stamps);
+            members.push(Member { socket, client: None, feedback: None, subscribes: Some(stamps) });
         }
-        let (stream, stamps) = (setup.stream(), Arc::new(Stamps::default()));
-        let publisher = Publisher::new(socket(to)?, stream, None, Arc::clone(&stamps))?;
-        let drain = Drain::start(members, stream, stamps, setup.core(LOAD_CORE))?;
-        Ok(Self { name: kind.to_string(), target, setup: setup.clone(), publisher, drain })
+        let publishers = vec![Publisher::new(socket(to)?, stream, None, stamps)?];
+        let drain = Drain::start(members, stream, setup.core(LOAD_CORE))?;
+        Ok(Self { name: kind.to_string(), setup: setup.clone(), publishers, drain, target })
     }
 
-    /// A server, one WHIP publisher and as many WHEP subscribers; and so many rooms beside, each
+    /// A server, a WHIP publisher for each room and its WHEP subscribers; and so many rooms beside, each
     /// with one idle client.
     pub(crate) async fn server(
         name: &str,
@@ -176,47 +192,88 @@ impl Rig {
         setup: &Setup,
         idle_rooms: usize,
     ) -> Result<Self> {
+        let share = setup.subscribers.checked_rem(setup.rooms);
+        ensure!(share == Some(0), "as many subscribers in one room as in another");
         let target = Target::server(args, setup.core(TARGET_CORE)).await?;
         let Target::Server { server, .. } = &target else { bail!("a server is a server") };
+        let stream = setup.stream();
         let identity = Identity::new()?;
         let plan = setup.feedback();
-        let offered = |role| (role, setup.media, plan.transport_cc);
         let url = &server.url;
-        let (socket, client) =
-            join_server(url, ROOM, 0, offered(Role::Publisher), &identity).await?;
-        let (stream, stamps) = (setup.stream(), Arc::new(Stamps::default()));
-        let seal = Some(client.sealing_context()?);
-        let publisher = Publisher::new(socket.try_clone()?, stream, seal, Arc::clone(&stamps))?;
-        let client = Some(client);
-        let mut members = vec![Member { socket, client, feedback: None, subscribes: false }];
-        for number in 1..=setup.subscribers + idle_rooms {
-            let is_idle = number > setup.subscribers;
-            let room = if is_idle { format!("idle-{number}") } else { ROOM.to_owned() };
-            let (socket, client) =
-                join_server(url, &room, number, offered(Role::Subscriber), &identity).await?;
-            let feedback = Some(Feedback::new(plan, client.sealing_context()?));
+        let join = async |room: &str, number, role| {
+            let offered = (role, setup.media, plan.transport_cc);
+            join_server(url, room, number, offered, &identity).await
+        };
+        let (mut members, mut publishers) = (Vec::new(), Vec::new());
+        for room in 0..setup.rooms {
+            let name = format!("room-{room}");
+            let (socket, client) = join(&name, members.len(), Role::Publisher).await?;
+            let stamps = Arc::new(Stamps::default());
+            let seal = Some(client.sealing_context()?);
+            publishers.push(Publisher::new(
+                socket.try_clone()?,
+                stream,
+                seal,
+                Arc::clone(&stamps),
+            )?);
             let client = Some(client);
-            members.push(Member { socket, client, feedback, subscribes: !is_idle });
+            members.push(Member { socket, client, feedback: None, subscribes: None });
+            for _ in 0..setup.subscribers / setup.rooms {
+                let (socket, client) = join(&name, members.len(), Role::Subscriber).await?;
+                let feedback = Some(Feedback::new(plan, client.sealing_context()?));
+                let subscribes = Some(Arc::clone(&stamps));
+                members.push(Member { socket, client: Some(client), feedback, subscribes });
+            }
         }
-        let drain = Drain::start(members, stream, stamps, setup.core(LOAD_CORE))?;
-        Ok(Self { name: name.to_owned(), target, setup: setup.clone(), publisher, drain })
+        for room in 0..idle_rooms {
+            let name = format!("idle-{room}");
+            let (socket, client) = join(&name, members.len(), Role::Subscriber).await?;
+            let client = Some(client);
+            members.push(Member { socket, client, feedback: None, subscribes: None });
+        }
+        let drain = Drain::start(members, stream, setup.core(LOAD_CORE))?;
+        Ok(Self { name: name.to_owned(), setup: setup.clone(), publishers, drain, target })
     }
 
     /// Publishes for a while without counting, then for the length of a round.
     pub(crate) async fn round(&mut self, warm: Duration) -> Result<Round> {
-        let frames = self.setup.frames_per_second();
-        self.publisher.run(frames, warm)?;
+        let (rate, duration) = (f64::from(self.setup.packets_per_second), self.setup.round);
+        self.publish(rate, warm)?;
         self.settle()?;
+        Ok(self.timed_round(rate, duration).await?.0)
+    }
+
+    /// The same at another rate, with the delays: from just before a frame is sent to the kernel's
+    /// stamp on each copy of its packets, in nanoseconds.
+    pub(crate) async fn timed_round(
+        &mut self,
+        packets_per_second: f64,
+        duration: Duration,
+    ) -> Result<(Round, Histogram<u64>)> {
+        self.drain.take_delays();
         let before = self.read().await?;
-        self.publisher.run(frames, self.setup.round)?;
+        self.drain.counters.timing.store(true, Ordering::Relaxed);
+        self.publish(packets_per_second, duration)?;
         self.settle()?;
+        self.drain.counters.timing.store(false, Ordering::Relaxed);
         let after = self.read().await?;
-        self.drain.check()?;
+        Ok((self.round_between(before, after), self.drain.take_delays()))
+    }
+
+    /// Publishes in all rooms at so many packets a second each.
+    pub(crate) fn publish(&mut self, packets_per_second: f64, duration: Duration) -> Result<()> {
+        publish(&mut self.publishers, packets_per_second / f64::from(self.setup.burst), duration)
+    }
+
+    fn round_between(&self, before: Reading, after: Reading) -> Round {
         let published = after.published - before.published;
-        let calls = after.calls.into_iter();
-        Ok(Round {
+        let grown = |(name, count): (String, f64)| {
+            let grown = count - before.calls.get(&name).copied().unwrap_or(0.0);
+            (name, grown)
+        };
+        Round {
             published,
-            expected: published * self.setup.subscribers as u64,
+            expected: published * (self.setup.subscribers / self.setup.rooms) as u64,
             delivered: after.delivered - before.delivered,
             cpu_s: (after.cpu - before.cpu).as_secs_f64(),
             user_s: after.user_s - before.user_s,
@@ -224,29 +281,8 @@ impl Rig {
             receivers_cpu_s: after.receivers.saturating_sub(before.receivers).as_secs_f64(),
             workers_cpu_s: after.workers.iter().zip(before.workers).map(|(a, b)| a - b).collect(),
             wall_s: (after.at - before.at).as_secs_f64(),
-            calls: calls
-                .map(|(name, count)| {
-                    let grown = count - before.calls.get(&name).copied().unwrap_or(0.0);
-                    (name, grown)
-                })
-                .collect(),
-        })
-    }
-
-    /// Runs like a round, for so long and at so many packets a second, and gives the delays: from
-    /// just before a frame is sent to the kernel's stamp on each copy of its packets.
-    pub(crate) fn delays(
-        &mut self,
-        packets_per_second: f64,
-        duration: Duration,
-    ) -> Result<Histogram<u64>> {
-        self.drain.take_delays();
-        self.drain.counters.timing.store(true, Ordering::Relaxed);
-        self.publisher.run(packets_per_second / f64::from(self.setup.burst), duration)?;
-        self.settle()?;
-        self.drain.counters.timing.store(false, Ordering::Relaxed);
-        self.drain.check()?;
-        Ok(self.drain.take_delays())
+            calls: after.calls.into_iter().map(grown).collect(),
+        }
     }
 
     /// Packets decrypted for a check, and those of them that were not what was sent.
@@ -256,7 +292,7 @@ impl Rig {
     }
 
     /// Waits until nothing more comes.
-    fn settle(&mut self) -> Result<()> {
+    pub(crate) fn settle(&mut self) -> Result<()> {
         let start = Instant::now();
         let (mut last, mut since) = (self.delivered(), Instant::now());
         while since.elapsed() < SETTLED && start.elapsed() < SETTLE_MAX {
@@ -269,7 +305,7 @@ impl Rig {
         self.drain.check()
     }
 
-    fn delivered(&self) -> u64 {
+    pub(crate) fn delivered(&self) -> u64 {
         self.drain.counters.delivered.load(Ordering::Relaxed)
     }
 
@@ -285,7 +321,7 @@ impl Rig {
         let receivers = self.drain.counters.cpu_ns.load(Ordering::Relaxed);
         Ok(Reading {
             at: Instant::now(),
-            published: u64::from(self.publisher.sent),
+            published: self.publishers.iter().map(|p| u64::from(p.sent)).sum(),
             delivered: self.delivered(),
             cpu: self.target.cpu()?,
             user_s: used.user_s,

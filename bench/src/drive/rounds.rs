@@ -62,10 +62,11 @@ impl Costs {
         pairs.map(|(own, other)| own.cost_us() / other.cost_us()).collect()
     }
 
-    /// Share of the CPU time spent in the kernel.
-    pub(crate) fn system_share(&self) -> f64 {
-        let sum = |read: fn(&Round) -> f64| self.rounds.iter().map(read).sum::<f64>();
-        sum(|r| r.system_s) / (sum(|r| r.system_s) + sum(|r| r.user_s))
+    /// How often a second core is worth the first: what the cost allows times what the busiest of
+    /// the workers leaves to the others.
+    pub(crate) fn gain_over(&self, one: &Self) -> Spread {
+        let pairs = self.rounds.iter().zip(&one.rounds);
+        pairs.map(|(many, one)| one.cost_us() / many.cost_us() * many.balance()).collect()
     }
 
     pub(crate) fn delivered_share(&self) -> f64 {

@@ -133,20 +133,26 @@ impl Call {
     /// engine takes for it is measured; what the clients take is not.
     pub(super) fn play(&mut self, frames: usize, counted: bool) -> Result<()> {
         for _ in 0..frames {
-            self.now = self.next_frame;
-            self.next_frame = self.now + FRAME;
-            for _ in 0..self.script.batch {
-                let packet = self.stream.packet(self.sent);
-                self.sent += 1;
-                let sealed = self.seal.encrypt_rtp(&packet)?;
-                self.inputs.push((self.publisher.path, sealed.to_vec()));
-            }
+            self.publish()?;
             self.checks()?;
             self.turn(counted)?;
             while let Some(due) = self.engine.poll_timeout().filter(|due| *due < self.next_frame) {
                 self.now = self.now.max(due);
                 self.turn(counted)?;
             }
+        }
+        Ok(())
+    }
+
+    /// The publisher's next frame is on its way.
+    fn publish(&mut self) -> Result<()> {
+        self.now = self.next_frame;
+        self.next_frame = self.now + FRAME;
+        for _ in 0..self.script.batch {
+            let packet = self.stream.packet(self.sent);
+            self.sent += 1;
+            let sealed = self.seal.encrypt_rtp(&packet)?;
+            self.inputs.push((self.publisher.path, sealed.to_vec()));
         }
         Ok(())
     }
@@ -277,5 +283,97 @@ impl Member {
             }
         }
         bail!("the handshake does not end")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sfu_core::drops::DropReason;
+
+    use super::super::USUAL;
+    use super::*;
+
+    const SUBSCRIBERS: usize = 3;
+    const FRAMES: usize = 100;
+    const SCRIPT: Script =
+        Script { subscribers: SUBSCRIBERS, batch: 4, payload_bytes: 1100, feedback: USUAL };
+    const EXPECTED: u64 = (FRAMES * 4 * SUBSCRIBERS) as u64;
+
+    /// Feeds the call and its attackers in turn: `attack` gets the engine before each frame, and
+    /// what the publisher has sent so far.
+    fn goes_on_beside(attack: impl Fn(&mut Engine, Instant, Path, &[Input])) -> Engine {
+        let mut call = Call::new(SCRIPT).unwrap();
+        let before = call.engine.stats().rtp_out;
+        let mut sent: Vec<Input> = Vec::new();
+        for _ in 0..FRAMES {
+            attack(&mut call.engine, call.now, call.publisher.path, &sent);
+            call.publish().unwrap();
+            sent.extend(
+                call.inputs.iter().filter(|(path, _)| *path == call.publisher.path).cloned(),
+            );
+            call.turn(false).unwrap();
+            while let Some(due) = call.engine.poll_timeout().filter(|due| *due < call.next_frame) {
+                call.now = call.now.max(due);
+                call.turn(false).unwrap();
+            }
+        }
+        let forwarded = call.engine.stats().rtp_out - before;
+        assert_eq!(forwarded, EXPECTED, "the call loses nothing");
+        call.engine
+    }
+
+    #[test]
+    fn forged_and_short_srtp_on_the_publishers_own_path_is_counted_and_dropped() {
+        let engine = goes_on_beside(|engine, now, path, _| {
+            for length in 2..=64 {
+                for second in [96, 200] {
+                    let mut forged = vec![0; length];
+                    forged[..2].copy_from_slice(&[0x80, second]);
+                    if length >= 12 {
+                        forged[2] = 0x70; // far ahead: not to be taken for a replay
+                        forged[8..12].copy_from_slice(&0x1234_5678_u32.to_be_bytes());
+                    }
+                    engine.handle_datagram(now, path, &mut forged);
+                }
+            }
+        });
+        let drops = engine.stats().drops;
+        assert!(
+            drops.get(DropReason::SrtpShort) > 0 && drops.get(DropReason::SrtpAuthentication) > 0
+        );
+        let all = drops.get(DropReason::SrtpShort) + drops.get(DropReason::SrtpAuthentication);
+        assert_eq!(all, 63 * 2 * FRAMES as u64, "every one of them");
+    }
+
+    #[test]
+    fn replayed_srtp_is_counted_and_forwarded_once() {
+        let engine = goes_on_beside(|engine, now, _, sent| {
+            for (path, packet) in sent.iter().rev().take(20) {
+                engine.handle_datagram(now, *path, &mut packet.clone());
+            }
+        });
+        assert!(engine.stats().drops.get(DropReason::SrtpReplay) > 1000);
+    }
+
+    #[test]
+    fn a_wrong_certificate_is_refused_and_the_call_goes_on() {
+        let mut call = Call::new(SCRIPT).unwrap();
+        let wrong = Identity {
+            fingerprint: Identity::new().unwrap().fingerprint,
+            ..Identity::new().unwrap()
+        };
+        let Reply::Room(room) = call.engine.handle_command(call.now, Command::CreateRoom).unwrap()
+        else {
+            panic!("no room");
+        };
+        let Call { engine, meter, now, egress, .. } = &mut call;
+        let stranger = Member::join(engine, meter, *now, room, 99, USUAL, &wrong).unwrap();
+        let joined = stranger.connect(engine, meter, *now, egress).is_ok();
+        let connected = call.engine.stats().peers_connected;
+        assert_eq!(connected, SUBSCRIBERS as u64 + 1, "joined: {joined}");
+        assert_eq!(call.engine.stats().drops.get(DropReason::DtlsFingerprintMismatch), 1);
+        let before = call.engine.stats().rtp_out;
+        call.play(FRAMES, false).unwrap();
+        assert_eq!(call.engine.stats().rtp_out - before, EXPECTED);
     }
 }

@@ -37,15 +37,14 @@ pub async fn run(args: &FloorsArgs, results: Option<&Path>) -> Result<bool> {
              thread per delivered packet, median (minimum–maximum) of {} interleaved rounds:",
             setup.subscribers, setup.payload, setup.burst, setup.rounds
         ),
-        &["floor", "µs per packet", "÷ F1", "in the kernel", "receivers, µs per packet"],
+        &["floor", "µs per packet", "÷ F1", "receivers, µs per packet"],
     );
-    table.row(["F0".into(), bare.to_string(), String::new(), "0 %".into(), String::new()]);
+    table.row(["F0".into(), bare.to_string(), String::new(), String::new()]);
     for cost in &costs {
         table.row([
             cost.name.clone(),
             cost.cost_us().to_string(),
             cost.ratio(&costs[0]).to_string(),
-            format!("{:.0} %", 100.0 * cost.system_share()),
             cost.receivers_us().to_string(),
         ]);
     }

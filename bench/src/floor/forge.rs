@@ -93,3 +93,30 @@ impl Forge {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sfu_core::rtp::packet::RtpPacket;
+
+    use super::*;
+
+    #[test]
+    fn copies_open_with_their_destinations_key_only() {
+        let mut forge = Forge::new(2).unwrap();
+        let original = Original { marker: true, sequence: 7, timestamp: 9, payload: b"payload" };
+        let length = forge.build(1, original).unwrap();
+        assert_eq!(length, forge.arena.len());
+        let packet = RtpPacket::parse(&forge.arena).unwrap();
+        assert_eq!((packet.sequence(), packet.timestamp(), packet.marker()), (7, 9, true));
+        assert_eq!(packet.extension(TRANSPORT_CC), Some([0, 7].as_slice()));
+        let (head, body) = forge.arena.split_at(packet.header_bytes());
+        let open = |destination: usize| {
+            let nonce = Nonce::assume_unique_for_key([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]);
+            let mut body = body.to_vec();
+            let plain = forge.keys[destination].open_in_place(nonce, Aad::from(head), &mut body);
+            plain.ok().map(|plain| plain.to_vec())
+        };
+        assert_eq!(open(1).as_deref(), Some(b"payload".as_slice()));
+        assert_eq!(open(0), None);
+    }
+}

@@ -45,7 +45,7 @@ pub(crate) enum Media {
 
 /// The certificate that all clients of a run share.
 pub(crate) struct Identity {
-    certificate: dtls::crypto::Certificate,
+    pub(crate) certificate: dtls::crypto::Certificate,
     pub(crate) fingerprint: String,
 }
 

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Machine, Plot};
+use super::{Machine, Plot, Spread};
 
 /// A table under a line that says what it is.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -44,6 +44,19 @@ impl Table {
     }
 }
 
+/// A figure and its goal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Check {
+    /// What was measured.
+    pub what: String,
+    /// What was found.
+    pub found: String,
+    /// What was to be found.
+    pub goal: String,
+    /// Whether it was.
+    pub met: bool,
+}
+
 /// What one command found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {
@@ -57,8 +70,8 @@ pub struct Findings {
     pub tables: Vec<Table>,
     /// What has to be known to read them.
     pub notes: Vec<String>,
-    /// Figures that were missed; the command fails.
-    pub failures: Vec<String>,
+    /// Figures with goals; if one is missed, the command fails.
+    pub checks: Vec<Check>,
     /// Every round.
     pub raw: Value,
     /// Curves.
@@ -76,10 +89,29 @@ impl Findings {
             machine: Machine::read(),
             tables: Vec::new(),
             notes: Vec::new(),
-            failures: Vec::new(),
+            checks: Vec::new(),
             raw: Value::Null,
             plots: Vec::new(),
         }
+    }
+
+    /// Holds a figure against the most that it may be.
+    pub fn at_most(&mut self, what: &str, found: Spread, most: f64) {
+        self.hold(what, found, &format!("≤ {most}"), found.median <= most);
+    }
+
+    /// Holds a figure against the least that it may be.
+    pub fn at_least(&mut self, what: &str, found: Spread, least: f64) {
+        self.hold(what, found, &format!("≥ {least}"), found.median >= least);
+    }
+
+    fn hold(&mut self, what: &str, found: Spread, goal: &str, met: bool) {
+        let found = if found.min == found.max {
+            short(found.median)
+        } else {
+            format!("{} ({}–{})", short(found.median), short(found.min), short(found.max))
+        };
+        self.checks.push(Check { what: what.to_owned(), found, goal: goal.to_owned(), met });
     }
 
     /// For people.
@@ -95,9 +127,7 @@ impl Findings {
         for note in &self.notes {
             text += &format!("{note}\n\n");
         }
-        for failure in &self.failures {
-            text += &format!("**Missed**: {failure}\n\n");
-        }
+        text += &Check::table("Goals:", &self.checks);
         text.trim_end().to_owned() + "\n"
     }
 
@@ -120,7 +150,31 @@ impl Findings {
         for plot in &self.plots {
             write(&plot.name, "svg", &plot.svg())?;
         }
-        Ok(self.failures.is_empty())
+        Ok(self.checks.iter().all(|check| check.met))
+    }
+}
+
+impl Check {
+    /// All of them; nothing if there are none.
+    pub(crate) fn table(caption: &str, checks: &[Self]) -> String {
+        if checks.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::new(caption, &["figure", "found", "goal", ""]);
+        for Self { what, found, goal, met } in checks {
+            let verdict = if *met { "met" } else { "**missed**" };
+            table.row([what.clone(), found.clone(), goal.clone(), verdict.to_owned()]);
+        }
+        table.markdown()
+    }
+}
+
+/// A number with as many places as it takes to tell it from its goal.
+fn short(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 0.1 => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
     }
 }
 
@@ -135,11 +189,13 @@ mod tests {
         let mut table = Table::new("What it is:", &["a", "b"]);
         table.row(["1".to_owned(), "2".to_owned()]);
         findings.tables.push(table);
-        findings.failures.push("too slow".to_owned());
+        findings.at_most("time", [3.0].into_iter().collect(), 4.0);
+        findings.at_least("speed", [1.0, 2.0, 2.5].into_iter().collect(), 2.25);
         assert!(!findings.finish(Some(&folder)).unwrap());
         let text = std::fs::read_to_string(folder.join("name.md")).unwrap();
         assert!(text.contains("What it is:\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"), "{text}");
-        assert!(text.ends_with("**Missed**: too slow\n"));
+        assert!(text.contains("| time | 3.00 | ≤ 4 | met |\n"), "{text}");
+        assert!(text.ends_with("| speed | 2.00 (1.00–2.50) | ≥ 2.25 | **missed** |\n"), "{text}");
         let json = std::fs::read_to_string(folder.join("name.json")).unwrap();
         let json: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["tables"][0]["rows"][0][1], "2");

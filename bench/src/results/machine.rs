@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Packages whose versions matter to the figures.
 const PACKAGES: [&str; 6] = ["aws-lc-rs", "rtc-dtls", "rtc-srtp", "quinn-udp", "mio", "webrtc"];
 
 /// Kernel, processor, load, versions, command.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
     /// The command, as somebody would type it.
     pub command: String,

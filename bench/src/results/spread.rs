@@ -33,6 +33,13 @@ impl FromIterator<f64> for Spread {
     }
 }
 
+/// A number that was measured once.
+impl From<f64> for Spread {
+    fn from(only: f64) -> Self {
+        Self { median: only, min: only, max: only }
+    }
+}
+
 /// `1.23 (1.20–1.31)`; the precision is that of each number, 3 unless given.
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
