@@ -25,7 +25,7 @@ const STEPS: [(&str, Option<&str>); 13] = [
     ("fanout --idle-rooms 1000", None),
     ("scale --rounds 3", None),
     ("cores", Some("sfu --workers")),
-    ("delay --subscribers 200 --packets-per-second 200", None),
+    ("delay --subscribers 200 --packets-per-second 200 --no-transport-cc", None),
 ];
 
 /// Which of them.

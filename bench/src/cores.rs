@@ -39,8 +39,6 @@ pub async fn run(args: &CoresArgs, results: Option<&Path>) -> Result<bool> {
             let mut server = args.server.clone().or_built()?;
             server.spawn_arg.extend(["--workers".to_owned(), workers.to_owned()]);
             let mut setup = args.setup.clone();
-            // The same packets in all: many rooms publish less each.
-            setup.packets_per_second = (setup.packets_per_second / setup.burst) * setup.burst;
             setup.rooms = rooms;
             setup.no_pin = true;
             let name = format!("{rooms} rooms, {workers} workers");

@@ -50,9 +50,13 @@ pub async fn run(args: &DelayArgs, results: Option<&Path>) -> Result<bool> {
     ];
     let mut table = Table::new(
         &format!(
-            "1 publisher, {} subscribers, {}-byte payloads, frames of {}; from just before the \
+            "1 publisher, {} subscribers, {}-byte payloads, frames of {}, {}; from just before the \
              publisher's send to the kernel's stamp at each subscriber's socket, in µs, over {:?}:",
-            setup.subscribers, setup.payload, setup.burst, args.measure
+            setup.subscribers,
+            setup.payload,
+            setup.burst,
+            if setup.no_transport_cc { "not paced" } else { "paced by estimates" },
+            args.measure
         ),
         &[
             "program",

@@ -13,7 +13,7 @@ mod target;
 
 pub(crate) use rig::{Rig, Round, Setup};
 pub(crate) use rounds::{Costs, interleave};
-pub(crate) use strace::calls_per_packet;
+pub(crate) use strace::trace_calls;
 pub(crate) use target::{Target, spawn_on};
 
 /// The processor that servers and floors have to themselves, if there are two.

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
 
-use crate::drive::{Costs, Rig, Setup, calls_per_packet, interleave};
+use crate::drive::{Costs, Rig, Setup, interleave, trace_calls};
 use crate::floor::Kind;
 use crate::lean::Media;
 use crate::results::{Findings, Spread, Table};
@@ -148,11 +148,13 @@ impl FanoutArgs {
     }
 
     fn trace(&self, findings: &mut Findings, server: &mut Rig) -> Result<()> {
-        let Some((each, calls)) = calls_per_packet(server)? else {
+        let Some(calls) = trace_calls(server)? else {
             findings.notes.push("System calls not traced: strace is not installed.".to_owned());
             return Ok(());
         };
-        let names: Vec<_> = calls.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let each = calls.per_packet;
+        let names = calls.by_name.iter();
+        let names: Vec<_> = names.map(|(name, count)| format!("{name} {count}")).collect();
         findings.notes.push(format!(
             "All system calls of the process, by strace, which slows them down: {each:.3} per \
              delivered packet ({}).",

@@ -17,7 +17,7 @@ pub struct ScaleArgs {
     /// Subscribers of one publisher; may be repeated, in growing order.
     #[arg(long, default_values_t = [10, 50, 200, 900])]
     counts: Vec<usize>,
-    /// Packets a second to all subscribers together.
+    /// Packets a second to all subscribers together, as far as `--packets-per-second` allows.
     #[arg(long, default_value_t = 40_000)]
     delivered_per_second: u32,
     #[command(flatten)]
@@ -31,10 +31,14 @@ pub async fn run(args: &ScaleArgs, results: Option<&Path>) -> Result<bool> {
     let mut findings = Findings::begin("scale", "What a packet costs for few and for many");
     let mut table = Table::new(
         &format!(
-            "1 publisher, {} packets a second to all subscribers together, {}-byte payloads, \
-             frames of {}; CPU time of the whole process per delivered packet, µs, median \
-             (minimum–maximum) of {} interleaved rounds:",
-            args.delivered_per_second, args.setup.payload, args.setup.burst, args.setup.rounds
+            "1 publisher, {} packets a second to all subscribers together but at most {} to each, \
+             {}-byte payloads, frames of {}; CPU time of the whole process per delivered packet, \
+             µs, median (minimum–maximum) of {} interleaved rounds:",
+            args.delivered_per_second,
+            args.setup.packets_per_second,
+            args.setup.payload,
+            args.setup.burst,
+            args.setup.rounds
         ),
         &["subscribers", "F1", "F2", "server", "÷ F1", "server memory per subscriber, KiB"],
     );
@@ -45,7 +49,7 @@ pub async fn run(args: &ScaleArgs, results: Option<&Path>) -> Result<bool> {
         let mut setup = args.setup.clone();
         setup.subscribers = count;
         let each = args.delivered_per_second / u32::try_from(count)?;
-        setup.packets_per_second = each.max(setup.burst);
+        setup.packets_per_second = each.clamp(setup.burst, setup.packets_per_second);
         let server = args.server.clone().or_built()?;
         let mut rigs = [
             Rig::floor(Kind::F1, &setup)?,

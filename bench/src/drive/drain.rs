@@ -26,6 +26,8 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 const SAMPLE: u64 = 256;
 /// Runs received at a time.
 const RUNS: usize = 32;
+/// Longer delays count as this: ten seconds.
+const DELAY_NS_MAX: u64 = 10_000_000_000;
 
 /// One client: its socket, and for a server what makes it one.
 pub(super) struct Member {
@@ -81,7 +83,7 @@ pub(super) struct Drain {
 impl Drain {
     pub(super) fn start(members: Vec<Member>, stream: Stream, core: Option<usize>) -> Result<Self> {
         let counters = Arc::new(Counters::default());
-        let delays = Arc::new(Mutex::new(Histogram::new(3)?));
+        let delays = Arc::new(Mutex::new(Histogram::new_with_bounds(1, DELAY_NS_MAX, 3)?));
         let poll = Poll::new()?;
         let now = Instant::now();
         let mut receivers = Vec::new();

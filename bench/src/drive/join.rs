@@ -17,8 +17,8 @@ use crate::sys::offer_stamps_and_gro;
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before sending a flight again.
 const REPEAT: Duration = Duration::from_millis(200);
-/// Asked of the kernel: a few keyframes.
-const RECEIVE_BUFFER_BYTES: usize = 1024 * 1024;
+/// Asked of the kernel: what comes while this program does not get the processor.
+const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// A socket with room, connected to the target. It is given runs of datagrams only when it has
 /// joined: a handshake is read one by one.

@@ -19,10 +19,10 @@ use crate::lean::{Feedback, FeedbackPlan, Identity, Media, Role, Stream};
 use crate::run::{Metrics, ServerArgs, duration};
 use crate::sys::cores;
 
-/// Longest wait for what is still under way when a publisher has stopped.
-const SETTLE_MAX: Duration = Duration::from_millis(300);
-/// So long nothing more has to come for all to have come.
-const SETTLED: Duration = Duration::from_millis(15);
+/// After so long without another packet, what is missing is lost.
+const LOST: Duration = Duration::from_millis(200);
+/// Longest wait for what is still under way when the publishers have stopped.
+const SETTLE_MAX: Duration = Duration::from_secs(3);
 
 /// What is published, to how many, and how they answer.
 #[derive(Clone, Debug, Args, Serialize)]
@@ -146,6 +146,8 @@ pub(crate) struct Rig {
     pub(crate) name: String,
     pub(crate) setup: Setup,
     publishers: Vec<Publisher>,
+    /// Packets that never came, so far.
+    lost: u64,
     /// Ends before the target does, so as not to talk to nobody.
     drain: Drain,
     pub(crate) target: Target,
@@ -181,7 +183,8 @@ impl Rig {
         }
         let publishers = vec![Publisher::new(socket(to)?, stream, None, stamps)?];
         let drain = Drain::start(members, stream, setup.core(LOAD_CORE))?;
-        Ok(Self { name: kind.to_string(), setup: setup.clone(), publishers, drain, target })
+        let (name, setup) = (kind.to_string(), setup.clone());
+        Ok(Self { name, setup, publishers, lost: 0, drain, target })
     }
 
     /// A server, a WHIP publisher for each room and its WHEP subscribers; and so many rooms beside, each
@@ -232,7 +235,8 @@ impl Rig {
             members.push(Member { socket, client, feedback: None, subscribes: None });
         }
         let drain = Drain::start(members, stream, setup.core(LOAD_CORE))?;
-        Ok(Self { name: name.to_owned(), setup: setup.clone(), publishers, drain, target })
+        let (name, setup) = (name.to_owned(), setup.clone());
+        Ok(Self { name, setup, publishers, lost: 0, drain, target })
     }
 
     /// Publishes for a while without counting, then for the length of a round.
@@ -273,7 +277,7 @@ impl Rig {
         };
         Round {
             published,
-            expected: published * (self.setup.subscribers / self.setup.rooms) as u64,
+            expected: published * self.subscribers_each(),
             delivered: after.delivered - before.delivered,
             cpu_s: (after.cpu - before.cpu).as_secs_f64(),
             user_s: after.user_s - before.user_s,
@@ -291,18 +295,30 @@ impl Rig {
         (counters.samples.load(Ordering::Relaxed), counters.bad_samples.load(Ordering::Relaxed))
     }
 
-    /// Waits until nothing more comes.
+    /// Waits until everything has come, or nothing comes any more.
     pub(crate) fn settle(&mut self) -> Result<()> {
+        let expected = self.published() * self.subscribers_each();
         let start = Instant::now();
         let (mut last, mut since) = (self.delivered(), Instant::now());
-        while since.elapsed() < SETTLED && start.elapsed() < SETTLE_MAX {
+        while last + self.lost < expected && since.elapsed() < LOST && start.elapsed() < SETTLE_MAX
+        {
             std::thread::sleep(Duration::from_millis(1));
             let delivered = self.delivered();
             if delivered != last {
                 (last, since) = (delivered, Instant::now());
             }
         }
+        self.lost = expected.saturating_sub(last);
         self.drain.check()
+    }
+
+    fn published(&self) -> u64 {
+        self.publishers.iter().map(|publisher| u64::from(publisher.sent)).sum()
+    }
+
+    /// Subscribers of each room.
+    fn subscribers_each(&self) -> u64 {
+        (self.setup.subscribers / self.setup.rooms) as u64
     }
 
     pub(crate) fn delivered(&self) -> u64 {
@@ -321,7 +337,7 @@ impl Rig {
         let receivers = self.drain.counters.cpu_ns.load(Ordering::Relaxed);
         Ok(Reading {
             at: Instant::now(),
-            published: self.publishers.iter().map(|p| u64::from(p.sent)).sum(),
+            published: self.published(),
             delivered: self.delivered(),
             cpu: self.target.cpu()?,
             user_s: used.user_s,

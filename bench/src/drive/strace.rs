@@ -12,9 +12,16 @@ const ATTACHING: Duration = Duration::from_millis(500);
 /// How long is traced. Tracing slows calls down, so that a few seconds tell no more than one.
 const TRACED: Duration = Duration::from_secs(2);
 
-/// System calls per delivered packet: all of them, and those of each name. `None` where `strace` is
-/// not installed.
-pub(crate) fn calls_per_packet(rig: &mut Rig) -> Result<Option<(f64, Vec<(String, u64)>)>> {
+/// What strace saw.
+pub(crate) struct Calls {
+    /// System calls per delivered packet.
+    pub(crate) per_packet: f64,
+    /// How many of each name.
+    pub(crate) by_name: Vec<(String, u64)>,
+}
+
+/// Traces a target in a round of its own. `None` where `strace` is not installed.
+pub(crate) fn trace_calls(rig: &mut Rig) -> Result<Option<Calls>> {
     let file = std::env::temp_dir().join(format!("calls-{}", std::process::id()));
     let tracer = Command::new("strace")
         .args(["--follow-forks", "--summary-only", "--attach"])
@@ -36,10 +43,10 @@ pub(crate) fn calls_per_packet(rig: &mut Rig) -> Result<Option<(f64, Vec<(String
     tracer.wait()?;
     let text = std::fs::read_to_string(&file).context("strace wrote nothing")?;
     std::fs::remove_file(&file)?;
-    let calls = parse(&text);
-    ensure!(!calls.is_empty() && delivered > 0, "strace saw nothing: {text}");
-    let all: u64 = calls.iter().map(|(_, count)| count).sum();
-    Ok(Some((all as f64 / delivered as f64, calls)))
+    let by_name = parse(&text);
+    ensure!(!by_name.is_empty() && delivered > 0, "strace saw nothing: {text}");
+    let all: u64 = by_name.iter().map(|(_, count)| count).sum();
+    Ok(Some(Calls { per_packet: all as f64 / delivered as f64, by_name }))
 }
 
 /// Reads `% time, seconds, usecs/call, calls, errors (may be missing), syscall`.

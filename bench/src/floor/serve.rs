@@ -155,7 +155,7 @@ impl Floor {
                 let run_bytes = start - run_start;
                 let joins = run_bytes > 0
                     && length <= segment
-                    && run_bytes % segment == 0
+                    && run_bytes.is_multiple_of(segment)
                     && run_bytes / segment < SEGMENTS_MAX
                     && run_bytes + length <= RUN_BYTES_MAX;
                 if !joins {
