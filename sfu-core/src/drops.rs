@@ -38,8 +38,6 @@ drop_reasons! {
     RtpUnvalidated => "rtp_from_unvalidated",
     /// A DTLS record or fragment outside the guard's budget.
     DtlsGuard => "dtls_guard",
-    /// A handshake's datagram beyond [`crate::limits::HANDSHAKE_DATAGRAMS_MAX`].
-    HandshakesFull => "handshakes_full",
     /// The peer's certificate does not match its fingerprint.
     DtlsFingerprintMismatch => "dtls_fp_mismatch",
     /// DTLS that broke the handshake or could not be read.
@@ -82,6 +80,12 @@ drop_reasons! {
     TooOld => "too_old",
     /// No page is left to keep its payload in ([`crate::limits::HISTORY_PAGES_MAX`]).
     HistoryFull => "history_full",
+    /// Too much media waited for another engine.
+    RelayFull => "relay_full",
+    /// What another engine sent names nothing that is here: it came late, or is wrong.
+    RelayUnknown => "relay_unknown",
+    /// What another engine announced is more than a room may have.
+    RelayLimit => "relay_limit",
     /// The subscriber's egress queue was full.
     EgressFull => "egress_full",
     /// A data message over its size limit.

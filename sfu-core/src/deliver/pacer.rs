@@ -23,7 +23,7 @@ pub struct PacerConfig {
 
 impl Default for PacerConfig {
     fn default() -> Self {
-        Self { factor_percent: 110, burst: Duration::from_millis(10) }
+        Self { factor_percent: 110, burst: Duration::from_millis(5) }
     }
 }
 

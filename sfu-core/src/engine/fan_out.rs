@@ -78,11 +78,16 @@ impl Engine {
             if !done.contains(&id)
                 && let Some(track) = self.tracks.get(id)
             {
-                let offered = self.guarded(track.peer, |engine| {
+                let publisher = track.peer();
+                let offer = |engine: &mut Self| {
                     engine.fan_out(id, rest);
                     Ok(())
-                });
-                debug_assert!(offered.is_ok(), "offering reports no drops");
+                };
+                // A panic is contained, and ends the publisher's part in it where there is one.
+                match publisher {
+                    Some(peer) => _ = self.guarded(peer, offer),
+                    None => _ = self.contained(offer),
+                }
                 done.push(id);
             }
             rest = later;

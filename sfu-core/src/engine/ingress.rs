@@ -13,7 +13,7 @@ use crate::event::{Event, FailReason, TransportState};
 use crate::forward::layer::LayerId;
 use crate::id::{Mid, PayloadType, PeerId, Rid, TrackId};
 use crate::limits::SPEAKERS_INTERVAL;
-use crate::negotiation::MediaKind;
+use crate::negotiation::{Codec, MediaKind};
 use crate::publish::history::{Stored, StoredExtensions};
 use crate::publish::nack::NackVerdict;
 use crate::rtp::audio_level::AudioLevel;
@@ -23,13 +23,13 @@ use crate::rtp::packet::RtpPacket;
 use crate::transport::{Path, Received};
 
 /// An RTP packet as its publisher first sent it, whether it came directly or repeated.
-struct Arrived<'a> {
-    payload_type: PayloadType,
-    sequence: u16,
-    timestamp: u32,
-    marker: bool,
-    payload: &'a [u8],
-    repeated: bool,
+pub(super) struct Arrived<'a> {
+    pub(super) payload_type: PayloadType,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    pub(super) payload: &'a [u8],
+    pub(super) repeated: bool,
 }
 
 /// Packets before the first one of a keyframe that may belong to it: H.264 parameter sets come in
@@ -51,24 +51,9 @@ impl Engine {
                 self.demux.peer_by_path(&path).ok_or(DropReason::RtpUnvalidated)?
             }
         };
-        if kind == Kind::Dtls && self.is_shaking_hands(peer) {
-            return self.put_off(peer, path, data);
-        }
         if kind != Kind::Rtp {
             self.route_batch();
         }
-        self.ingest_from(now, peer, path, kind, data)
-    }
-
-    /// Takes a datagram of a peer.
-    pub(super) fn ingest_from(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        path: Path,
-        kind: Kind,
-        data: &mut [u8],
-    ) -> Result<(), DropReason> {
         self.guarded(peer, |engine| {
             let result = engine.receive(now, peer, path, kind, data);
             engine.pump_transport(now, peer);
@@ -288,6 +273,7 @@ impl Engine {
         }
         if arrived.payload.is_empty() {
             self.route(Routed { route, index, what: What::Padding });
+            self.relay_padding(route, index, arrived);
             return Ok(());
         }
         self.stats.rtp_in += 1;
@@ -308,6 +294,22 @@ impl Engine {
         if muted {
             return Err(DropReason::Muted);
         }
+        self.keep(now, route, (codec, clock_rate), index, arrived, extensions)?;
+        self.relay_packet(route, index);
+        Ok(())
+    }
+
+    /// Keeps a packet of a track, wherever it came from, and offers it to the subscriptions;
+    /// with the codec and clock rate of its payload type.
+    pub(super) fn keep(
+        &mut self,
+        now: Instant,
+        route: Route,
+        (codec, clock_rate): (Codec, u32),
+        index: u64,
+        arrived: &Arrived<'_>,
+        extensions: StoredExtensions,
+    ) -> Result<(), DropReason> {
         let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
         let descriptor = extensions.get(Extension::DependencyDescriptor);
         let info = encoding.reader.inspect(codec, arrived.payload, descriptor);

@@ -1,7 +1,8 @@
 //! [`Engine`]: owns peers, rooms and tracks; the only place where they meet.
 //!
 //! One file per way in or out: [`commands`] and [`offer`] from the control plane, [`ingress`] and
-//! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network.
+//! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network; [`relay`] from
+//! and to other engines, with [`mirrors`] of their tracks and what [`members`] of one room share.
 
 mod build;
 mod commands;
@@ -10,12 +11,14 @@ mod egress;
 mod explain;
 mod fan_out;
 mod feedback;
-mod handshakes;
 mod ingress;
+mod members;
+mod mirrors;
 mod offer;
 mod outgoing;
 mod peer;
 mod quality;
+mod relay;
 mod subscriptions;
 mod timers;
 mod upkeep;
@@ -32,13 +35,14 @@ use slotmap::SlotMap;
 
 use crate::command::{Command, CommandError, Reply};
 use crate::deliver::slot::ntp_from_duration;
-use crate::demux::Demux;
+use crate::demux::{Demux, PathChange};
 use crate::drops::DropReason;
 use crate::event::Event;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
 use crate::limits::EVENTS_MAX;
 use crate::publish::pages::PagePool;
 use crate::publish::track::Track;
+use crate::relay::Outboxes;
 use crate::room::Room;
 use crate::stats::EngineStats;
 use crate::transport::{Certificate, Path, Security};
@@ -84,8 +88,6 @@ pub struct Engine {
     timers: Timers,
     /// Published packets of this batch of datagrams that are still to be offered.
     batch: Vec<fan_out::Routed>,
-    /// Datagrams of handshakes, served after media.
-    handshakes: VecDeque<handshakes::Waiting>,
     /// Peers with something to send, in the order in which it came up.
     dirty: VecDeque<PeerId>,
     /// Peers whose deadlines may have moved.
@@ -97,6 +99,10 @@ pub struct Engine {
     allocation: Allocation,
     /// Subscriptions whose forwarded layer has changed.
     switched: Vec<SubscriptionId>,
+    /// What waits for other engines.
+    relay: Outboxes,
+    /// Mirrors whose wishes may have changed.
+    touched_mirrors: Vec<TrackId>,
 }
 
 impl Engine {
@@ -115,7 +121,6 @@ impl Engine {
             demux: Demux::default(),
             timers: Timers::default(),
             batch: Vec::new(),
-            handshakes: VecDeque::new(),
             dirty: VecDeque::new(),
             touched: Vec::new(),
             events: VecDeque::new(),
@@ -123,6 +128,8 @@ impl Engine {
             stats: EngineStats::default(),
             allocation: Allocation::default(),
             switched: Vec::new(),
+            relay: Outboxes::default(),
+            touched_mirrors: Vec::new(),
         }
     }
 
@@ -153,6 +160,7 @@ impl Engine {
                 Timer::Peer(peer) => self.touch(peer),
                 Timer::Room(room) => self.tick_speakers(now, room),
                 Timer::Pacer(peer) => self.mark_dirty(peer),
+                Timer::Mirror(track) => self.touch_mirror(track),
             }
         }
     }
@@ -162,14 +170,6 @@ impl Engine {
     pub fn drain(&mut self, now: Instant, egress: &mut Egress) -> bool {
         self.route_batch();
         self.settle(now);
-        if !self.deliver(now, egress) {
-            return false;
-        }
-        if self.handshakes.is_empty() {
-            return true;
-        }
-        self.serve_handshakes(now, egress);
-        self.settle(now);
         self.deliver(now, egress)
     }
 
@@ -178,13 +178,28 @@ impl Engine {
         self.events.pop_front()
     }
 
-    /// When [`Engine::handle_timeout`] wants to be called next; a time that has passed if there is
-    /// work left to do.
+    /// From now on [`Engine::poll_path`] tells of paths: for a shell with several engines on one
+    /// port, whose datagrams may reach the wrong one.
+    pub fn watch_paths(&mut self) {
+        self.demux.watch_paths();
+    }
+
+    /// Whether ICE has validated `path` for a peer of this engine.
+    #[must_use]
+    pub fn knows_path(&self, path: &Path) -> bool {
+        self.demux.peer_by_path(path).is_some()
+    }
+
+    /// The next change of whose paths lead here, after [`Engine::watch_paths`]. To be polled until
+    /// `None` after every batch, before [`Engine::drain`]: what it tells of a check is then known
+    /// wherever it must be before the answer has left.
+    pub fn poll_path(&mut self) -> Option<PathChange> {
+        self.demux.poll_change()
+    }
+
+    /// When [`Engine::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.handshakes.is_empty() {
-            return Some(self.start);
-        }
         self.timers.next()
     }
 
@@ -196,6 +211,7 @@ impl Engine {
             peers: self.peers.len() as u64,
             peers_connected: self.peers.values().filter(|peer| peer.is_connected()).count() as u64,
             tracks: self.tracks.len() as u64,
+            mirrors: self.tracks.values().filter(|track| track.mirror().is_some()).count() as u64,
             subscriptions: self.subscriptions.len() as u64,
             timers: self.timers.len() as u64,
             addresses: {

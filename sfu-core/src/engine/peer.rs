@@ -31,8 +31,6 @@ pub(crate) struct Peer {
     pub(crate) feedback_ssrc: Ssrc,
     pub(crate) next_report: Option<Instant>,
     pub(crate) stats: PeerStats,
-    /// Its datagrams among those of handshakes that wait.
-    pub(crate) handshakes: u16,
     /// Waiting in the engine's list of peers with something to send.
     pub(crate) dirty: bool,
     /// Waiting in the engine's list of peers whose deadline may have moved.
@@ -205,7 +203,6 @@ impl Peer {
             feedback_ssrc,
             next_report: None,
             stats: PeerStats::default(),
-            handshakes: 0,
             dirty: false,
             touched: false,
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use slotmap::SecondaryMap;
 
-use crate::id::{PeerId, RoomId};
+use crate::id::{PeerId, RoomId, TrackId};
 
 /// What a deadline belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,9 +16,11 @@ pub(crate) enum Timer {
     Room(RoomId),
     /// A peer's pacer has something to release.
     Pacer(PeerId),
+    /// A mirrored track is to be looked after.
+    Mirror(TrackId),
 }
 
-/// One deadline each for any number of peers and rooms.
+/// One deadline each for any number of peers, rooms and mirrors.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     /// None is earlier than its parent, which is at `(place - 1) / CHILDREN`.
@@ -32,6 +34,7 @@ struct Places {
     of_peer: SecondaryMap<PeerId, u32>,
     of_room: SecondaryMap<RoomId, u32>,
     of_pacer: SecondaryMap<PeerId, u32>,
+    of_mirror: SecondaryMap<TrackId, u32>,
 }
 
 /// Four children share a cache line or two, and the heap is half as deep as with two.
@@ -134,6 +137,7 @@ impl Places {
             Timer::Peer(id) => self.of_peer.get(id),
             Timer::Room(id) => self.of_room.get(id),
             Timer::Pacer(id) => self.of_pacer.get(id),
+            Timer::Mirror(id) => self.of_mirror.get(id),
         };
         place.filter(|&&place| place != NOWHERE).map(|&place| place as usize)
     }
@@ -144,6 +148,7 @@ impl Places {
             Timer::Peer(id) => self.of_peer.insert(id, place),
             Timer::Room(id) => self.of_room.insert(id, place),
             Timer::Pacer(id) => self.of_pacer.insert(id, place),
+            Timer::Mirror(id) => self.of_mirror.insert(id, place),
         };
     }
 }

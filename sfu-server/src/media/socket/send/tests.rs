@@ -25,6 +25,10 @@ impl Client {
     }
 }
 
+fn sockets() -> Sockets {
+    Sockets::new(super::super::super::port::open(0, 1).unwrap().remove(0)).unwrap()
+}
+
 fn clients(count: usize) -> Vec<Client> {
     (0..count).map(|_| Client::new(Ipv4Addr::LOCALHOST.into())).collect()
 }
@@ -39,7 +43,7 @@ fn send(sockets: &mut Sockets, now: Instant, batch: &[(Transmit, Vec<u8>)]) {
 
 #[test]
 fn a_run_arrives_as_single_datagrams_the_last_one_shorter() {
-    let mut sockets = Sockets::bind(0).unwrap();
+    let mut sockets = sockets();
     let client = Client::new(Ipv4Addr::LOCALHOST.into());
     send(&mut sockets, Instant::now(), &[run(client.path, 250, 100)]);
     assert_eq!(client.receive(3), [100, 100, 50]);
@@ -49,7 +53,7 @@ fn a_run_arrives_as_single_datagrams_the_last_one_shorter() {
 
 #[test]
 fn a_batch_for_many_addresses_takes_few_calls_and_reaches_each_in_order() {
-    let mut sockets = Sockets::bind(0).unwrap();
+    let mut sockets = sockets();
     let clients = clients(100);
     // A run and a shorter datagram for each.
     let batch: Vec<_> = clients
@@ -68,7 +72,7 @@ fn a_batch_for_many_addresses_takes_few_calls_and_reaches_each_in_order() {
 
 #[test]
 fn both_families_leave_from_the_address_that_was_asked_for() {
-    let mut sockets = Sockets::bind(0).unwrap();
+    let mut sockets = sockets();
     let port = sockets.addrs()[0].port();
     let mut addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])];
     if sockets.addrs().len() > 1 {
@@ -89,7 +93,7 @@ fn both_families_leave_from_the_address_that_was_asked_for() {
 
 #[test]
 fn a_run_longer_than_one_message_takes_is_split() {
-    let mut sockets = Sockets::bind(0).unwrap();
+    let mut sockets = sockets();
     let client = Client::new(Ipv4Addr::LOCALHOST.into());
     send(&mut sockets, Instant::now(), &[run(client.path, 100 * 1200, 1200)]);
     assert_eq!(client.receive(100), [1200; 100]);
@@ -98,7 +102,7 @@ fn a_run_longer_than_one_message_takes_is_split() {
 
 #[test]
 fn what_cannot_be_sent_is_counted_and_what_follows_is_sent() {
-    let mut sockets = Sockets::bind(0).unwrap();
+    let mut sockets = sockets();
     let clients = clients(2);
     let from_nowhere = Path { local: Some("192.0.2.1".parse().unwrap()), ..clients[0].path };
     let to_nowhere = Path { remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), local: None };
@@ -120,7 +124,7 @@ fn what_cannot_be_sent_is_counted_and_what_follows_is_sent() {
 /// More segments than any kernel takes in one message stand for an interface that refuses.
 #[test]
 fn after_a_refusal_runs_go_out_singly_and_later_in_one_message_again() {
-    let mut sockets = Sockets::bind(0).unwrap();
+    let mut sockets = sockets();
     let client = Client::new(Ipv4Addr::LOCALHOST.into());
     let start = Instant::now();
     let contents = [7; 200];
@@ -144,7 +148,7 @@ fn after_a_refusal_runs_go_out_singly_and_later_in_one_message_again() {
 
 #[test]
 fn without_sendmmsg_everything_goes_out_one_message_a_call() {
-    let mut sockets = Sockets::bind(0).unwrap();
+    let mut sockets = sockets();
     for socket in &mut sockets.sockets {
         socket.sends_many = false;
     }
