@@ -16,7 +16,7 @@ use crate::forward::munge::Edit;
 use crate::forward::selector::{Candidate, Verdict};
 use crate::id::{Mid, PayloadType, PeerId, Rid, TrackId};
 use crate::limits::SPEAKERS_INTERVAL;
-use crate::negotiation::MediaKind;
+use crate::negotiation::{Codec, MediaKind};
 use crate::publish::history::{Stored, StoredExtensions};
 use crate::publish::nack::NackVerdict;
 use crate::rtp::audio_level::AudioLevel;
@@ -245,7 +245,7 @@ impl Engine {
     ) -> Result<(), DropReason> {
         let track = &mut self.tracks[route.track];
         let codec = track.codec(arrived.payload_type).ok_or(DropReason::PayloadTypeUnknown)?;
-        let clock_rate = codec.clock_rate;
+        let (codec, clock_rate) = (codec.codec, codec.clock_rate);
         let (kind, muted, participant) = (track.kind, track.muted, track.participant);
         let encoding = &mut track.encodings[usize::from(route.encoding)];
         let mut index = encoding.sequence.unwrap(arrived.sequence);
@@ -288,24 +288,23 @@ impl Engine {
         if muted {
             return Err(DropReason::Muted);
         }
-        self.keep(now, route, index, arrived, extensions)?;
+        self.keep(now, route, (codec, clock_rate), index, arrived, extensions)?;
         self.relay_packet(route, index);
         Ok(())
     }
 
-    /// Keeps a packet of a track, wherever it came from, and offers it to the subscriptions.
+    /// Keeps a packet of a track, wherever it came from, and offers it to the subscriptions;
+    /// with the codec and clock rate of its payload type.
     pub(super) fn keep(
         &mut self,
         now: Instant,
         route: Route,
+        (codec, clock_rate): (Codec, u32),
         index: u64,
         arrived: &Arrived<'_>,
         extensions: StoredExtensions,
     ) -> Result<(), DropReason> {
-        let track = &mut self.tracks[route.track];
-        let codec = track.codec(arrived.payload_type).ok_or(DropReason::PayloadTypeUnknown)?;
-        let (codec, clock_rate) = (codec.codec, codec.clock_rate);
-        let encoding = &mut track.encodings[usize::from(route.encoding)];
+        let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
         let descriptor = extensions.get(Extension::DependencyDescriptor);
         let info = encoding.reader.inspect(codec, arrived.payload, descriptor);
         if !arrived.repeated {

@@ -108,7 +108,7 @@ impl Engine {
         let Self { rooms, relay, stats, .. } = self;
         for link in rooms.get(id).iter().flat_map(|room| &room.links) {
             let concerns = message.to.is_empty()
-                || message.to.iter().any(|participant| link.people.contains(participant));
+                || message.to.iter().any(|participant| link.people.contains_key(participant));
             if !concerns {
                 continue;
             }
@@ -133,10 +133,10 @@ impl Engine {
     ) -> Result<(), DropReason> {
         let room = &mut self.rooms[id];
         let link = room.link_mut(from).ok_or(DropReason::RelayUnknown)?;
-        if link.people.len() >= PEERS_PER_ROOM_MAX && !link.people.contains(&participant) {
+        if link.people.len() >= PEERS_PER_ROOM_MAX && !link.people.contains_key(&participant) {
             return Err(DropReason::RelayLimit);
         }
-        link.people.insert(participant);
+        link.people.entry(participant).or_default();
         if room.last_n.add(now, participant, since) {
             self.seats_moved(now, id);
         }
@@ -150,7 +150,8 @@ impl Engine {
         from: u8,
         participant: ParticipantId,
     ) {
-        let known = self.rooms[id].link_mut(from).is_some_and(|l| l.people.remove(&participant));
+        let known =
+            self.rooms[id].link_mut(from).is_some_and(|l| l.people.remove(&participant).is_some());
         if known {
             self.forget_person(now, id, participant);
         }
@@ -159,7 +160,7 @@ impl Engine {
     /// All participants of an engine are gone.
     pub(super) fn forget_people(&mut self, now: Instant, id: RoomId, worker: u8) {
         let Some(link) = self.rooms[id].link_mut(worker) else { return };
-        for participant in std::mem::take(&mut link.people) {
+        for participant in std::mem::take(&mut link.people).into_keys() {
             self.forget_person(now, id, participant);
         }
         self.tell_speakers(id);
@@ -177,7 +178,7 @@ impl Engine {
         let room = &mut self.rooms[id];
         let Some(link) = room.links.iter().find(|link| link.worker == from) else { return };
         let mut wake = false;
-        for &level in levels.iter().filter(|level| link.people.contains(&level.participant)) {
+        for &level in levels.iter().filter(|level| link.people.contains_key(&level.participant)) {
             wake |= room.speakers.note_elsewhere(level);
         }
         if wake {

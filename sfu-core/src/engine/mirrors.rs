@@ -116,6 +116,7 @@ impl Engine {
         let linked =
             |track: &&mut Track| track.peer().is_some() && rooms[track.room].link(from).is_some();
         let track = tracks.get_mut(id).filter(linked).ok_or(DropReason::RelayUnknown)?;
+        let wish = wish.within(track.encodings.len());
         track.wishes.retain(|wished| wished.worker != from);
         if !wish.is_nothing() {
             let wished = Wished { worker: from, mirror, wish };
@@ -241,6 +242,7 @@ impl Engine {
         let comes_from = |track: &&mut Track| track.mirror().is_some_and(|m| m.worker == from);
         let track = tracks.get_mut(id).filter(comes_from).ok_or(DropReason::RelayUnknown)?;
         let muted = track.muted;
+        let codec = track.codec(packet.payload_type).map(|codec| (codec.codec, codec.clock_rate));
         let encoding = track.encodings.get_mut(usize::from(packet.encoding));
         let encoding = encoding.filter(|_| index < RELAY_INDEX_MAX);
         let encoding = encoding.ok_or(DropReason::RelayUnknown)?;
@@ -265,11 +267,11 @@ impl Engine {
             payload: packet.payload,
             repeated: false,
         };
-        self.keep(now, route, index, &arrived, packet.extensions())
+        let codec = codec.ok_or(DropReason::PayloadTypeUnknown)?;
+        self.keep(now, route, codec, index, &arrived, packet.extensions())
     }
 
-    /// A sender report. One publisher has one clock: what is heard of it by one of its tracks holds
-    /// for all of them.
+    /// A sender report of a mirror's publisher.
     pub(super) fn take_report(
         &mut self,
         from: u8,
@@ -283,16 +285,11 @@ impl Engine {
         let track = tracks.get_mut(id).filter(comes_from).ok_or(DropReason::RelayUnknown)?;
         let encoding = track.encodings.get_mut(usize::from(encoding));
         let encoding = encoding.ok_or(DropReason::RelayUnknown)?;
+        let link = rooms[track.room].link_mut(from).ok_or(DropReason::RelayUnknown)?;
+        let known = link.people.get_mut(&track.participant).ok_or(DropReason::RelayUnknown)?;
+        *known = clock;
         encoding.clock.on_report(ntp, rtp_time);
         encoding.sender_report = Some((ntp, rtp_time));
-        let (room, participant) = (track.room, track.participant);
-        for mirror in rooms[room].link(from).iter().flat_map(|link| link.mirrors.values()) {
-            let track = &mut tracks[*mirror];
-            let same = track.participant == participant;
-            if let Some(mirror) = track.mirror_mut().filter(|_| same) {
-                mirror.clock = clock;
-            }
-        }
         Ok(())
     }
 

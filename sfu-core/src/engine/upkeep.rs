@@ -113,7 +113,7 @@ impl Engine {
     /// Sender reports for what the peer receives, receiver reports for what it publishes.
     fn send_reports(&mut self, now: Instant, id: PeerId) {
         let ntp = self.ntp(now);
-        let Self { peers, tracks, subscriptions, pages, .. } = self;
+        let Self { peers, tracks, subscriptions, pages, rooms, .. } = self;
         let mut blocks = Vec::new();
         for track in peers[id].publish.tracks() {
             tracks[track].meter.tick(now);
@@ -146,7 +146,9 @@ impl Engine {
             let clock_rate = track.codecs.first().map_or(90_000, |codec| codec.clock_rate);
             let clock = match &track.origin {
                 Origin::Peer(publisher) => peers.get(*publisher).map(|peer| &peer.publish.clock),
-                Origin::Mirror(mirror) => Some(&mirror.clock),
+                Origin::Mirror(mirror) => rooms[track.room]
+                    .link(mirror.worker)
+                    .and_then(|link| link.people.get(&track.participant)),
             };
             let source_rtp =
                 clock.and_then(|clock| clock.rtp_time_at(ntp, report_ntp, report_rtp, clock_rate));

@@ -1,7 +1,8 @@
 //! [`Link`]: what a room knows of its continuation in another engine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use crate::deliver::slot::ClockOffset;
 use crate::id::{ParticipantId, RoomId, TrackId};
 
 /// A room's link with another engine.
@@ -11,8 +12,10 @@ pub struct Link {
     pub worker: u8,
     /// What the room is called there.
     pub remote: RoomId,
-    /// The participants there, at most [`crate::limits::PEERS_PER_ROOM_MAX`].
-    pub people: BTreeSet<ParticipantId>,
+    /// The participants there, at most [`crate::limits::PEERS_PER_ROOM_MAX`], and how their clocks
+    /// relate to the server's, as their own engine sees it: one for all tracks of a publisher, so
+    /// that they stay in sync.
+    pub people: BTreeMap<ParticipantId, ClockOffset>,
     /// The mirrors here of tracks there, by their ids there; at most
     /// [`crate::limits::MIRRORS_PER_ROOM_MAX`] with those of other links.
     pub mirrors: BTreeMap<TrackId, TrackId>,
@@ -22,6 +25,6 @@ impl Link {
     /// A link of which nothing has been heard yet.
     #[must_use]
     pub fn new(worker: u8, remote: RoomId) -> Self {
-        Self { worker, remote, people: BTreeSet::new(), mirrors: BTreeMap::new() }
+        Self { worker, remote, people: BTreeMap::new(), mirrors: BTreeMap::new() }
     }
 }

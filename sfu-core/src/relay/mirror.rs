@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::Wish;
-use crate::deliver::slot::ClockOffset;
 use crate::id::TrackId;
 
 /// The tie of a mirrored track with its origin.
@@ -15,8 +14,6 @@ pub struct Mirror {
     pub track: TrackId,
     /// What that engine was last told to send.
     pub told: Wish,
-    /// How the publisher's clock relates to the server's, as its own engine sees it.
-    pub clock: ClockOffset,
     /// Since when nothing is wanted.
     pub left: Option<Instant>,
     /// When to look after its history and meter next; `None` while nothing is kept.
@@ -29,14 +26,6 @@ impl Mirror {
     /// A mirror that has told its origin nothing.
     #[must_use]
     pub fn new(worker: u8, track: TrackId) -> Self {
-        Self {
-            worker,
-            track,
-            told: Wish::default(),
-            clock: ClockOffset::default(),
-            left: None,
-            upkeep: None,
-            touched: false,
-        }
+        Self { worker, track, told: Wish::default(), left: None, upkeep: None, touched: false }
     }
 }

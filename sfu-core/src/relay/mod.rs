@@ -16,8 +16,10 @@
 //! - After each drain fetch [`Engine::poll_relay`](crate::Engine::poll_relay) until `None`: at most
 //!   one message for each neighbour. Bring it to [`Engine::handle_relay`](crate::Engine::handle_relay)
 //!   of that engine, **in order and without loss** as long as any room is linked with it, then drain
-//!   that engine. If it cannot be brought, leave it: do not poll. What waits in the engine is bounded;
-//!   media is dropped first ([`crate::drops::DropReason::RelayFull`]).
+//!   that engine. If it cannot be brought, leave it where it is
+//!   ([`Engine::poll_relay_if`](crate::Engine::poll_relay_if)). What waits in the engine is bounded;
+//!   media is dropped first ([`crate::drops::DropReason::RelayFull`]), and if notes find no room the
+//!   link is over ([`Event::LinkLost`](crate::event::Event::LinkLost)).
 //! - `handle_relay` leaves the message empty. Hand it back to the engine it came from
 //!   ([`Engine::recycle`](crate::Engine::recycle)), and nothing is allocated in the steady state.
 //! - Mirrors are told by [`Event::TrackMirrored`](crate::event::Event::TrackMirrored) and
@@ -148,6 +150,9 @@ pub struct Announcement {
     pub since: u64,
 }
 
+/// The highest spatial layer there can be.
+const SPATIAL_MAX: u8 = 7;
+
 /// What one mirror wants of a track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
@@ -162,6 +167,16 @@ impl Wish {
     #[must_use]
     pub fn wants(self, encoding: u8) -> bool {
         self.encodings.checked_shr(encoding.into()).is_some_and(|bits| bits & 1 == 1)
+    }
+
+    /// As far as a track with so many encodings can meet it.
+    #[must_use]
+    pub fn within(self, encodings: usize) -> Self {
+        let all = 1u32.checked_shl(encodings as u32).map_or(u32::MAX, |next| next - 1);
+        Self {
+            encodings: self.encodings & all as u8,
+            max_spatial: self.max_spatial.min(SPATIAL_MAX),
+        }
     }
 
     /// Whether nothing is to cross.

@@ -67,10 +67,10 @@ impl Outboxes {
         Ok(())
     }
 
-    /// Takes the next message for an engine that is `ready`, of the lowest worker number first.
-    pub(crate) fn poll(&mut self, ready: impl Fn(u8) -> bool) -> Option<(u8, Message)> {
-        let is_next = |outbox: &&mut Outbox| !outbox.message.is_empty() && ready(outbox.worker);
-        let outbox = self.boxes.iter_mut().find(is_next)?;
+    /// Takes the next message that can be brought, for the lowest worker number first.
+    pub(crate) fn poll(&mut self, mut can_take: impl FnMut(u8) -> bool) -> Option<(u8, Message)> {
+        let full = |outbox: &&mut Outbox| !outbox.message.is_empty() && can_take(outbox.worker);
+        let outbox = self.boxes.iter_mut().find(full)?;
         outbox.data_bytes = 0;
         let empty = self.spare.pop().unwrap_or_default();
         Some((outbox.worker, std::mem::replace(&mut outbox.message, empty)))
@@ -144,6 +144,7 @@ mod tests {
         outboxes.note(3, goodbye());
         outboxes.note(1, goodbye());
         outboxes.packet(3, &packet(&[2])).unwrap();
+        assert!(outboxes.poll(|worker| worker == 2).is_none());
         let (worker, first) = outboxes.poll(|_| true).unwrap();
         assert_eq!((worker, first.notes.len(), first.packets.len()), (1, 1, 0));
         let (worker, second) = outboxes.poll(|_| true).unwrap();

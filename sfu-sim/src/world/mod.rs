@@ -342,10 +342,10 @@ impl World {
         self.engines[0].handle_datagram(self.origin + self.now, path, &mut datagram.to_vec());
     }
 
-    /// The (first) engine, taken out of the world, and its time.
+    /// The engines, taken out of the world, and their time.
     #[must_use]
-    pub fn into_engine(mut self) -> (Engine, Instant) {
-        (self.engines.swap_remove(0), self.origin + self.now)
+    pub fn into_engines(self) -> (Vec<Engine>, Instant) {
+        (self.engines, self.origin + self.now)
     }
 
     /// Lets time pass.

@@ -27,6 +27,8 @@ pub(super) struct Span {
     /// Messages under way, by slot, from and to which engine.
     under_way: Vec<Option<(usize, usize, Message)>>,
     free: Vec<u32>,
+    /// No message can be brought to this engine.
+    blocked: Option<usize>,
     relayed: Relayed,
 }
 
@@ -51,6 +53,7 @@ impl Default for Span {
             mirrors: BTreeMap::new(),
             under_way: Vec::new(),
             free: Vec::new(),
+            blocked: None,
             relayed: Relayed::default(),
         }
     }
@@ -77,6 +80,11 @@ impl World {
     /// Sets how long messages are under way between engines. Not to be changed while there are any.
     pub fn set_relay_delay(&mut self, delay: Duration) {
         self.span.delay = delay;
+    }
+
+    /// Lets no message be brought to one engine from now on, or to all again.
+    pub fn block_relay(&mut self, to: Option<usize>) {
+        self.span.blocked = to;
     }
 
     /// What has crossed between engines so far.
@@ -151,9 +159,17 @@ impl World {
         }
     }
 
+    /// A message that no engine made arrives at one now, as if from the engine `from`.
+    pub fn inject_relay(&mut self, engine: usize, from: u8, message: &mut Message) {
+        self.engines[engine].handle_relay(self.origin + self.now, from, message);
+        self.settle();
+    }
+
     /// Puts what an engine has for others on its way.
     pub(super) fn carry_across(&mut self, from: usize) {
-        while let Some((to, message)) = self.engines[from].poll_relay() {
+        let blocked = self.span.blocked;
+        let can_take = |to: u8| blocked != Some(to.into());
+        while let Some((to, message)) = self.engines[from].poll_relay_if(can_take) {
             assert!(!message.is_empty(), "nothing is not worth a message");
             let relayed = &mut self.span.relayed;
             relayed.messages += 1;
