@@ -8,4 +8,5 @@ pub mod account;
 pub mod client;
 pub mod engine;
 pub mod media;
+pub mod peers;
 pub mod run;

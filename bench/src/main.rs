@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench::engine;
+use bench::peers;
 use bench::run::{churn, load, print_report, publish};
 use clap::{Parser, Subcommand};
 
@@ -28,6 +29,8 @@ enum Command {
     Churn(churn::ChurnArgs),
     /// The engine alone: CPU time per forwarded packet, without a socket.
     Engine(engine::EngineArgs),
+    /// This server and others under the same load: packets per second of CPU time.
+    Peers(peers::PeersArgs),
 }
 
 #[tokio::main]
@@ -48,6 +51,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Load(args) => print_report(&load::run(&args).await?, json),
         Command::Publish(args) => print_report(&publish::run(&args).await?, json),
         Command::Churn(args) => print_report(&churn::run(&args).await?, json),
+        Command::Peers(args) => peers::run(&args, json).await,
         Command::Engine(args) => {
             let costs = engine::run(&args)?;
             engine::print(&costs);
