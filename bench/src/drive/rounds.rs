@@ -12,8 +12,9 @@ use crate::results::Spread;
 const WARM: Duration = Duration::from_millis(300);
 /// A server the first time: it finds out what its paths carry, which takes a few seconds.
 const WARM_FIRST: Duration = Duration::from_secs(4);
-/// Share of packets that has to arrive for a round to mean anything.
-const DELIVERED_MIN: f64 = 0.99;
+/// Share of packets that has to arrive for the rounds to mean anything. On a machine that does other
+/// things as well, receivers that do not get the processor lose some.
+const DELIVERED_MIN: f64 = 0.9;
 
 /// All rounds of one target.
 #[derive(Clone, Debug, Serialize)]
