@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bench::run::{churn, load, print_report, publish};
-use bench::{all, cores, delay, engine, fanout, floor, scale};
+use bench::run::{churn, lean, load, print_report, publish};
+use bench::{all, cores, delay, engine, fanout, floor, peers, scale};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -26,8 +26,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Publishers and viewers: what arrives, how late, and at which cost to the server.
-    Load(load::LoadArgs),
+    /// Publishers and subscribers, thousands of them: what arrives, how late, and at which cost to
+    /// the server.
+    Load(Box<lean::LeanArgs>),
+    /// The same with full WebRTC clients of another stack: some tens of them.
+    LoadFull(load::LoadArgs),
     /// One WHIP publisher and nothing else.
     Publish(publish::PublishArgs),
     /// Participants that join and leave: what stays behind.
@@ -52,6 +55,8 @@ enum Command {
     Delay(delay::DelayArgs),
     /// What a second worker gains.
     Cores(cores::CoresArgs),
+    /// This server and others under the same load: packets per second of CPU time.
+    Peers(peers::PeersArgs),
 }
 
 #[tokio::main]
@@ -69,7 +74,8 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<bool> {
     let json = cli.json.as_deref();
     match cli.command {
-        Command::Load(args) => print_report(&load::run(&args).await?, json),
+        Command::Load(args) => print_report(&lean::run(&args).await?, json),
+        Command::LoadFull(args) => print_report(&load::run(&args).await?, json),
         Command::Publish(args) => print_report(&publish::run(&args).await?, json),
         Command::Churn(args) => print_report(&churn::run(&args).await?, json),
         Command::Floors(args) => floor::run(&args, cli.results.as_deref()).await,
@@ -81,5 +87,6 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Engine(args) => engine::run(&args, cli.results.as_deref()),
         Command::All(args) => all::run(&args, cli.results.as_deref()),
         Command::EngineScript => engine::play_script().map(|()| true),
+        Command::Peers(args) => peers::run(&args, json).await,
     }
 }

@@ -93,7 +93,8 @@ impl Server {
     }
 
     /// The spawned process; `None` for a server reached by URL.
-    pub(crate) fn pid(&self) -> Option<u32> {
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
 
