@@ -87,6 +87,6 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Engine(args) => engine::run(&args, cli.results.as_deref()),
         Command::All(args) => all::run(&args, cli.results.as_deref()),
         Command::EngineScript => engine::play_script().map(|()| true),
-        Command::Peers(args) => peers::run(&args, json).await,
+        Command::Peers(args) => peers::run(&args, cli.results.as_deref()).await,
     }
 }

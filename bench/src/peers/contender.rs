@@ -135,7 +135,7 @@ impl Running {
             .args(["--http-addr", &http.to_string()])
             .args(["--udp-port", &media.to_string()])
             .args(["--advertise", &ADDRESS.to_string()])
-            .env("RUST_LOG", "warn")
+            .env("SFU_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         if contender == Contender::JanusLoops {

@@ -55,9 +55,6 @@ pub struct PeersArgs {
     /// The program whose `load` makes the load; our server's if not given.
     #[arg(long)]
     load: Option<PathBuf>,
-    /// Where the results go, as Markdown and JSON.
-    #[arg(long, default_value = "bench/results")]
-    out: PathBuf,
 }
 
 impl PeersArgs {
@@ -70,8 +67,12 @@ impl PeersArgs {
     }
 }
 
-/// Installs, or measures and prints; true if nothing failed.
-pub async fn run(args: &PeersArgs, json: Option<&Path>) -> anyhow::Result<bool> {
+/// Where results go if nobody says otherwise.
+const RESULTS: &str = "bench/results";
+
+/// Installs, or measures, prints and writes `peers.md` and `peers.json` to the folder `results`;
+/// true if nothing failed.
+pub async fn run(args: &PeersArgs, results: Option<&Path>) -> anyhow::Result<bool> {
     if args.install {
         install::all(&args.wanted())?;
         return Ok(true);
@@ -92,6 +93,7 @@ pub async fn run(args: &PeersArgs, json: Option<&Path>) -> anyhow::Result<bool> 
     ensure!(!contenders.is_empty(), "nothing is installed: `cargo xtask bench peers --install`");
     let samples = measure::all(args, &contenders).await?;
     let comparison = Comparison::new(args, &contenders, samples);
-    comparison.write(&args.out).with_context(|| format!("writing to {}", args.out.display()))?;
-    print_report(&comparison, json)
+    let folder = results.unwrap_or(Path::new(RESULTS));
+    comparison.write(folder).with_context(|| format!("writing to {}", folder.display()))?;
+    print_report(&comparison, None)
 }

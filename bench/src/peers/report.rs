@@ -9,6 +9,9 @@ use super::measure::Sample;
 use super::{Contender, PeersArgs};
 use crate::run::Report;
 
+/// A server that loses more is overloaded: what it batches then makes its packets cheap.
+const LOST_PERCENT_MAX: f64 = 0.1;
+
 /// All that was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
@@ -81,10 +84,8 @@ impl Comparison {
             args.bitrate, args.packet_size, args.seconds, args.rounds,
         );
         let table = |viewers: &u32| {
-            let of_load: Vec<&Sample> = samples
-                .iter()
-                .filter(|sample| sample.viewers == *viewers && sample.round > 0)
-                .collect();
+            let of_load: Vec<&Sample> =
+                samples.iter().filter(|sample| sample.viewers == *viewers).collect();
             let rows = contenders.iter().filter_map(|contender| Row::of(*contender, &of_load));
             let mut rows: Vec<Row> = rows.collect();
             rows.sort_by_key(|row| row.contender);
@@ -106,7 +107,8 @@ impl Comparison {
 
 impl Row {
     fn of(contender: Contender, samples: &[&Sample]) -> Option<Self> {
-        let mine = || samples.iter().filter(|sample| sample.contender == contender);
+        let counts = |sample: &&&Sample| sample.round > 0 && sample.contender == contender;
+        let mine = || samples.iter().filter(counts);
         let spread = |value: fn(&Sample) -> f64| Spread::of(mine().map(|sample| value(sample)));
         let ratios = mine().filter_map(|sample| {
             let ours = samples
@@ -139,6 +141,12 @@ impl Report for Comparison {
         for table in &self.tables {
             for row in &table.rows {
                 let (name, viewers) = (row.contender.name(), table.viewers);
+                let lost = row.lost_percent.median;
+                if lost > LOST_PERCENT_MAX {
+                    failures.push(format!(
+                        "{viewers} viewers: {name} lost {lost:.2} %: no fair comparison"
+                    ));
+                }
                 if let Some((found, goal)) = row.ours_is.zip(row.contender.goal())
                     && found.median < goal
                 {
@@ -228,6 +236,8 @@ mod tests {
         let samples = [
             sample(Contender::Ours, 1, 2.0),
             sample(Contender::Janus, 1, 8.0),
+            sample(Contender::Janus, 0, 99.0),
+            sample(Contender::Ours, 0, 1.0),
             // A busy minute: both are slower, the ratio stays.
             sample(Contender::Janus, 2, 40.0),
             sample(Contender::Ours, 2, 10.0),
@@ -241,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goal_that_is_missed_is_told() {
+    fn a_goal_that_is_missed_and_losses_are_told() {
         let row = Row::of(
             Contender::Str0m,
             &[&sample(Contender::Ours, 1, 1.0), &sample(Contender::Str0m, 1, 2.0)],
@@ -253,5 +263,7 @@ mod tests {
         assert!(comparison.markdown().contains("| str0m SFU | 2.00 (2.00–2.00) | 500.0 | 2.00"));
         comparison.tables[0].rows[0].ours_is = Spread::of([2.5]);
         assert!(comparison.failures().is_empty());
+        comparison.tables[0].rows[0].lost_percent.median = 1.0;
+        assert_eq!(comparison.failures().len(), 1);
     }
 }

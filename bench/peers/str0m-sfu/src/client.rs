@@ -44,6 +44,7 @@ struct Out {
 }
 
 /// What a client's events mean to others.
+#[expect(clippy::large_enum_variant, reason = "handed on at once, never kept")]
 pub(crate) enum Heard {
     Packet(MediaKind, RtpPacket),
     WantsPicture,
