@@ -15,14 +15,12 @@ impl Engine {
     /// The next message for another engine, by its worker number: to be fetched after each drain,
     /// until `None`.
     pub fn poll_relay(&mut self) -> Option<(u8, Message)> {
-<<<<<<< HEAD
-        self.relay.poll(|_| true)
+        self.poll_relay_if(|_| true)
     }
 
     /// The same for those engines that a message can be brought to now.
     pub fn poll_relay_if(&mut self, can_take: impl FnMut(u8) -> bool) -> Option<(u8, Message)> {
         self.relay.poll(can_take)
->>>>>>> refs/heads/relay-core
     }
 
     /// Takes a message of the engine `from`, and leaves it empty, for [`Engine::recycle`] of that

@@ -259,7 +259,7 @@ impl Worker {
         }
         loop {
             let Self { engine, crossing, .. } = self;
-            let polled = guarded(|| engine.poll_relay(|to| crossing.takes_relay(to)));
+            let polled = guarded(|| engine.poll_relay_if(|to| crossing.takes_relay(to)));
             self.counters.panics += u64::from(polled.is_none());
             let Some((to, message)) = polled.flatten() else { return };
             if !message.notes.is_empty() {
