@@ -219,13 +219,22 @@ impl Playout {
         }
     }
 
-    /// What was being put together stays incomplete.
+    /// What was being put together stays incomplete. Receivers decode a picture when all its layers
+    /// are there, or none of them: those that were complete are as good as lost.
     fn gap(&mut self) {
         self.contiguous = false;
         self.unit = None;
-        self.picture = None;
+        if let Some(picture) = self.picture.take() {
+            self.withdraw(&picture);
+        }
         self.last_timestamp = None;
         self.claims.gap();
+    }
+
+    /// No layer of a picture gets to the decoder.
+    fn withdraw(&mut self, picture: &Picture) {
+        self.truth.withdraw(picture.stamp.frame);
+        self.claims.withdraw();
     }
 
     /// Takes the next packet of the line.
@@ -325,6 +334,11 @@ impl Playout {
         // What was under way when the pause began does not end it.
         let resumed = self.interrupted.is_none_or(|since| stamp.sent >= since);
         self.broken = !picture.decodable;
+        if picture.decodable {
+            self.claims.settle();
+        } else {
+            self.withdraw(&picture);
+        }
         let mut gap = None;
         if picture.decodable {
             let before = self.shown.take();
