@@ -84,6 +84,10 @@ pub struct Pacer<T, P> {
     debt: u128,
     paid_until: Option<Instant>,
     open: bool,
+    /// Bits, in millionths, that may still leave beyond the rate, for a keyframe somebody waits for.
+    haste: u128,
+    /// When there was last haste.
+    hurried: Option<Instant>,
     probe: Option<Probing<P>>,
     next_cluster: Option<Cluster<P>>,
 }
@@ -107,6 +111,10 @@ struct Probing<P> {
 const FRACTION: u128 = 1_000_000;
 /// A path is never thought to be slower than this when packets are spread, so that a queue moves.
 const RATE_MIN_BPS: u64 = 30_000;
+/// How much of the path's time a keyframe may take beyond its own, and how fast it leaves then, in
+/// per cent of the rate.
+const HASTE: Duration = Duration::from_millis(50);
+const HASTE_PERCENT: u64 = 250;
 
 impl<T, P: Copy> Pacer<T, P> {
     /// A pacer that holds nothing back until it is given a rate.
@@ -120,6 +128,8 @@ impl<T, P: Copy> Pacer<T, P> {
             debt: 0,
             paid_until: None,
             open: true,
+            haste: 0,
+            hurried: None,
             probe: None,
             next_cluster: None,
         }
@@ -146,6 +156,18 @@ impl<T, P: Copy> Pacer<T, P> {
         self.queued_bytes += bytes as u64;
         self.queues[class as usize].push_back(Waiting { since: now, bytes, item });
         Ok(())
+    }
+
+    /// What was pushed last is part of a keyframe that somebody waits for: what waits leaves faster
+    /// until [`HASTE`] of the path's time is used up. So much of a queue on the path it may make, if
+    /// the path carries no more than is known, and no more: it is earned again at a tenth of the
+    /// time that passes.
+    pub fn hurry(&mut self, now: Instant) {
+        let Some(rate) = self.rate_bps else { return };
+        let rest = self.hurried.map_or(HASTE, |at| now.saturating_duration_since(at) / 10);
+        self.pay(now);
+        self.haste = self.haste.max(u128::from(rate) * rest.min(HASTE).as_micros());
+        self.hurried = Some(now);
     }
 
     /// Sends a probe as soon as the one before is through.
@@ -232,6 +254,18 @@ impl<T, P: Copy> Pacer<T, P> {
         }
     }
 
+    /// Goes through what waits of a class: `revise` may change a packet, is told its bytes on the
+    /// wire and gives those that it has now; a packet of none is dropped.
+    pub fn revise(&mut self, class: Class, mut revise: impl FnMut(&mut T, usize) -> usize) {
+        let bytes = &mut self.queued_bytes;
+        self.queues[class as usize].retain_mut(|waiting| {
+            *bytes -= waiting.bytes as u64;
+            waiting.bytes = revise(&mut waiting.item, waiting.bytes);
+            *bytes += waiting.bytes as u64;
+            waiting.bytes > 0
+        });
+    }
+
     /// How long the oldest video packet has waited.
     #[must_use]
     pub fn queue_time(&self, now: Instant) -> Duration {
@@ -274,7 +308,11 @@ impl<T, P: Copy> Pacer<T, P> {
     /// Pays off what the rate has carried away since the last time.
     fn pay(&mut self, now: Instant) {
         let since = self.paid_until.replace(now).unwrap_or(now);
-        let paid = u128::from(self.rate_now()) * now.saturating_duration_since(since).as_micros();
+        let micros = now.saturating_duration_since(since).as_micros();
+        let paid = u128::from(self.rate_now()) * micros;
+        let regular = u128::from(self.rate_bps.unwrap_or(0)) * micros;
+        let idle = self.debt == 0 && self.waiting() == 0;
+        self.haste = if idle { 0 } else { self.haste.saturating_sub(paid - regular) };
         self.debt = self.debt.saturating_sub(paid);
         self.open |= self.debt == 0 || self.rate_bps.is_none();
     }
@@ -285,7 +323,8 @@ impl<T, P: Copy> Pacer<T, P> {
         // Not by the time that is left: a queue must not go out at once when its oldest is due.
         let needed =
             u128::from(self.queued_bytes) * 8 * FRACTION / PACER_QUEUE_TIME_MAX.as_micros();
-        rate.max(u64::try_from(needed).unwrap_or(u64::MAX))
+        let hasty = if self.haste > 0 { rate * HASTE_PERCENT / 100 } else { rate };
+        hasty.max(u64::try_from(needed).unwrap_or(u64::MAX))
     }
 
     fn drain_time(&self) -> Duration {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::drops::DropReason;
+use crate::forward::layer::Part;
 use crate::forward::munge::Edit;
 use crate::id::TrackId;
 use crate::limits::{
@@ -13,6 +14,8 @@ use crate::limits::{
 const SENT_PACKETS: usize = 512;
 /// How far back padding goes: packets that may still be of use if they were lost.
 const PADDING_PACKETS: u64 = 32;
+/// How far back a packet is looked for that a hole can take its time from.
+const CLOSE_PACKETS: u64 = 16;
 /// Round-trip time assumed before one is known.
 const RTT_UNKNOWN: Duration = Duration::from_millis(100);
 /// Shortest time between two retransmissions of one packet, for paths with next to no delay.
@@ -27,6 +30,8 @@ pub struct SentPacket {
     pub track: TrackId,
     /// The encoding of the track.
     pub encoding: u8,
+    /// Of which of its layers.
+    pub part: Part,
     /// The encoding's epoch.
     pub epoch: u32,
     /// Index on the encoding's line, the key into its history.
@@ -85,6 +90,31 @@ impl Sent {
         entry.resent = Some(now);
         entry.tries += 1;
         Ok(entry.packet)
+    }
+
+    /// Closes a number that was left open for a packet which never came, if its source ended
+    /// before `began`: it can be recalled from now on, and is empty. Receivers would ask for it
+    /// again and again, and those that wait for every number would wait for it.
+    pub fn close(&mut self, sequence: u16, began: u64) {
+        let Some(index) = self.index_of(sequence).filter(|&index| index < began) else { return };
+        let known = self.highest - index < SENT_PACKETS as u64;
+        let Some(place) = self.ring.get(slot(index)).filter(|_| known) else { return };
+        if place.as_ref().is_some_and(|entry| entry.packet.index >= index) {
+            return;
+        }
+        let before = (1..=CLOSE_PACKETS).find_map(|back| self.at(index.checked_sub(back)?));
+        let Some(near) = before.or_else(|| self.at(began)) else { return };
+        let SentPacket { track, timestamp, .. } = near;
+        let edit = Edit::fill();
+        self.remember(SentPacket { index, track, timestamp, edit, ..SentPacket::default() });
+    }
+
+    /// A packet leaves otherwise than was meant.
+    pub fn edited(&mut self, index: u64, edit: Edit) {
+        let entry = self.ring.get_mut(slot(index)).and_then(Option::as_mut);
+        if let Some(entry) = entry.filter(|entry| entry.packet.index == index) {
+            entry.packet.edit = edit;
+        }
     }
 
     /// A packet worth sending once more when a probe needs bytes: the newest first, then ever
@@ -154,6 +184,7 @@ mod tests {
             index,
             track: TrackId::default(),
             encoding: 0,
+            part: Part::default(),
             epoch: 0,
             source_index: index + 7,
             timestamp: 0,

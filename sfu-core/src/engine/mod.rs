@@ -10,6 +10,7 @@ mod egress;
 mod explain;
 mod feedback;
 mod ingress;
+mod leave;
 mod offer;
 mod outgoing;
 mod peer;

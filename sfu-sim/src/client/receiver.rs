@@ -137,7 +137,8 @@ impl Receiver {
         &self.playout.history
     }
 
-    /// Time without a new picture at each change of encoding or layer.
+    /// Time without a new picture at each change of encoding or layer; where every second or
+    /// fourth picture was shown before, that share of it.
     #[must_use]
     pub fn switch_gaps(&self) -> &[Duration] {
         &self.playout.switch_gaps
@@ -206,7 +207,10 @@ impl Receiver {
         };
         if packet.payload_bytes == 0 && (repeated || packet.padding_bytes > 0) {
             // A probe: padding and nothing else. On the line itself it takes a number, too.
-            return self.skip(now, packet.header.sequence, repeated);
+            if !repeated {
+                self.skip(now, packet.header.sequence, true);
+            }
+            return;
         }
         let (sequence, packet) = match packet.payload.first_chunk::<2>() {
             Some(original) if repeated => {
@@ -214,6 +218,10 @@ impl Receiver {
             }
             _ => (packet.header.sequence, *packet),
         };
+        if repeated && packet.payload_bytes == 0 {
+            // The number is closed: nobody shall ask for it any more.
+            return self.skip(now, sequence, false);
+        }
         if self.first_sequence.is_none() {
             self.first_sequence = Some(sequence);
             if sequence >= 0x8000 {
@@ -253,11 +261,12 @@ impl Receiver {
     }
 
     /// A number that carries nothing.
-    fn skip(&mut self, now: Duration, sequence: u16, repeated: bool) {
-        if repeated || self.first_sequence.is_none() {
+    fn skip(&mut self, now: Duration, sequence: u16, direct: bool) {
+        if self.first_sequence.is_none() {
             return;
         }
-        if let Arrival::New(index) | Arrival::Late(index) = self.arrivals.note(now, sequence, true)
+        if let Arrival::New(index) | Arrival::Late(index) =
+            self.arrivals.note(now, sequence, direct)
         {
             let shown = self.playout.pass(now, index, &mut self.quality);
             self.show(now, shown);
@@ -287,7 +296,11 @@ impl Receiver {
             stamp,
             descriptor: descriptor.filter(|_| begins).map(Into::into),
         };
+        let keyframe = packet.stamp.keyframe;
         let shown = self.playout.insert(now, index, packet, &mut self.quality);
+        if keyframe {
+            self.quality.lost += self.arrivals.forget_before(self.playout.next());
+        }
         self.show(now, shown);
     }
 

@@ -41,7 +41,7 @@ pub enum Measure {
     /// Changes of encoding or layer, and returns from a pause.
     Switches,
     /// Time without a new picture at changes of encoding or layer: that which 99 of 100 keep, in
-    /// frame intervals of 1/30 s.
+    /// frame intervals of what was shown before, of 1/30 s without temporal layers.
     SwitchGapP99,
     /// From coming to the first picture of any video, in ms.
     FirstFrame,

@@ -60,6 +60,8 @@ pub(crate) struct Playout {
     broken: bool,
     /// Nothing was lost since the last picture.
     contiguous: bool,
+    /// Packets of the present picture came empty: the forwarder has given it up.
+    hollow: bool,
     unit: Option<Unit>,
     picture: Option<Picture>,
     truth: Truth,
@@ -77,7 +79,8 @@ pub(crate) struct Playout {
     showing: Option<Shown>,
     /// What was shown from when on.
     pub(crate) history: Vec<(Duration, Shown)>,
-    /// Time without a new picture at each change of encoding or layer.
+    /// Time without a new picture at each change of encoding or layer; where every second or
+    /// fourth picture was shown before, that share of it.
     pub(crate) switch_gaps: Vec<Duration>,
 }
 
@@ -159,8 +162,42 @@ impl Playout {
             }
             self.next = index;
         }
+        let keyframe = packet.stamp.keyframe;
         self.set(index, Place::Here(packet));
+        if keyframe {
+            self.skip_to_keyframe(index);
+        }
         self.advance(now, quality)
+    }
+
+    /// A whole keyframe has come: receivers do not wait for what is missing before it.
+    fn skip_to_keyframe(&mut self, index: u64) {
+        let Some(at) = index.checked_sub(self.next).and_then(|at| usize::try_from(at).ok()) else {
+            return;
+        };
+        let Some(Place::Here(packet)) = self.buffer.get(at) else { return };
+        let timestamp = packet.timestamp;
+        let of_picture = |place: &Place| match place {
+            Place::Here(packet) => packet.timestamp == timestamp,
+            Place::Empty => true,
+            Place::Awaited | Place::Lost => false,
+        };
+        let begins = |place: &Place| matches!(place, Place::Here(packet) if may_begin(packet));
+        let ends = |place: &Place| matches!(place, Place::Here(packet) if packet.marker);
+        let before = self.buffer.range(..=at).rev().take_while(|place| of_picture(place));
+        let begin = before.enumerate().filter(|(_, place)| begins(place)).last();
+        let behind = self.buffer.range(at..).take_while(|place| of_picture(place));
+        let (Some((back, _)), true) = (begin, behind.into_iter().any(ends)) else { return };
+        if at > back && self.begun {
+            self.buffer.drain(..at - back);
+            self.next = index - back as u64;
+            self.gap();
+        }
+    }
+
+    /// The number that is played next: nothing before it is of use any more.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
     }
 
     /// A packet has come that carries nothing.
@@ -213,7 +250,12 @@ impl Playout {
                 Some(Place::Here(packet)) => {
                     shown = self.take(now, index, packet, quality).max(shown);
                 }
-                Some(Place::Empty) => {}
+                Some(Place::Empty) => {
+                    self.hollow = true;
+                    if self.unit.is_some() {
+                        self.gap();
+                    }
+                }
                 Some(Place::Lost | Place::Awaited) | None => self.gap(),
             }
         }
@@ -259,7 +301,7 @@ impl Playout {
                 let source = packet.stamp.source;
                 let goes_on = self.unit.as_ref().is_some_and(|u| u.first.stamp.source == source)
                     || self.picture.is_some_and(|picture| picture.stamp.source == source);
-                if goes_on {
+                if goes_on && !self.hollow {
                     quality.violation(Violation::FrameEnd { index });
                 }
                 self.gap();
@@ -276,7 +318,7 @@ impl Playout {
             unit.packets += 1;
         } else {
             // Its beginning is lost. Unless nothing is.
-            if self.playing && self.contiguous {
+            if self.playing && self.contiguous && !self.hollow {
                 quality.violation(Violation::FrameStart { index });
             }
             self.gap();
@@ -322,12 +364,19 @@ impl Playout {
         quality: &mut Quality,
     ) -> Option<Duration> {
         let stamp = picture.stamp;
+        if std::mem::take(&mut self.hollow) && !picture.decodable {
+            // It was given up; what builds on it will show.
+            self.picture = Some(picture);
+            self.gap();
+            return None;
+        }
         quality.frames += 1;
         quality.keyframes += u64::from(stamp.keyframe);
         // Nothing is missing, and still it cannot be decoded.
         if !picture.decodable && self.contiguous && !self.broken {
             quality.violation(Violation::Switch { index });
         }
+        let step = self.step.max(1);
         if let Some(last) = self.last {
             self.compare(now, index, last, &picture, quality);
         }
@@ -343,7 +392,7 @@ impl Playout {
         if picture.decodable {
             let before = self.shown.take();
             gap = Some(before.map_or(Duration::ZERO, |shown| now - shown));
-            self.show(now, &stamp, before, quality);
+            self.show(now, &stamp, before.map(|shown| (shown, step)), quality);
             self.shown = resumed.then_some(now);
             self.playing = true;
         } else {
@@ -406,10 +455,10 @@ impl Playout {
         &mut self,
         now: Duration,
         stamp: &Stamp,
-        before: Option<Duration>,
+        before: Option<(Duration, u32)>,
         quality: &mut Quality,
     ) {
-        if let Some(shown) = before {
+        if let Some((shown, _)) = before {
             note_gap(now - shown, quality);
         }
         let &Stamp { source, encoding, spatial, width, .. } = stamp;
@@ -418,9 +467,9 @@ impl Playout {
             return;
         }
         let same_source = self.showing.is_some_and(|was| was.source == source);
-        if let Some(shown) = before.filter(|_| same_source) {
+        if let Some((shown, step)) = before.filter(|_| same_source) {
             quality.switches += 1;
-            self.switch_gaps.push(now - shown);
+            self.switch_gaps.push((now - shown) / step);
         }
         self.showing = Some(showing);
         self.history.push((now, showing));
