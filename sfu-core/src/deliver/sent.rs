@@ -14,8 +14,6 @@ use crate::limits::{
 const SENT_PACKETS: usize = 512;
 /// How far back padding goes: packets that may still be of use if they were lost.
 const PADDING_PACKETS: u64 = 32;
-/// How far back a packet is looked for that a hole can take its time from.
-const CLOSE_PACKETS: u64 = 16;
 /// Round-trip time assumed before one is known.
 const RTT_UNKNOWN: Duration = Duration::from_millis(100);
 /// Shortest time between two retransmissions of one packet, for paths with next to no delay.
@@ -90,23 +88,6 @@ impl Sent {
         entry.resent = Some(now);
         entry.tries += 1;
         Ok(entry.packet)
-    }
-
-    /// Closes a number that was left open for a packet which never came, if its source ended
-    /// before `began`: it can be recalled from now on, and is empty. Receivers would ask for it
-    /// again and again, and those that wait for every number would wait for it.
-    pub fn close(&mut self, sequence: u16, began: u64) {
-        let Some(index) = self.index_of(sequence).filter(|&index| index < began) else { return };
-        let known = self.highest - index < SENT_PACKETS as u64;
-        let Some(place) = self.ring.get(slot(index)).filter(|_| known) else { return };
-        if place.as_ref().is_some_and(|entry| entry.packet.index >= index) {
-            return;
-        }
-        let before = (1..=CLOSE_PACKETS).find_map(|back| self.at(index.checked_sub(back)?));
-        let Some(near) = before.or_else(|| self.at(began)) else { return };
-        let SentPacket { track, timestamp, .. } = near;
-        let edit = Edit::fill();
-        self.remember(SentPacket { index, track, timestamp, edit, ..SentPacket::default() });
     }
 
     /// A packet leaves otherwise than was meant.
@@ -226,6 +207,17 @@ mod tests {
         assert_eq!(sent.recall(now, 65_000, None), Err(DropReason::NackMiss), "overwritten");
         assert_eq!(sent.recall(now, 67_000_u64 as u16, None), Err(DropReason::NackMiss), "ahead");
         assert_eq!(sent.recall(now, 66_490_u64 as u16, None), Ok(packet(66_490)));
+    }
+
+    #[test]
+    fn what_left_otherwise_than_was_meant_is_repeated_as_it_left() {
+        let mut sent = Sent::default();
+        sent.remember(packet(5));
+        sent.edited(4, Edit::fill());
+        assert_eq!(sent.recall(start(), 5, None), Ok(packet(5)));
+        sent.edited(5, Edit::fill());
+        let later = start() + Duration::from_secs(1);
+        assert_eq!(sent.recall(later, 5, None).unwrap().edit, Edit::fill());
     }
 
     #[test]

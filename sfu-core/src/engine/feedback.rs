@@ -123,7 +123,10 @@ impl Engine {
     /// Queues one packet again, by the subscriber's RTX stream. Without RTX there is no answer:
     /// the same SRTP index must never protect two different packets (RFC 3711 §9.1).
     ///
-    /// What nobody needs any more is answered by an empty packet, so that it is not asked for again.
+    /// What nobody needs any more is answered by an empty packet if it is of the encoding that is
+    /// forwarded: layers say of themselves what they build on. If it is of another one, there is no
+    /// answer: receivers of a codec without layers go by sequence numbers, and would take what comes
+    /// behind an empty packet for decodable; the keyframe behind it ends their waiting.
     fn retransmit(
         &mut self,
         now: Instant,
@@ -141,13 +144,25 @@ impl Engine {
         if !receive.rtx_budget.allows_a_packet() {
             return Err(DropReason::RtxBudget);
         }
-        slot.sent.close(sequence, slot.line.began());
         let rtt = receive.rtt.map(|rtt| round_trip(rtt, &receive.bandwidth));
         let mut packet = slot.sent.recall(now, sequence, rtt)?;
         let track = tracks.get(packet.track).ok_or(DropReason::NackMiss)?;
-        let subscription = slot.subscription.and_then(|id| subscriptions.get(id));
-        if subscription.is_some_and(|s| leave::worth(track, s, &packet) == Worth::Spent) {
-            packet.edit = Edit::fill();
+        if let Some(id) = slot.subscription
+            && let Some(subscription) = subscriptions.get(id)
+        {
+            match leave::worth(track, subscription, &packet) {
+                Worth::Needed => {}
+                // Cheaper than to repair what is not shown any more.
+                Worth::Left if leave::is_lowest(subscription) => {
+                    self.request_keyframe(now, id, KeyframeReason::Loss);
+                    return Err(DropReason::NackSpent);
+                }
+                Worth::Left => {}
+                Worth::Spent if subscription.selector.follows(packet.encoding, packet.epoch) => {
+                    packet.edit = Edit::fill();
+                }
+                Worth::Spent => return Err(DropReason::NackSpent),
+            }
         }
         let (payload_type, payload_bytes) = match packet.edit.empty {
             true => (slot.retransmits(), 0),

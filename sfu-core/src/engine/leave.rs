@@ -3,6 +3,8 @@
 //!
 //! Numbers that were given away are always sent: empty packets take the places.
 
+use std::time::{Duration, Instant};
+
 use super::Engine;
 use super::build::PACKET_OVERHEAD;
 use super::peer::{Outgoing, OutgoingKind};
@@ -18,7 +20,7 @@ use crate::publish::track::Track;
 
 impl Engine {
     /// Forwarding has changed over: empties what waits of layers that were left.
-    pub(super) fn leave_behind(&mut self, id: SubscriptionId) {
+    pub(super) fn leave_behind(&mut self, now: Instant, id: SubscriptionId) {
         let Self { peers, tracks, subscriptions, .. } = self;
         let Some(subscription) = subscriptions.get(id) else { return };
         let (Some(at), Some(track)) = (subscription.slot, tracks.get(subscription.track)) else {
@@ -26,6 +28,11 @@ impl Engine {
         };
         let Some(current) = subscription.selector.current() else { return };
         let receive = &mut peers[subscription.peer].receive;
+        // Without a queue on the path it is only spread: it will soon be gone, and is worth showing.
+        let path = receive.bandwidth.queue_delay();
+        if path < QUEUED_MIN || receive.pacer.queue_time(now).is_zero() {
+            return;
+        }
         let mine = |outgoing: &Outgoing| outgoing.slot == at;
         receive.pacer.revise(Class::Retransmission, |outgoing, bytes| {
             let spent =
@@ -67,9 +74,17 @@ impl Engine {
     }
 }
 
+/// A path with such a queue is too narrow now.
+const QUEUED_MIN: Duration = Duration::from_millis(30);
+
 /// Whether it is the path that keeps a subscription from getting more.
 fn is_narrow(subscription: &Subscription) -> bool {
     matches!(subscription.reason, Reason::Bandwidth | Reason::Settling | Reason::Priority)
+}
+
+/// Whether only the lowest spatial layer is forwarded: its keyframe is small.
+pub(super) fn is_lowest(subscription: &Subscription) -> bool {
+    subscription.selector.current().is_some_and(|current| current.spatial == 0)
 }
 
 /// What a packet that was forwarded is still worth. On a path that carries what is wanted, all is:

@@ -25,12 +25,6 @@ impl Numbering {
         Self { next: first, breakpoints: VecDeque::new(), highest: None }
     }
 
-    /// The number that the next new one gets at least.
-    #[must_use]
-    pub(super) fn next(&self) -> u64 {
-        self.next
-    }
-
     /// Goes on with a new source, whose first number is `from`.
     pub(super) fn begin(&mut self, from: u64) {
         self.breakpoints.clear();

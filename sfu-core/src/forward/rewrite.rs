@@ -13,8 +13,6 @@ use super::numbering::Numbering;
 #[derive(Debug)]
 pub struct Line {
     sequence: Numbering,
-    /// The line's first index of the present source.
-    began: u64,
     /// Timestamp of the newest packet sent, and when.
     newest: Option<(u32, Instant)>,
     /// First timestamp of the line, before anything was sent.
@@ -45,7 +43,6 @@ impl Line {
     pub fn new(first_sequence: u16, first_timestamp: u32) -> Self {
         Self {
             sequence: Numbering::new(u64::from(first_sequence & 0x7fff)),
-            began: u64::from(first_sequence & 0x7fff),
             newest: None,
             first_timestamp,
             timestamp_offset: None,
@@ -87,16 +84,8 @@ impl Line {
                 }
             }
         };
-        self.began = self.sequence.next();
         self.sequence.begin(index);
         self.timestamp_offset = Some(target.wrapping_sub(timestamp));
-    }
-
-    /// Where the present source began on the line: what was left open before it stays open, as its
-    /// packets are of a source that is not forwarded any more.
-    #[must_use]
-    pub fn began(&self) -> u64 {
-        self.began
     }
 
     /// Forgets the source; the next packet needs a [`Line::begin`].

@@ -57,7 +57,7 @@ pub enum Worth {
     /// picture can do without.
     Left,
     /// Nothing builds on it: it is of a layer that is not forwarded any more, and a keyframe came
-    /// behind it; or it is of a temporal layer.
+    /// behind it.
     Spent,
 }
 
@@ -143,7 +143,6 @@ impl Selector {
         match part {
             part if part.spatial() > choice.spatial && index >= following.keyframe => Worth::Left,
             part if part.spatial() > choice.spatial => Worth::Spent,
-            part if part.temporal() > choice.temporal => Worth::Spent,
             _ => Worth::Needed,
         }
     }

@@ -137,10 +137,11 @@ impl Receiver {
         &self.playout.history
     }
 
-    /// Time without a new picture at each change of encoding or layer; where every second or
-    /// fourth picture was shown before, that share of it.
+    /// When what is shown changed to another encoding or layer, and the time without a new picture
+    /// there, by pictures from one to the next in what was shown before or is shown after, where
+    /// temporal layers are left out.
     #[must_use]
-    pub fn switch_gaps(&self) -> &[Duration] {
+    pub fn switch_gaps(&self) -> &[(Duration, Duration)] {
         &self.playout.switch_gaps
     }
 
@@ -219,7 +220,7 @@ impl Receiver {
             _ => (packet.header.sequence, *packet),
         };
         if repeated && packet.payload_bytes == 0 {
-            // The number is closed: nobody shall ask for it any more.
+            // It left empty, too.
             return self.skip(now, sequence, false);
         }
         if self.first_sequence.is_none() {
@@ -296,11 +297,8 @@ impl Receiver {
             stamp,
             descriptor: descriptor.filter(|_| begins).map(Into::into),
         };
-        let keyframe = packet.stamp.keyframe;
         let shown = self.playout.insert(now, index, packet, &mut self.quality);
-        if keyframe {
-            self.quality.lost += self.arrivals.forget_before(self.playout.next());
-        }
+        self.quality.lost += self.arrivals.forget_before(self.playout.next());
         self.show(now, shown);
     }
 

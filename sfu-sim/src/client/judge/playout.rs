@@ -19,6 +19,8 @@ use crate::wire::codec::Seen;
 const JITTER_BUFFER: Duration = Duration::from_millis(200);
 /// How long the first packets wait for one they may have overtaken.
 const START_WAIT: Duration = Duration::from_millis(100);
+/// How long what is missing before a whole keyframe is waited for.
+const KEYFRAME_WAIT: Duration = Duration::from_millis(30);
 /// How far the timestamp may be off the time that passed: the path's jitter, not a jump.
 const TIMESTAMP_TOLERANCE: Duration = Duration::from_millis(300);
 /// Pictures after which temporal patterns repeat.
@@ -52,6 +54,8 @@ pub(crate) struct Playout {
     next: u64,
     buffer: VecDeque<Place>,
     began: Option<Duration>,
+    /// Where a keyframe begins that is whole, though what is before it is not, and since when.
+    ahead: Option<(u64, Duration)>,
     /// A packet was taken off the line.
     begun: bool,
     /// A picture has been shown.
@@ -79,9 +83,12 @@ pub(crate) struct Playout {
     showing: Option<Shown>,
     /// What was shown from when on.
     pub(crate) history: Vec<(Duration, Shown)>,
-    /// Time without a new picture at each change of encoding or layer; where every second or
-    /// fourth picture was shown before, that share of it.
-    pub(crate) switch_gaps: Vec<Duration>,
+    /// When what is shown changed to another encoding or layer, and the time without a new picture
+    /// there, by pictures from one to the next in what was shown before or is shown after, where
+    /// temporal layers are left out.
+    pub(crate) switch_gaps: Vec<(Duration, Duration)>,
+    /// The last of them, and that step before; what comes after is still to be seen.
+    switched: Option<(Duration, Duration, u32)>,
 }
 
 /// A layer frame of which packets are coming.
@@ -164,33 +171,43 @@ impl Playout {
         }
         let keyframe = packet.stamp.keyframe;
         self.set(index, Place::Here(packet));
-        if keyframe {
-            self.skip_to_keyframe(index);
+        if keyframe && let Some(begin) = self.whole_picture(index) {
+            self.ahead.get_or_insert((begin, now));
         }
+        self.skip_to_keyframe(now);
         self.advance(now, quality)
     }
 
-    /// A whole keyframe has come: receivers do not wait for what is missing before it.
-    fn skip_to_keyframe(&mut self, index: u64) {
-        let Some(at) = index.checked_sub(self.next).and_then(|at| usize::try_from(at).ok()) else {
-            return;
-        };
-        let Some(Place::Here(packet)) = self.buffer.get(at) else { return };
+    /// Where the picture that a packet belongs to begins, if all of it is there.
+    fn whole_picture(&self, index: u64) -> Option<u64> {
+        let at = usize::try_from(index.checked_sub(self.next)?).ok()?;
+        let Some(Place::Here(packet)) = self.buffer.get(at) else { return None };
         let timestamp = packet.timestamp;
-        let of_picture = |place: &Place| match place {
+        let of_picture = |place: &&Place| match place {
             Place::Here(packet) => packet.timestamp == timestamp,
             Place::Empty => true,
             Place::Awaited | Place::Lost => false,
         };
-        let begins = |place: &Place| matches!(place, Place::Here(packet) if may_begin(packet));
+        let first = |packet: &Packet| (packet.stamp.spatial, packet.stamp.part) == (0, 0);
+        let begins = |place: &Place| matches!(place, Place::Here(packet) if first(packet));
         let ends = |place: &Place| matches!(place, Place::Here(packet) if packet.marker);
-        let before = self.buffer.range(..=at).rev().take_while(|place| of_picture(place));
-        let begin = before.enumerate().filter(|(_, place)| begins(place)).last();
-        let behind = self.buffer.range(at..).take_while(|place| of_picture(place));
-        let (Some((back, _)), true) = (begin, behind.into_iter().any(ends)) else { return };
-        if at > back && self.begun {
-            self.buffer.drain(..at - back);
-            self.next = index - back as u64;
+        let before = self.buffer.range(..=at).rev().take_while(of_picture);
+        let (back, _) = before.enumerate().find(|(_, place)| begins(place))?;
+        let mut behind = self.buffer.range(at..).take_while(of_picture);
+        behind.any(ends).then_some(index - back as u64)
+    }
+
+    /// Receivers do not wait for what is missing before a whole keyframe, beyond what may have been
+    /// overtaken.
+    fn skip_to_keyframe(&mut self, now: Duration) {
+        let Some((begin, since)) = self.ahead else { return };
+        if begin <= self.next {
+            self.ahead = None;
+        } else if now - since >= KEYFRAME_WAIT {
+            self.ahead = None;
+            let skipped = usize::try_from(begin - self.next).expect("it is in the buffer");
+            self.buffer.drain(..skipped);
+            self.next = begin;
             self.gap();
         }
     }
@@ -441,6 +458,7 @@ impl Playout {
             // Nothing is missing: what was left out was left out on purpose.
             Some(step) if self.contiguous && same_encoding && !stamp.keyframe => {
                 self.step = step;
+                self.settle_switch(step);
             }
             // So it is before a keyframe, as long as it is no more than a cycle of layers.
             Some(step) if self.contiguous && same_encoding && step <= CYCLE_MAX => {}
@@ -469,10 +487,18 @@ impl Playout {
         let same_source = self.showing.is_some_and(|was| was.source == source);
         if let Some((shown, step)) = before.filter(|_| same_source) {
             quality.switches += 1;
-            self.switch_gaps.push((now - shown) / step);
+            self.settle_switch(1);
+            self.switched = Some((now, now - shown, step));
         }
         self.showing = Some(showing);
         self.history.push((now, showing));
+    }
+
+    /// Notes a change of what is shown, now that it is known how pictures follow each other there.
+    fn settle_switch(&mut self, step: u32) {
+        if let Some((at, gap, before)) = self.switched.take() {
+            self.switch_gaps.push((at, gap / before.max(step)));
+        }
     }
 
     fn time(&mut self, delay: Duration, quality: &mut Quality) {
