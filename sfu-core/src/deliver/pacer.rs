@@ -312,9 +312,9 @@ impl<T, P: Copy> Pacer<T, P> {
         let micros = now.saturating_duration_since(since).as_micros();
         let paid = u128::from(self.rate_now()) * micros;
         let regular = u128::from(self.rate_bps.unwrap_or(0)) * micros;
+        self.debt = self.debt.saturating_sub(paid);
         let idle = self.debt == 0 && self.waiting() == 0;
         self.haste = if idle { 0 } else { self.haste.saturating_sub(paid - regular) };
-        self.debt = self.debt.saturating_sub(paid);
         self.open |= self.debt == 0 || self.rate_bps.is_none();
     }
 
