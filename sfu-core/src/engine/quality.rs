@@ -122,7 +122,7 @@ impl Engine {
     ) -> Result<Reply, CommandError> {
         let room = self.rooms.get_mut(id).ok_or(CommandError::NoSuchRoom)?;
         if room.last_n.set_policy(now, policy) {
-            self.reconsider_room(now, id);
+            self.seats_moved(now, id);
         }
         Ok(Reply::Done)
     }
@@ -286,7 +286,7 @@ impl Engine {
 
     /// What there is to share out, and among whom.
     fn read_demands(&mut self, now: Instant, id: PeerId, run: &mut Allocation) -> Budget {
-        let Self { peers, tracks, subscriptions, rooms, .. } = self;
+        let Self { peers, tracks, subscriptions, rooms, touched_mirrors, .. } = self;
         let peer = &peers[id];
         let receive = &peer.receive;
         let estimate = receive.bandwidth.estimate();
@@ -311,7 +311,11 @@ impl Engine {
                 let off = this.preference.quality == Words::Off;
                 this.reason = withheld.or(off.then_some(Reason::Off)).unwrap_or_default();
                 let forwarded = this.reason == Reason::Best;
+                let before = this.granted;
                 this.granted = forwarded.then(|| LayerId::all_of(0));
+                if this.granted != before && track.mirror().is_some() {
+                    touched_mirrors.push(this.track);
+                }
                 this.selector.aim(this.granted);
                 if forwarded {
                     audio_bps += run.options.iter().map(|o| o.bitrate_bps).max().unwrap_or(0);
@@ -382,6 +386,8 @@ impl Engine {
         }
         if moved {
             self.update_demand(now, grant.track);
+        } else if !same_reason {
+            self.touch_mirror(grant.track);
         }
     }
 
@@ -411,17 +417,20 @@ impl Engine {
         };
         let served = track.subscriptions.iter().map(|&id| &subscriptions[id]);
         let served = served.filter(|subscription| subscription.slot.is_some());
-        let watched = served.clone().next().is_some();
+        let watched = served.clone().next().is_some() || !track.wishes.is_empty();
         let layers = served.flat_map(|this| {
             // Who has the best there is would take more: a publisher may begin with fewer layers.
             let best = this.granted.filter(|_| this.reason == Reason::Best);
             let more = best.map(|layer| LayerId { spatial: SPATIAL_MAX, ..layer });
             this.granted.into_iter().chain(more).chain(this.selector.current())
         });
+        let layers = layers.chain(track.wishes.iter().flat_map(|wished| wished.wish.layers()));
         let lowest = track.meter.lowest();
         let asked = track.demand.update(now, layers, lowest, watched);
-        let peer = track.peer;
-        self.touch(peer);
+        let peer = track.peer();
+        self.touch_source(id);
+        // What a mirror asks for is worked out there.
+        let Some(peer) = peer else { return };
         if let Some(Asked { encodings: wanted, max_spatial }) = asked {
             self.tracks[id].meter.set_wanted(now, &wanted, max_spatial);
             self.tell(Event::Demand { peer, track: id, wanted, max_spatial });
