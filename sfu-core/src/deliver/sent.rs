@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::drops::DropReason;
+use crate::forward::layer::Part;
 use crate::forward::munge::Edit;
 use crate::id::TrackId;
 use crate::limits::{
@@ -27,6 +28,8 @@ pub struct SentPacket {
     pub track: TrackId,
     /// The encoding of the track.
     pub encoding: u8,
+    /// Of which of its layers.
+    pub part: Part,
     /// The encoding's epoch.
     pub epoch: u32,
     /// Index on the encoding's line, the key into its history.
@@ -85,6 +88,14 @@ impl Sent {
         entry.resent = Some(now);
         entry.tries += 1;
         Ok(entry.packet)
+    }
+
+    /// A packet leaves otherwise than was meant.
+    pub fn edited(&mut self, index: u64, edit: Edit) {
+        let entry = self.ring.get_mut(slot(index)).and_then(Option::as_mut);
+        if let Some(entry) = entry.filter(|entry| entry.packet.index == index) {
+            entry.packet.edit = edit;
+        }
     }
 
     /// A packet worth sending once more when a probe needs bytes: the newest first, then ever
@@ -154,6 +165,7 @@ mod tests {
             index,
             track: TrackId::default(),
             encoding: 0,
+            part: Part::default(),
             epoch: 0,
             source_index: index + 7,
             timestamp: 0,
@@ -195,6 +207,17 @@ mod tests {
         assert_eq!(sent.recall(now, 65_000, None), Err(DropReason::NackMiss), "overwritten");
         assert_eq!(sent.recall(now, 67_000_u64 as u16, None), Err(DropReason::NackMiss), "ahead");
         assert_eq!(sent.recall(now, 66_490_u64 as u16, None), Ok(packet(66_490)));
+    }
+
+    #[test]
+    fn what_left_otherwise_than_was_meant_is_repeated_as_it_left() {
+        let mut sent = Sent::default();
+        sent.remember(packet(5));
+        sent.edited(4, Edit::fill());
+        assert_eq!(sent.recall(start(), 5, None), Ok(packet(5)));
+        sent.edited(5, Edit::fill());
+        let later = start() + Duration::from_secs(1);
+        assert_eq!(sent.recall(later, 5, None).unwrap().edit, Edit::fill());
     }
 
     #[test]

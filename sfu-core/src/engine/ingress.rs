@@ -11,7 +11,7 @@ use crate::deliver::sent::SentPacket;
 use crate::demux::{Kind, classify};
 use crate::drops::DropReason;
 use crate::event::{Event, FailReason, TransportState};
-use crate::forward::layer::LayerId;
+use crate::forward::layer::{LayerId, Part};
 use crate::forward::munge::Edit;
 use crate::forward::selector::{Candidate, Verdict};
 use crate::id::{Mid, PayloadType, PeerId, Rid, TrackId};
@@ -373,7 +373,7 @@ impl Engine {
         let track = &tracks[route.track];
         let encoding = &track.encodings[usize::from(route.encoding)];
         let epoch = encoding.epoch;
-        let timestamp = arrived.timestamp;
+        let (timestamp, part) = (arrived.timestamp, Part::of(info));
         let Some(codec) = track.codec(arrived.payload_type) else { return };
         let candidate =
             Candidate { now, encoding: route.encoding, epoch, index, late, timestamp, info };
@@ -412,6 +412,7 @@ impl Engine {
                 index: mapped.index,
                 track: route.track,
                 encoding: route.encoding,
+                part,
                 epoch,
                 source_index: index,
                 timestamp: mapped.timestamp,
@@ -439,6 +440,9 @@ impl Engine {
             if peer.receive.pacer.push(now, class, bytes, outgoing).is_err() {
                 stats.drops.count(DropReason::EgressFull);
                 continue;
+            }
+            if info.keyframe_start && class == Class::Video {
+                peer.receive.pacer.hurry(now);
             }
             peer.stats.rtp_out += 1;
             stats.rtp_out += 1;

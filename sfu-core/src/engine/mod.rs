@@ -12,6 +12,7 @@ mod egress;
 mod explain;
 mod feedback;
 mod ingress;
+mod leave;
 mod members;
 mod mirrors;
 mod offer;

@@ -441,6 +441,7 @@ impl Engine {
     pub(super) fn tell_switched(&mut self, now: Instant) {
         for at in 0..self.switched.len() {
             let id = self.switched[at];
+            self.leave_behind(now, id);
             self.tell_forwarding(now, id);
             if let Some(track) = self.subscriptions.get(id).map(|this| this.track) {
                 self.update_demand(now, track);
