@@ -20,6 +20,9 @@ const UNSATURATED_MIN: f64 = 0.9;
 const USED: f64 = 0.95;
 /// Arriving faster than leaving by more than this is a clock's doing.
 const FASTER_MAX: f64 = 2.0;
+/// If without its longest gap a probe would have arrived faster than it did by more than this, the
+/// gap is not the path's, which takes as long for each packet: somebody had no time.
+const GAP_WEIGHT_MAX: f64 = 2.0;
 /// Longest that a probe may take to leave or to arrive.
 const SPAN_MAX: Duration = Duration::from_secs(1);
 /// What is not heard of a probe by now is not waited for.
@@ -61,6 +64,8 @@ struct Arrived {
     last_departure: Option<(Duration, u64)>,
     first_arrival: Option<(Duration, u64)>,
     last_arrival: Option<(Duration, u64)>,
+    /// The longest time from one arrival to the next, and the bytes that ended it.
+    gap: (Duration, u64),
 }
 
 impl Clusters {
@@ -169,6 +174,9 @@ impl Cluster {
             return None;
         }
         let is_saturated = received < UNSATURATED_MIN * sent;
+        if is_saturated && arrived.is_torn(received) {
+            return None;
+        }
         let bps = if is_saturated { USED * received } else { received.min(sent) };
         (bps.is_finite() && bps >= 1.0).then_some((bps as u64, is_saturated))
     }
@@ -194,6 +202,10 @@ impl Arrived {
             self.first_arrival = Some((times.arrival, bytes));
         }
         if later(&self.last_arrival, times.arrival) {
+            let gap = self.last_arrival.map_or(Duration::ZERO, |(last, _)| times.arrival - last);
+            if gap > self.gap.0 {
+                self.gap = (gap, bytes);
+            }
             self.last_arrival = Some((times.arrival, bytes));
         }
     }
@@ -202,6 +214,17 @@ impl Arrived {
     fn sent_bps(&self) -> Option<f64> {
         let ((first, _), (last, bytes)) = (self.first_departure?, self.last_departure?);
         rate(self.bytes - bytes, first, last)
+    }
+
+    /// Whether it was mostly one gap that made it arrive as late as it did.
+    fn is_torn(&self, received: f64) -> bool {
+        let ((first, bytes), (last, _)) = match (self.first_arrival, self.last_arrival) {
+            (Some(first), Some(last)) => (first, last),
+            _ => return false,
+        };
+        let (gap, behind) = self.gap;
+        let without = rate((self.bytes - bytes).saturating_sub(behind), first + gap, last);
+        without.is_none_or(|without| without > GAP_WEIGHT_MAX * received)
     }
 
     /// Everything but the first packet, which had arrived when the time began.

@@ -43,10 +43,10 @@ fn grows_by_eight_per_cent_a_second_while_nothing_is_known() {
 #[test]
 fn grows_by_a_packet_per_response_time_near_its_ceiling() {
     let (mut aimd, mut now) = at_a_million();
-    aimd.on_probe(1_000_000, true);
+    aimd.on_probe(now, 1_000_000, true);
     let grown = feed(&mut aimd, &mut now, 20, &STEADY);
     assert!((1_024_000..=1_026_000).contains(&grown), "half of 9600 bits in 200 ms: {grown}");
-    (0..5).for_each(|_| aimd.on_probe(1_050_000, true));
+    (0..5).for_each(|_| aimd.on_probe(now, 1_050_000, true));
     let grown = aimd.bps();
     aimd.ceiling.on_probe(1_090_000);
     let grown = feed(&mut aimd, &mut now, 2, &STEADY) - grown;
@@ -150,15 +150,42 @@ fn two_decreases_are_a_round_trip_apart_unless_it_is_much_too_much() {
 
 #[test]
 fn probes_raise_and_lower_nothing_that_is_known() {
-    let (mut aimd, _) = at_a_million();
-    aimd.on_probe(900_000, true);
+    let (mut aimd, now) = at_a_million();
+    aimd.on_probe(now, 900_000, true);
     assert_eq!(aimd.bps(), 900_000, "nothing else is known");
-    aimd.on_probe(500_000, true);
+    aimd.on_probe(now, 500_000, true);
     assert_eq!(aimd.bps(), 900_000);
-    aimd.on_probe(2_000_000, false);
+    aimd.on_probe(now, 2_000_000, false);
     assert_eq!((aimd.bps(), aimd.ceiling_bps()), (2_000_000, None));
-    aimd.on_probe(u64::MAX, false);
+    aimd.on_probe(now, u64::MAX, false);
     assert_eq!(aimd.bps(), 20_000_000);
+}
+
+#[test]
+fn what_was_shown_to_pass_takes_two_probes_to_be_doubted() {
+    // When the second comes, and what it shows: does the rate fall to it?
+    for (after, shown, is_saturated, expected) in [
+        (100, 500_000, true, 2_000_000),
+        (1_500, 500_000, true, 500_000),
+        (20_000, 500_000, true, 2_000_000),
+        (1_500, 2_000_000, true, 2_000_000),
+        (1_500, 1_800_000, false, 2_000_000),
+    ] {
+        let (mut aimd, now) = at_a_million();
+        aimd.on_probe(now, 2_000_000, false);
+        aimd.on_probe(now, 400_000, true);
+        assert_eq!((aimd.bps(), aimd.ceiling_bps()), (2_000_000, None));
+        aimd.on_probe(now + ms(after), shown, is_saturated);
+        assert_eq!(aimd.bps(), expected, "{shown} after {after} ms");
+    }
+}
+
+#[test]
+fn a_trend_without_a_queue_is_noise_where_little_is_sent() {
+    let (mut aimd, mut now) = at_a_million();
+    let over = Signals { usage: Usage::Overuse, is_application_limited: true, ..STEADY };
+    assert_eq!(feed(&mut aimd, &mut now, 5, &over), 1_000_000);
+    assert!(feed(&mut aimd, &mut now, 1, &Signals { queue: ms(60), ..over }) < 900_000);
 }
 
 #[test]

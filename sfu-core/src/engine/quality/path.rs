@@ -34,8 +34,7 @@ impl Engine {
         receive.lossy_since = (estimate.loss >= STEADY_LOSS
             && estimate.limited_by != LimitedBy::Loss)
             .then(|| receive.lossy_since.unwrap_or(now));
-        let silent = estimate.limited_by == LimitedBy::Outage
-            || estimate.limited_by == LimitedBy::Bounds && receive.silent;
+        let silent = receive.bandwidth.is_dark();
         let back = std::mem::replace(&mut receive.silent, silent) && !silent;
         let quality = &mut receive.quality;
         while let Some(bitrate_bps) = receive.bandwidth.poll_probed() {
