@@ -298,6 +298,12 @@ impl SendSide {
         self.estimator.queue_delay()
     }
 
+    /// Whether what was heard of late shows that too much is sent: a queue, or loss to a limit.
+    #[must_use]
+    pub fn is_strained(&self, now: Instant) -> bool {
+        self.estimator.has_heard(now) && self.estimator.is_strained()
+    }
+
     /// Whether nothing has been heard for so long that what is sent is likely lost.
     #[must_use]
     pub fn is_dark(&self) -> bool {

@@ -131,6 +131,7 @@ impl Engine {
             reserve_bps: audio_bps
                 + estimate_bps.checked_mul(rtx_percent).map_or(0, |bps| bps / 100),
             probed_bps: receive.quality.probed_bps,
+            strained: receive.bandwidth.is_strained(now),
             now: self.age(now),
         }
     }
