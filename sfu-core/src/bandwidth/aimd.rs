@@ -30,8 +30,10 @@ const FOREIGN_MIN: Duration = Duration::from_millis(80);
 const FOREIGN_HALF_LIFE: Duration = Duration::from_secs(10);
 /// It is ours if it has become shorter by this share of what the decrease makes one expect.
 const OURS_MIN: f64 = 0.5;
-/// Two probes that show less than a rate that was proven lower it if there is so much time between
-/// them, at least and at most: what disturbs one must not disturb both.
+/// A probe that shows less than a rate that was proven, by more than this, lowers it only …
+const CORRECTED_MIN: f64 = 0.8;
+/// … together with another one, of so long before at least and at most: what disturbs one must not
+/// disturb both.
 const DOUBT_MIN: Duration = Duration::from_secs(1);
 const DOUBT_MAX: Duration = Duration::from_secs(15);
 /// What is kept of the capacity once the queue has drained.
@@ -68,6 +70,8 @@ pub struct Signals {
     pub usage: Usage,
     /// How long packets wait.
     pub queue: Duration,
+    /// How long the last packet waited.
+    pub last_queue: Duration,
     /// Round-trip time.
     pub rtt: Duration,
     /// What arrives of late, bit/s.
@@ -166,7 +170,7 @@ impl Aimd {
             // Too little is sent to fill a path that carries more: without a queue to be seen, a
             // trend is noise.
             (Usage::Overuse, State::Increase)
-                if signals.is_application_limited && beyond <= 0.0 => {}
+                if signals.is_application_limited && signals.last_queue < DRAINED => {}
             (Usage::Overuse, _) => self.decrease(now, signals),
             (_, State::Increase)
                 if beyond > QUEUE_TOLERATED.as_secs_f64() && !signals.is_application_limited =>
@@ -207,15 +211,15 @@ impl Aimd {
     /// Whether a probe that shows less than the rate is enough to lower it. A single one may have
     /// met with a receiver that was busy.
     fn is_believed(&mut self, now: Instant, shown: f64) -> bool {
-        if !self.is_proven {
-            // What was started with was too much.
+        if !self.is_proven || shown >= CORRECTED_MIN * self.bps {
+            // What was started with was too much, or what was shown a little.
             return true;
         }
         let since = self.doubt.map(|at| now.saturating_duration_since(at));
         if since.is_none_or(|since| since > DOUBT_MAX) {
             self.doubt = Some(now);
         }
-        since.is_some_and(|since| (DOUBT_MIN..=DOUBT_MAX).contains(&since)) && shown < self.bps
+        since.is_some_and(|since| (DOUBT_MIN..=DOUBT_MAX).contains(&since))
     }
 
     /// Nothing is heard any more.

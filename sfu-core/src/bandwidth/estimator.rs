@@ -36,6 +36,9 @@ const RTT_MAX: Duration = Duration::from_secs(5);
 /// is sent nothing tells nothing.
 const STALE: Duration = Duration::from_secs(2);
 
+/// Packets that wait for so long show that too much is sent, whatever else is thought of the path.
+const STRAIN: Duration = Duration::from_millis(60);
+
 /// Delay-based and loss-based estimation of one path.
 #[derive(Debug)]
 pub struct Estimator {
@@ -194,6 +197,7 @@ impl Estimator {
         let signals = Signals {
             usage: if overused { Usage::Overuse } else { self.detector.usage() },
             queue: self.queue.delay(),
+            last_queue: self.queue.last(),
             rtt: self.rtt(),
             acked_bps: self.acked.bps(),
             acked_smooth_bps: self.acked.smooth_bps(),
@@ -325,6 +329,12 @@ impl Estimator {
     #[must_use]
     pub fn measured_rtt(&self) -> Option<Duration> {
         self.rtt
+    }
+
+    /// Whether packets wait for long, or are lost to a limit.
+    #[must_use]
+    pub fn is_strained(&self) -> bool {
+        self.queue.delay() >= STRAIN || self.loss.is_decreasing()
     }
 
     /// Whether nothing has been heard for longer than a busy receiver takes.

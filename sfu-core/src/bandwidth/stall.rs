@@ -25,6 +25,8 @@ const RETURNED: Duration = Duration::from_millis(8);
 const LOOK: Duration = Duration::from_millis(25);
 /// … which is faster than they were sent, by half at least, while those that wait are read.
 const CATCHING_UP: f64 = 0.5;
+/// If the next ones take longer still, by so much, nothing is caught up with.
+const RISEN: Duration = Duration::from_millis(6);
 /// What has waited behind a gap has mostly not waited behind a queue if the delay has fallen back by
 /// this share of the gap when it falls no more.
 const FALLEN_BACK: f64 = 0.5;
@@ -141,6 +143,9 @@ impl Stall {
             return Verdict::Open;
         }
         self.latest = times;
+        if higher > self.gap + RISEN.as_secs_f64() {
+            return Verdict::Refuted;
+        }
         if difference(times.arrival, self.look.arrival) < LOOK.as_secs_f64() {
             return Verdict::Open;
         }

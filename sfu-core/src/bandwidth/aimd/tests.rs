@@ -4,6 +4,7 @@ use crate::bandwidth::tests::origin;
 const STEADY: Signals = Signals {
     usage: Usage::Normal,
     queue: Duration::ZERO,
+    last_queue: Duration::ZERO,
     rtt: Duration::from_millis(100),
     acked_bps: Some(1_000_000),
     acked_smooth_bps: Some(1_000_000),
@@ -178,6 +179,10 @@ fn what_was_shown_to_pass_takes_two_probes_to_be_doubted() {
         aimd.on_probe(now + ms(after), shown, is_saturated);
         assert_eq!(aimd.bps(), expected, "{shown} after {after} ms");
     }
+    let (mut aimd, now) = at_a_million();
+    aimd.on_probe(now, 2_000_000, false);
+    aimd.on_probe(now, 1_700_000, true);
+    assert_eq!(aimd.bps(), 1_700_000, "a little too much was shown");
 }
 
 #[test]
@@ -185,7 +190,7 @@ fn a_trend_without_a_queue_is_noise_where_little_is_sent() {
     let (mut aimd, mut now) = at_a_million();
     let over = Signals { usage: Usage::Overuse, is_application_limited: true, ..STEADY };
     assert_eq!(feed(&mut aimd, &mut now, 5, &over), 1_000_000);
-    assert!(feed(&mut aimd, &mut now, 1, &Signals { queue: ms(60), ..over }) < 900_000);
+    assert!(feed(&mut aimd, &mut now, 1, &Signals { last_queue: ms(20), ..over }) < 900_000);
 }
 
 #[test]

@@ -90,6 +90,13 @@ fn a_second_stall_while_the_first_is_caught_up_with_is_one_too() {
 }
 
 #[test]
+fn a_queue_that_goes_on_growing_behind_a_gap_is_known_at_once() {
+    let mut stalls = Stalls::default();
+    pass(&mut stalls, 0, &[50, 50]);
+    assert_eq!(ways(&pass(&mut stalls, 2, &[66, 74])), [66, 74]);
+}
+
+#[test]
 fn gaps_are_those_of_the_link_s_packets_at_least() {
     // 96 ms a packet at 100 kbit/s: nothing of note.
     let mut stalls = Stalls::default();
