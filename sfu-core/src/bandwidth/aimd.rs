@@ -167,10 +167,8 @@ impl Aimd {
         self.foreign_queue *= 0.5f64.powf(seconds / FOREIGN_HALF_LIFE.as_secs_f64());
         let beyond = self.own_queue(signals) - self.tolerated_queue();
         match (signals.usage, self.state) {
-            // Too little is sent to fill a path that carries more: without a queue to be seen, a
-            // trend is noise.
-            (Usage::Overuse, State::Increase)
-                if signals.is_application_limited && signals.last_queue < DRAINED => {}
+            // A trend without a queue is noise.
+            (Usage::Overuse, State::Increase) if signals.last_queue < DRAINED => {}
             (Usage::Overuse, _) => self.decrease(now, signals),
             (_, State::Increase)
                 if beyond > QUEUE_TOLERATED.as_secs_f64() && !signals.is_application_limited =>

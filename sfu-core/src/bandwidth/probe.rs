@@ -37,6 +37,8 @@ pub struct Probed {
     pub bitrate_bps: Option<u64>,
     /// Whether the path was full.
     pub is_saturated: bool,
+    /// It arrived, but not at times that mean anything: the receiver was busy, or reads in batches.
+    pub was_disturbed: bool,
 }
 
 /// Probes under way.
@@ -154,35 +156,42 @@ impl Cluster {
     }
 
     fn evaluate(&self, inherent_loss: f64) -> Probed {
-        let (bitrate_bps, is_saturated) = self.measure(inherent_loss).unzip();
-        Probed { probe: self.probe, bitrate_bps, is_saturated: is_saturated.unwrap_or(false) }
+        let has_arrived = self.has_arrived(inherent_loss);
+        let measured = if has_arrived { self.arrived.measure() } else { None };
+        let (bitrate_bps, is_saturated) = measured.unzip();
+        Probed {
+            probe: self.probe,
+            bitrate_bps,
+            is_saturated: is_saturated.unwrap_or(false),
+            was_disturbed: has_arrived && bitrate_bps.is_none(),
+        }
     }
 
-    fn measure(&self, inherent_loss: f64) -> Option<(u64, bool)> {
+    fn has_arrived(&self, inherent_loss: f64) -> bool {
         let share = (ARRIVED_MIN - inherent_loss).max(ARRIVED_FLOOR);
         let arrived = &self.arrived;
-        let is_enough = self.has_left()
+        self.has_left()
             && arrived.packets >= PACKETS_MIN
             && f64::from(arrived.packets) >= share * f64::from(self.sent_packets)
-            && arrived.bytes as f64 >= share * self.sent_bytes as f64;
-        if !is_enough {
-            return None;
-        }
-        let sent = arrived.sent_bps()?;
-        let received = arrived.received_bps()?;
+            && arrived.bytes as f64 >= share * self.sent_bytes as f64
+    }
+}
+
+impl Arrived {
+    /// The rate, and whether the path was full.
+    fn measure(&self) -> Option<(u64, bool)> {
+        let (sent, received) = (self.sent_bps()?, self.received_bps()?);
         if received > FASTER_MAX * sent {
             return None;
         }
         let is_saturated = received < UNSATURATED_MIN * sent;
-        if is_saturated && arrived.is_torn(received) {
+        if is_saturated && self.is_torn(received) {
             return None;
         }
         let bps = if is_saturated { USED * received } else { received.min(sent) };
         (bps.is_finite() && bps >= 1.0).then_some((bps as u64, is_saturated))
     }
-}
 
-impl Arrived {
     fn add(&mut self, times: Times, bytes: u64) {
         self.packets += 1;
         self.bytes += bytes;

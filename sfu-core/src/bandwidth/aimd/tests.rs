@@ -18,9 +18,11 @@ fn ms(ms: u64) -> Duration {
 
 /// One batch every 50 ms; gives the rate.
 fn feed(aimd: &mut Aimd, now: &mut Instant, batches: u32, signals: &Signals) -> u64 {
+    // Packets wait at least as long as the one that waited least.
+    let signals = Signals { last_queue: signals.last_queue.max(signals.queue), ..*signals };
     for _ in 0..batches {
         *now += ms(50);
-        aimd.update(*now, signals);
+        aimd.update(*now, &signals);
     }
     aimd.bps()
 }
@@ -140,7 +142,8 @@ fn a_queue_that_does_not_drain_is_not_waited_for_for_ever() {
 #[test]
 fn two_decreases_are_a_round_trip_apart_unless_it_is_much_too_much() {
     let (mut aimd, mut now) = at_a_million();
-    let over = Signals { usage: Usage::Overuse, acked_bps: Some(900_000), ..STEADY };
+    let over =
+        Signals { usage: Usage::Overuse, last_queue: ms(20), acked_bps: Some(900_000), ..STEADY };
     let first = feed(&mut aimd, &mut now, 1, &over);
     let less = Signals { acked_bps: Some(700_000), ..over };
     assert_eq!(feed(&mut aimd, &mut now, 1, &less), first);
@@ -186,9 +189,9 @@ fn what_was_shown_to_pass_takes_two_probes_to_be_doubted() {
 }
 
 #[test]
-fn a_trend_without_a_queue_is_noise_where_little_is_sent() {
+fn a_trend_without_a_queue_is_noise() {
     let (mut aimd, mut now) = at_a_million();
-    let over = Signals { usage: Usage::Overuse, is_application_limited: true, ..STEADY };
+    let over = Signals { usage: Usage::Overuse, ..STEADY };
     assert_eq!(feed(&mut aimd, &mut now, 5, &over), 1_000_000);
     assert!(feed(&mut aimd, &mut now, 1, &Signals { last_queue: ms(20), ..over }) < 900_000);
 }

@@ -34,7 +34,7 @@ fn a_machine_without_time_is_not_a_path_without_room() {
         for feedback in [50, 100] {
             for seed in SEEDS {
                 let world = World::run(wide(seed, feedback, stalls), 60.0);
-                let (at, least) = world.target_min(3.0, 60.0);
+                let (at, least) = world.target_min(5.0, 60.0);
                 if least < TILES {
                     short_of_it.push((name, feedback, seed, at, least));
                 }

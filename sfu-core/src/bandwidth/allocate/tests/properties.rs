@@ -69,7 +69,7 @@ fn rung(subscriber: &Subscriber, at: usize) -> (usize, Vec<u64>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_ladder_gets_better_and_dearer(options in published(), (preference, screen) in wish()) {
