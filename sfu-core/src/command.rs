@@ -39,6 +39,11 @@ pub enum Command {
     /// A message of a participant (or, with no sender, of the server) that did not come by data
     /// channel.
     SendData { room: RoomId, message: DataMessage },
+    /// The room goes on in the engine `worker`, where it is `remote` ([`crate::relay`]). To be given
+    /// to both sides, in either order; once more does no harm.
+    LinkRoom { room: RoomId, worker: u8, remote: RoomId },
+    /// The room goes on there no more: what it had from there ends.
+    UnlinkRoom { room: RoomId, worker: u8 },
     /// A snapshot of one peer: its transport, publications and subscriptions.
     PeerStats { peer: PeerId },
     /// Why a peer receives what it receives.
@@ -144,6 +149,12 @@ pub enum CommandError {
     /// The track is gone, or belongs to another room.
     #[error("no such track in this room")]
     NoSuchTrack,
+    /// The track is a mirror: only the engine where it is published can do that.
+    #[error("the track is published elsewhere")]
+    MirroredTrack,
+    /// A room cannot be linked with its own engine.
+    #[error("a room cannot be linked with its own worker")]
+    OwnWorker,
     /// The peer has no transport yet.
     #[error("no connection has been negotiated yet")]
     NoTransport,

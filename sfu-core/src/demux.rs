@@ -1,12 +1,12 @@
 //! Whose datagram is this? By its path once ICE has validated it, else by the ufrag of a STUN
 //! check. Nothing but STUN is read from an address that ICE has not validated.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::drops::DropReason;
 use crate::id::PeerId;
 use crate::limits::DATAGRAM_BYTES_MAX;
-use crate::transport::Path;
+use crate::transport::{IceCredentials, Path};
 
 /// What a datagram is, by its first bytes (RFC 7983 §7, RFC 5761 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +45,31 @@ pub fn classify(datagram: &[u8]) -> Result<Kind, DropReason> {
 pub struct Demux {
     peer_by_path: HashMap<Path, PeerId>,
     peer_by_ufrag: HashMap<Box<str>, PeerId>,
+    /// What became of paths and was not polled yet; `None` while nobody asks.
+    changes: Option<VecDeque<PathChange>>,
+}
+
+/// What became of a path. Only authenticated checks, and the end of what they began, cause one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathChange {
+    /// It leads to a peer of this engine from now on.
+    Learned(Path),
+    /// It leads to none any more.
+    Forgotten(Path),
 }
 
 impl Demux {
+    /// From now on keeps [`PathChange`]s for [`Demux::poll_change`], which is to be called until
+    /// `None` after every batch of input: a datagram makes two at most.
+    pub fn watch_paths(&mut self) {
+        self.changes.get_or_insert_default();
+    }
+
+    /// The next change, the oldest first.
+    pub fn poll_change(&mut self) -> Option<PathChange> {
+        self.changes.as_mut()?.pop_front()
+    }
+
     /// The peer that validated `path`.
     #[must_use]
     pub fn peer_by_path(&self, path: &Path) -> Option<PeerId> {
@@ -64,6 +86,9 @@ impl Demux {
     /// From now on `path` is `peer`'s. Returns the peer it was taken from, if any: an address
     /// may change hands, and an authenticated check says so.
     pub fn learn_path(&mut self, path: Path, peer: PeerId) -> Option<PeerId> {
+        if let Some(changes) = &mut self.changes {
+            changes.push_back(PathChange::Learned(path));
+        }
         self.peer_by_path.insert(path, peer).filter(|&former| former != peer)
     }
 
@@ -71,6 +96,9 @@ impl Demux {
     pub fn forget_path(&mut self, path: &Path, peer: PeerId) {
         if self.peer_by_path(path) == Some(peer) {
             self.peer_by_path.remove(path);
+            if let Some(changes) = &mut self.changes {
+                changes.push_back(PathChange::Forgotten(*path));
+            }
         }
     }
 
@@ -102,6 +130,12 @@ impl Demux {
     pub fn is_empty(&self) -> bool {
         self.len() == (0, 0)
     }
+}
+
+/// The worker that answers a STUN check, by the ufrag it names. Reads no further than the USERNAME.
+#[must_use]
+pub fn worker_of_check(datagram: &[u8]) -> Option<u8> {
+    IceCredentials::worker_of_ufrag(local_ufrag(stun_username(datagram)?)?)
 }
 
 /// The receiver's half of a USERNAME (RFC 8445 §7.2.2): what stands before the colon.
@@ -228,6 +262,34 @@ mod tests {
         let mut overlong = check.clone();
         overlong[23] = 0xff;
         assert_eq!(demux.peer_by_stun(&overlong), Err(DropReason::StunMalformed));
+    }
+
+    #[test]
+    fn a_check_names_the_worker_that_answers_it() {
+        let mut rng = rand_pcg::Pcg64Mcg::new(1);
+        let ufrag = IceCredentials::generate(&mut rng, 67).ufrag;
+        let check = binding(&[(STUN_USERNAME, format!("{ufrag}:remote").as_bytes())]);
+        assert_eq!(worker_of_check(&check), Some(67));
+        for other in ["", "x", ":remote", "67", "é§:remote"] {
+            let check = binding(&[(STUN_USERNAME, other.as_bytes())]);
+            assert_eq!(worker_of_check(&check), None, "{other}");
+        }
+        assert_eq!(worker_of_check(&binding(&[])), None);
+    }
+
+    #[test]
+    fn changes_of_paths_are_told_in_order_to_who_asks() {
+        let mut demux = Demux::default();
+        demux.learn_path(path(1), peer(1));
+        assert_eq!(demux.poll_change(), None, "nobody asked");
+        demux.watch_paths();
+        demux.learn_path(path(2), peer(1));
+        demux.learn_path(path(2), peer(2));
+        demux.forget_path(&path(2), peer(1));
+        demux.forget_path(&path(2), peer(2));
+        let told: Vec<PathChange> = std::iter::from_fn(|| demux.poll_change()).collect();
+        let learned = PathChange::Learned(path(2));
+        assert_eq!(told, [learned, learned, PathChange::Forgotten(path(2))]);
     }
 
     #[test]

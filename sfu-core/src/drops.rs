@@ -80,6 +80,12 @@ drop_reasons! {
     TooOld => "too_old",
     /// No page is left to keep its payload in ([`crate::limits::HISTORY_PAGES_MAX`]).
     HistoryFull => "history_full",
+    /// Too much media waited for another engine.
+    RelayFull => "relay_full",
+    /// What another engine sent names nothing that is here: it came late, or is wrong.
+    RelayUnknown => "relay_unknown",
+    /// What another engine announced is more than a room may have.
+    RelayLimit => "relay_limit",
     /// The subscriber's egress queue was full.
     EgressFull => "egress_full",
     /// A data message over its size limit.

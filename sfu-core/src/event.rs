@@ -23,6 +23,20 @@ pub enum Event {
     TrackUnpublished { room: RoomId, participant: ParticipantId, track: TrackId },
     /// A track was muted or unmuted, by its owner or by command.
     TrackMuted { room: RoomId, participant: ParticipantId, track: TrackId, muted: bool },
+    /// A track of another engine can be subscribed to here, by the id that `track` has; `origin` is
+    /// the worker where it is published, and its id there. That engine tells the rest of its life
+    /// (`TrackPublished`, `TrackMuted`, `TrackUnpublished`).
+    TrackMirrored { room: RoomId, origin: (u8, TrackId), track: TrackInfo },
+    /// A mirror ended, with its track or with the link.
+    TrackUnmirrored {
+        room: RoomId,
+        origin: (u8, TrackId),
+        participant: ParticipantId,
+        track: TrackId,
+    },
+    /// More waited for the engine `worker` than is kept: the room's link with it was cut, as by
+    /// `UnlinkRoom`.
+    LinkLost { room: RoomId, worker: u8 },
     /// From now on `mid` of `peer` carries this track, or nothing. No SDP exchange is needed:
     /// an m-line keeps its SSRC whatever it carries.
     Assigned { peer: PeerId, mid: Mid, track: Option<(ParticipantId, TrackId)> },

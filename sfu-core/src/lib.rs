@@ -19,6 +19,7 @@ pub mod negotiation;
 pub mod preference;
 pub mod publish;
 pub mod recorder;
+pub mod relay;
 pub mod room;
 pub mod rtp;
 pub mod stats;

@@ -189,3 +189,21 @@ pub const RECORDS_PER_PEER_MAX: usize = 256;
 pub const RECORDED_GRANTS_PER_PEER_MAX: usize = 2_048;
 /// Bytes of recorded inputs of the allocation of one peer: some 30 runs with nine tiles.
 pub const TRACE_BYTES_PER_PEER_MAX: usize = 32 * 1024;
+
+/// Other engines that a room goes on in.
+pub const LINKS_PER_ROOM_MAX: usize = 64;
+/// Tracks of other engines in one room: four of each of [`PEERS_PER_ROOM_MAX`] participants.
+pub const MIRRORS_PER_ROOM_MAX: usize = 4_000;
+/// Packets that wait to be fetched for one other engine: those of four full receive batches of a
+/// worker. Beyond it the newest is dropped.
+pub const RELAY_PACKETS_MAX: usize = 4096;
+/// Bytes of those packets.
+pub const RELAY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What is not media and waits likewise. None of it may be lost, so beyond it the link is over.
+pub const RELAY_NOTES_MAX: usize = 65_536;
+/// Payload bytes of the data messages among it.
+pub const RELAY_DATA_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Empty messages kept for their buffers: some on the way there, some on the way back.
+pub const RELAY_SPARE_MAX: usize = 32;
+/// Highest extended sequence number taken from another engine: no line of packets is that long.
+pub const RELAY_INDEX_MAX: u64 = 1 << 48;

@@ -13,6 +13,8 @@ pub struct EngineStats {
     pub peers_connected: u64,
     /// Published tracks now.
     pub tracks: u64,
+    /// Of these, mirrors of tracks that are published in other engines.
+    pub mirrors: u64,
     /// Subscriptions now.
     pub subscriptions: u64,
     /// Deadlines set now.
@@ -35,6 +37,10 @@ pub struct EngineStats {
     pub rtp_in: u64,
     /// RTP packets forwarded to subscribers (retransmissions not counted).
     pub rtp_out: u64,
+    /// Packets handed to other engines.
+    pub relayed_out: u64,
+    /// Packets taken from other engines.
+    pub relayed_in: u64,
     /// Retransmissions sent to subscribers.
     pub rtx_out: u64,
     /// Packets asked for again from publishers.

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::limits;
 
@@ -31,6 +31,16 @@ pub struct Config {
     /// machine that is not link-local.
     #[arg(long, env = "SFU_ADVERTISE", value_name = "IP", value_delimiter = ',')]
     pub advertise: Vec<IpAddr>,
+
+    /// Media workers: threads that forward, each with peers of its own; all share the UDP port.
+    /// Without it: one for each core.
+    #[arg(long, env = "SFU_WORKERS", value_name = "N",
+          value_parser = clap::value_parser!(u8).range(1..=i64::from(limits::WORKERS_MAX)))]
+    pub workers: Option<u8>,
+
+    /// Which worker a participant goes to.
+    #[arg(long, env = "SFU_PLACEMENT", value_name = "POLICY", default_value = "balance")]
+    pub placement: PlacementPolicy,
 
     /// What is logged, as a tracing filter: a level, or target=level pairs.
     #[arg(long, env = "SFU_LOG", value_name = "FILTER", default_value = DEFAULT_LOG)]
@@ -64,12 +74,24 @@ pub struct Config {
     pub allow_origin: Vec<String>,
 }
 
+/// Which worker a participant goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlacementPolicy {
+    /// A room stays on one worker until that is busy and another one is not.
+    Balance,
+    /// Every participant goes to the next worker, so that any room of two is on two: for tests, and
+    /// for one large room.
+    Spread,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             http_addr: SocketAddr::from(([127, 0, 0, 1], 7880)),
             udp_port: 7882,
             advertise: Vec::new(),
+            workers: None,
+            placement: PlacementPolicy::Balance,
             log: DEFAULT_LOG.to_owned(),
             max_rooms: limits::ROOMS_MAX,
             max_participants_per_room: limits::PARTICIPANTS_PER_ROOM_MAX,
@@ -77,6 +99,15 @@ impl Default for Config {
             message_rate: limits::MESSAGES_PER_SECOND,
             allow_origin: Vec::new(),
         }
+    }
+}
+
+impl Config {
+    /// How many media workers there are to be.
+    pub(crate) fn workers(&self) -> u8 {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let by_cores = || u8::try_from(cores()).unwrap_or(u8::MAX).min(limits::WORKERS_MAX);
+        self.workers.unwrap_or_else(by_cores)
     }
 }
 
@@ -133,6 +164,9 @@ mod tests {
             ["--http-addr", "localhost"],
             ["--udp-port", "65536"],
             ["--advertise", "example.org"],
+            ["--workers", "0"],
+            ["--workers", "65"],
+            ["--placement", "elsewhere"],
             ["--max-rooms", "0"],
             ["--max-participants-per-room", "-1"],
             ["--message-rate", "0"],

@@ -39,10 +39,10 @@ pub struct RunningServer {
 
 /// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
 pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
-    let mut media = Media::start(config.udp_port, &config.advertise)?;
+    let media = Media::start(config.udp_port, &config.advertise, config.workers())?;
     let runtime = tokio::runtime::Handle::current();
     let sessions = Sessions::new(&config, media.handle.clone(), runtime.clone());
-    sessions.follow(std::mem::take(&mut media.outputs));
+    sessions.follow(media.outputs);
 
     let context = Arc::new(Context::new(&config, Arc::clone(&sessions)));
     let served = api::serve(config.http_addr, context);
@@ -56,10 +56,10 @@ pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
     });
     Ok(RunningServer {
         http_addr: http_addrs.first().copied().unwrap_or(config.http_addr),
-        udp_addrs: media.addrs.clone(),
+        udp_addrs: media.addrs,
         http,
         sessions,
-        media_threads: media.take_threads(),
+        media_threads: media.threads,
     })
 }
 

@@ -23,6 +23,11 @@ pub const PREFERENCES_MAX: usize = sfu_core::limits::SUBSCRIPTIONS_PER_PEER_MAX;
 /// Largest `audio_last_n` and `video_last_n`: a room has no more participants.
 pub const LAST_N_MAX: u16 = sfu_core::limits::PEERS_PER_ROOM_MAX as u16;
 
+/// How long a room stays on a worker where it has no participants any more.
+pub const EMPTY_PART_MAX: Duration = Duration::from_secs(5);
+/// Names of ended mirrors kept for each part of a room: a flight recorder has no more records.
+pub const ENDED_MIRRORS_MAX: usize = sfu_core::limits::RECORDS_PER_PEER_MAX;
+
 /// Longest HTTP body other than SDP.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Longest time a client may take for the body of a request.
@@ -74,6 +79,19 @@ pub const EMPTY_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest such time that may be asked for.
 pub const EMPTY_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// Media workers: as many as one room may be on.
+pub const WORKERS_MAX: u8 = sfu_core::limits::LINKS_PER_ROOM_MAX as u8;
+/// Messages of the relay waiting for one media worker. What finds no room waits in the engine that
+/// sends it, and becomes one message of more.
+pub const RELAY_MESSAGES_MAX: usize = 64;
+/// Batches of strays waiting for one media worker, of 64 KiB each: longer than it may stand still.
+pub const STRAY_BATCHES_MAX: usize = 256;
+/// News of others' paths waiting for one media worker, which takes them in a quarter of a second at
+/// most: so many clients do not connect in that time.
+pub const PATH_NEWS_MAX: usize = 16 * 1024;
+/// DTLS datagrams put aside by one media worker: the flights of 200 joins at once, and what comes by
+/// data channels meanwhile.
+pub const HANDSHAKES_WAITING_MAX: usize = 2048;
 /// Commands waiting for one media worker.
 pub const COMMANDS_MAX: usize = 1024;
 /// Longest wait for a place in that queue; then the request is refused as overload.

@@ -1,16 +1,74 @@
-//! The binary: reads the configuration, starts the server, and stops it at a signal.
+//! The binary: reads the configuration, starts the server, and stops it at a signal. `sfu load`
+//! makes load for a server instead.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser as _;
+use clap::{Args, Parser, Subcommand};
+use sfu_load::scenario::{LoadArgs, Target, run_and_tell};
 use sfu_server::config::Config;
 use sfu_server::shutdown::Signals;
 use tracing_subscriber::EnvFilter;
 
+/// A WebRTC SFU: one UDP port for media; WebSocket, WHIP, WHEP and REST for everything else.
+///
+/// Without arguments it is a development server: the page at http://127.0.0.1:7880/, media on UDP
+/// port 7882, reachable at every address of this machine.
+#[derive(Parser)]
+#[command(name = "sfu", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    server: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make load for a server: publishers and subscribers, what arrives, how late, at which cost.
+    ///
+    /// Works with any server that speaks WHIP and WHEP. Exit code 1 means that a bound was not
+    /// held, 2 that there was no measurement.
+    Load(Box<Load>),
+}
+
+#[derive(Args)]
+struct Load {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// Write the outcome as JSON too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
-    let config = Config::parse();
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Load(load)) => make_load(&load),
+        None => be_server(cli.server),
+    }
+}
+
+fn make_load(args: &Load) -> ExitCode {
+    let ended =
+        tokio::runtime::Runtime::new().context("cannot start threads").and_then(|runtime| {
+            runtime.block_on(run_and_tell(&args.load, &args.target, args.json.as_deref()))
+        });
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("sfu load: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn be_server(config: Config) -> ExitCode {
     let ended = start_logging(&config.log).and_then(|()| {
         let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
         let ended = runtime.block_on(serve(config));
@@ -59,4 +117,28 @@ fn announce(server: &sfu_server::RunningServer) -> anyhow::Result<()> {
     }
     out.flush()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn load_is_a_command_and_everything_else_the_server() {
+        let cli = Cli::try_parse_from(["sfu", "--udp-port", "1"]).unwrap();
+        assert!(cli.command.is_none() && cli.server.udp_port == 1);
+        let cli = Cli::try_parse_from(["sfu", "load", "--viewers", "3", "--json", "x"]).unwrap();
+        let Some(Command::Load(load)) = cli.command else { panic!() };
+        assert_eq!(
+            (load.load.subscribers, load.target.url.as_str()),
+            (Some(3), "http://127.0.0.1:7880")
+        );
+        assert!(Cli::try_parse_from(["sfu", "--udp-port", "1", "load"]).is_err());
+    }
 }

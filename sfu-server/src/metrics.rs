@@ -58,6 +58,8 @@ impl Scrape {
         let draining = f64::from(u8::from(context.sessions.is_draining()));
         self.gauge("sfu_draining", "1 while joins are refused", &[], &[(&[], draining)])?;
         self.gauge("sfu_rooms", "Rooms now", &[], &[(&[], n(census.rooms))])?;
+        let spanning = n(census.rooms_spanning);
+        self.gauge("sfu_rooms_spanning", "Rooms on several workers now", &[], &[(&[], spanning)])?;
         self.gauge(
             "sfu_participants",
             "Participants now, by door",
@@ -144,6 +146,9 @@ impl Scrape {
         self.gauge("sfu_engine_rooms", "Rooms of the engines now", &[], &[(&[], engine_rooms)])?;
         let engine_tracks = sum(|w| w.engine.tracks) as f64;
         self.gauge("sfu_engine_tracks", "Tracks of the engines now", &[], &[(&[], engine_tracks)])?;
+        let mirrors = sum(|w| w.engine.mirrors) as f64;
+        let mirrored = "Tracks of the engines that are mirrors of other engines' now";
+        self.gauge("sfu_engine_mirrors", mirrored, &[], &[(&[], mirrors)])?;
         let subscriptions = sum(|w| w.engine.subscriptions) as f64;
         self.gauge("sfu_subscriptions", "Subscriptions now", &[], &[(&[], subscriptions)])?;
         let timers = sum(|w| w.engine.timers) as f64;
@@ -269,13 +274,78 @@ impl Scrape {
             &[],
             &[(&[], waiting)],
         )?;
+        self.crossing(workers)
+    }
+
+    /// What crosses between workers.
+    fn crossing(&mut self, workers: &[WorkerSnapshot]) -> prometheus::Result<()> {
+        let sum = |read: fn(&WorkerSnapshot) -> u64| workers.iter().map(read).sum::<u64>();
+        self.counter(
+            "sfu_strays_total",
+            "Datagrams read by another worker than their owner, by what became of them",
+            &["result"],
+            &[
+                (&["passed_on"], sum(|w| w.crossing.strays_out)),
+                (&["dropped"], sum(|w| w.crossing.strays_dropped)),
+            ],
+        )?;
+        let batches = "Entries of queues between workers, each of many packets, and wake-ups";
+        self.counter(
+            "sfu_crossings_total",
+            batches,
+            &["kind"],
+            &[
+                (&["strays"], sum(|w| w.crossing.stray_batches)),
+                (&["relay"], sum(|w| w.crossing.relay_messages)),
+                (&["wake"], sum(|w| w.crossing.wakes)),
+            ],
+        )?;
+        let news = "News of clients' addresses that a worker had no room for";
+        self.counter(
+            "sfu_path_news_dropped_total",
+            news,
+            &[],
+            &[(&[], sum(|w| w.crossing.news_dropped))],
+        )?;
+        let handshakes = "DTLS datagrams dropped because too many waited for their turn";
+        self.counter(
+            "sfu_handshakes_dropped_total",
+            handshakes,
+            &[],
+            &[(&[], sum(|w| w.handshakes_dropped))],
+        )?;
+        let relayed = "RTP packets that crossed between workers, by direction";
+        self.counter(
+            "sfu_relay_packets_total",
+            relayed,
+            &["dir"],
+            &[(&["out"], sum(|w| w.engine.relayed_out)), (&["in"], sum(|w| w.engine.relayed_in))],
+        )?;
+        let bytes = "Bytes of RTP packets that crossed between workers";
+        let crossed = sum(|w| w.crossing.relay_bytes);
+        self.counter("sfu_relay_bytes_total", bytes, &[], &[(&[], crossed)])?;
+        self.each_worker(workers)
+    }
+
+    /// What is worth knowing of each worker on its own.
+    fn each_worker(&mut self, workers: &[WorkerSnapshot]) -> prometheus::Result<()> {
         let opts = Opts::new("sfu_worker_busy_seconds_total", "Time spent outside waiting");
-        let family = prometheus::CounterVec::new(opts, &["worker"])?;
+        let busy = prometheus::CounterVec::new(opts, &["worker"])?;
+        let opts = Opts::new("sfu_worker_load", "Share of the last second spent outside waiting");
+        let load = GaugeVec::new(opts, &["worker"])?;
+        let opts = Opts::new("sfu_worker_peers", "Peers of one worker now");
+        let peers = GaugeVec::new(opts, &["worker"])?;
+        let opts = Opts::new("sfu_worker_others_paths", "Addresses known to be other workers' now");
+        let paths = GaugeVec::new(opts, &["worker"])?;
         for (index, worker) in workers.iter().enumerate() {
-            let seconds = worker.busy_ns as f64 / 1e9;
-            family.with_label_values(&[index.to_string()]).inc_by(seconds);
+            let label = [index.to_string()];
+            busy.with_label_values(&label).inc_by(worker.busy_ns as f64 / 1e9);
+            load.with_label_values(&label).set(worker.load.into());
+            peers.with_label_values(&label).set(worker.engine.peers as f64);
+            paths.with_label_values(&label).set(worker.others_paths as f64);
         }
-        self.0.extend(family.collect());
+        self.0.extend(busy.collect());
+        self.0.extend([load, peers, paths].iter().flat_map(|family| family.collect()));
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[macro_use]
 mod calls_common;
 
 use std::time::Duration;
@@ -21,11 +22,10 @@ const VOLLEY: u64 = 100;
 /// Counters are published several times a second.
 const COUNTED_WITHIN: Duration = Duration::from_secs(10);
 
+on_one_worker_and_on_two!(strangers_datagrams_are_counted_and_nothing_else);
 /// An SFU that reads anything but STUN from an address it does not know can be talked into
 /// anything (RFC 8445 §7.3, and the ClientHello races of several media servers).
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_datagrams_are_counted_and_nothing_else() {
-    let site = Site::start().await;
+async fn strangers_datagrams_are_counted_and_nothing_else(site: Site) {
     let plan = Some(VideoPlan::camera(1_000_000, 30));
     let mut publisher = HttpSession::publish(&site.url, "r", plan, false).await.unwrap();
     let viewer = watching(&site, "r", None).await;
@@ -68,9 +68,8 @@ async fn strangers_datagrams_are_counted_and_nothing_else() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hostile_signalling_is_answered_and_the_call_goes_on() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(hostile_signalling_is_answered_and_the_call_goes_on);
+async fn hostile_signalling_is_answered_and_the_call_goes_on(site: Site) {
     let plan = Some(VideoPlan::camera(1_000_000, 30));
     let mut publisher = HttpSession::publish(&site.url, "r", plan, false).await.unwrap();
     let viewer = watching(&site, "r", None).await;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[macro_use]
 mod calls_common;
 
 use std::sync::atomic::Ordering;
@@ -10,9 +11,8 @@ use bench::client::{HttpSession, until};
 use bench::media::VideoPlan;
 use calls_common::{Site, stream_until, watching};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_viewer_loses_comes_back_to_it_alone() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(what_one_viewer_loses_comes_back_to_it_alone);
+async fn what_one_viewer_loses_comes_back_to_it_alone(site: Site) {
     let plan = Some(VideoPlan::camera(1_000_000, 30));
     let _publisher = HttpSession::publish(&site.url, "r", plan, false).await.unwrap();
     let lossy = watching(&site, "r", None).await;
@@ -38,9 +38,8 @@ async fn what_one_viewer_loses_comes_back_to_it_alone() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_publisher_loses_on_the_way_is_asked_of_it() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(what_a_publisher_loses_on_the_way_is_asked_of_it);
+async fn what_a_publisher_loses_on_the_way_is_asked_of_it(site: Site) {
     let plan = Some(VideoPlan::camera(1_000_000, 30));
     let publisher = HttpSession::publish(&site.url, "r", plan, false).await.unwrap();
     let viewer = watching(&site, "r", None).await;
@@ -67,9 +66,8 @@ async fn what_a_publisher_loses_on_the_way_is_asked_of_it() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reports_and_feedback_flow() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(reports_and_feedback_flow);
+async fn reports_and_feedback_flow(site: Site) {
     let publisher =
         HttpSession::publish(&site.url, "r", calls_common::small(), true).await.unwrap();
     let viewer = watching(&site, "r", None).await;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[macro_use]
 mod calls_common;
 
 use bench::client::{HttpSession, Join, Participant, until};
@@ -11,9 +12,8 @@ use calls_common::{
     AUDIO, Site, VIDEO, all_decrypted, small, source_until, stream_until, watching,
 };
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_whep_viewer_receives_what_a_whip_publisher_sends() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(a_whep_viewer_receives_what_a_whip_publisher_sends);
+async fn a_whep_viewer_receives_what_a_whip_publisher_sends(site: Site) {
     let plan = VideoPlan::camera(1_000_000, 30);
     let mut publisher = HttpSession::publish(&site.url, "r", Some(plan), true).await.unwrap();
     let viewer = watching(&site, "r", None).await;
@@ -56,9 +56,8 @@ async fn a_whep_viewer_receives_what_a_whip_publisher_sends() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websocket_participants_whip_and_whep_share_a_room() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(websocket_participants_whip_and_whep_share_a_room);
+async fn websocket_participants_whip_and_whep_share_a_room(site: Site) {
     let whip = HttpSession::publish(&site.url, "r", small(), true).await.unwrap();
     let join = |name: &str| Join {
         room: "r".to_owned(),
@@ -120,11 +119,10 @@ async fn websocket_participants_whip_and_whep_share_a_room() {
     site.stop().await;
 }
 
+on_one_worker_and_on_two!(one_who_joins_after_70_000_packets_sees_video);
 /// Sequence numbers go around once in 65,536 packets, and SRTP counts the rounds; a receiver that
 /// joins later must start at round 0 (RFC 3711 §3.3.1).
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_who_joins_after_70_000_packets_sees_video() {
-    let site = Site::start().await;
+async fn one_who_joins_after_70_000_packets_sees_video(site: Site) {
     let plan = VideoPlan::raw(10_000);
     let mut publisher = HttpSession::publish(&site.url, "r", Some(plan), false).await.unwrap();
     let _early = watching(&site, "r", None).await;
@@ -142,9 +140,8 @@ async fn one_who_joins_after_70_000_packets_sees_video() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_keyframe_request_of_a_late_viewer_reaches_the_publisher() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(a_keyframe_request_of_a_late_viewer_reaches_the_publisher);
+async fn a_keyframe_request_of_a_late_viewer_reaches_the_publisher(site: Site) {
     let publisher = HttpSession::publish(&site.url, "r", small(), false).await.unwrap();
     let camera = publisher.camera.as_ref().unwrap();
     let _early = watching(&site, "r", None).await;
@@ -160,9 +157,8 @@ async fn a_keyframe_request_of_a_late_viewer_reaches_the_publisher() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_viewer_outlives_its_publisher_and_sees_the_next() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(a_viewer_outlives_its_publisher_and_sees_the_next);
+async fn a_viewer_outlives_its_publisher_and_sees_the_next(site: Site) {
     let first = HttpSession::publish(&site.url, "r", small(), true).await.unwrap();
     let viewer = watching(&site, "r", None).await;
     let ssrc = viewer.announced_ssrc("video").unwrap();

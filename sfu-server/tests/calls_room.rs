@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[macro_use]
 mod calls_common;
 
 use bench::client::{HttpSession, Join, Participant, RtpCodecKind, ServerUrl, Signalling, until};
@@ -14,9 +15,8 @@ async fn join(url: &ServerUrl, name: &str) -> Participant {
     Participant::join(url, join).await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_reach_those_they_are_for() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(messages_reach_those_they_are_for);
+async fn messages_reach_those_they_are_for(site: Site) {
     let ann = join(&site.url, "ann").await;
     let bob = join(&site.url, "bob").await;
     let cat = join(&site.url, "cat").await;
@@ -48,9 +48,8 @@ async fn messages_reach_those_they_are_for() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lossy_messages_keep_to_their_channel() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(lossy_messages_keep_to_their_channel);
+async fn lossy_messages_keep_to_their_channel(site: Site) {
     let ann = join(&site.url, "ann").await;
     let bob = join(&site.url, "bob").await;
     // They may be lost, so one keeps sending.
@@ -67,9 +66,8 @@ async fn lossy_messages_keep_to_their_channel() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_without_a_data_channel_gets_messages_by_socket() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(one_without_a_data_channel_gets_messages_by_socket);
+async fn one_without_a_data_channel_gets_messages_by_socket(site: Site) {
     let listener = Signalling::connect(&site.url, None).await.unwrap();
     let request = json!({"type": "join", "room": "r", "name": "listener"});
     listener.request(request).await.unwrap();
@@ -82,9 +80,8 @@ async fn one_without_a_data_channel_gets_messages_by_socket() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_muted_track_is_silent_and_comes_back_with_a_key_frame() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(a_muted_track_is_silent_and_comes_back_with_a_key_frame);
+async fn a_muted_track_is_silent_and_comes_back_with_a_key_frame(site: Site) {
     let request = Join { room: "r".to_owned(), video: small(), ..Default::default() };
     let ann = Participant::join(&site.url, request).await.unwrap();
     let viewer = watching(&site, "r", Some(&ann.id)).await;
@@ -117,9 +114,8 @@ async fn a_muted_track_is_silent_and_comes_back_with_a_key_frame() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_prefers_is_taken_told_and_explained() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(what_one_prefers_is_taken_told_and_explained);
+async fn what_one_prefers_is_taken_told_and_explained(site: Site) {
     let request = Join { room: "r".to_owned(), video: small(), ..Default::default() };
     let ann = Participant::join(&site.url, request).await.unwrap();
     let bob = join(&site.url, "bob").await;
@@ -152,6 +148,7 @@ async fn what_one_prefers_is_taken_told_and_explained() {
     let paused = told(0, "paused", "reason", json!("off")).await;
     let off = subscription().await;
     assert_eq!((&off["granted"], &off["reason"]), (&json!(null), &json!("off")), "{off}");
+    assert_eq!(off["track"], json!(track), "by the name that everybody knows");
     let preference = json!({"quality": "off", "max_width": 320, "max_height": 180, "max_fps": null,
                             "priority": 7, "pinned": false, "visible": true});
     assert_eq!(off["preference"], preference);
@@ -167,9 +164,8 @@ async fn what_one_prefers_is_taken_told_and_explained() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_who_is_removed_is_told_and_so_are_the_others() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(one_who_is_removed_is_told_and_so_are_the_others);
+async fn one_who_is_removed_is_told_and_so_are_the_others(site: Site) {
     let ann = join(&site.url, "ann").await;
     let bob = join(&site.url, "bob").await;
     let path = site.url.path(&["api", "v1", "rooms", "r", "participants", &bob.id]).unwrap();
@@ -182,9 +178,8 @@ async fn one_who_is_removed_is_told_and_so_are_the_others() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_goodbye_on_the_media_path_alone_ends_a_session() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(a_goodbye_on_the_media_path_alone_ends_a_session);
+async fn a_goodbye_on_the_media_path_alone_ends_a_session(site: Site) {
     let publisher = HttpSession::publish(&site.url, "r", small(), false).await.unwrap();
     let viewer = watching(&site, "r", None).await;
     viewer.peer.close().await.unwrap();
@@ -193,9 +188,8 @@ async fn a_goodbye_on_the_media_path_alone_ends_a_session() {
     site.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_joins_leave_nothing_behind() {
-    let site = Site::start().await;
+on_one_worker_and_on_two!(a_hundred_joins_leave_nothing_behind);
+async fn a_hundred_joins_leave_nothing_behind(site: Site) {
     let left = churn::come_and_go(&site.url, 100, 4).await.unwrap();
     assert_empty(&left);
     site.stop().await;

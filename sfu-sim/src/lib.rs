@@ -29,4 +29,4 @@ pub use client::judge::quality::Quality;
 pub use client::layers::Layering;
 pub use link::{Conditions, LinkPlan, Loss};
 pub use plan::{Encoding, Feedback, Plan, Slots, VideoPlan};
-pub use world::{ClientId, World};
+pub use world::{ClientId, Relayed, World};

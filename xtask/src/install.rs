@@ -1,4 +1,5 @@
-//! Installs what the tests need and a fresh Debian machine lacks: browsers and npm packages.
+//! Installs what the tests need and a fresh Debian machine lacks: browsers, npm packages and
+//! valgrind.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,17 @@ const NODE_MAJOR_MIN: u32 = 20;
 
 /// Installs what the browser tests need and is not on the path.
 pub(crate) fn browsers() -> Result<()> {
-    let missing = PROGRAMS.into_iter().filter(|(program, _)| on_path(program).is_none());
+    programs(&PROGRAMS)
+}
+
+/// Installs what counts instructions.
+pub(crate) fn valgrind() -> Result<()> {
+    programs(&[("valgrind", "valgrind")])
+}
+
+/// Installs the packages of those programs that are not on the path.
+fn programs(wanted: &[(&str, &str)]) -> Result<()> {
+    let missing = wanted.iter().copied().filter(|(program, _)| on_path(program).is_none());
     let missing: Vec<&str> = missing.map(|(_, package)| package).collect();
     if missing.is_empty() {
         return Ok(());

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::{Parser, Subcommand};
 
 mod install;
@@ -46,7 +46,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Run the load generator: `cargo xtask bench …` is `cargo run --release -p bench -- …`.
+    /// Run the benchmarks: `cargo xtask bench …` is `cargo run --release -p bench -- …`, with the
+    /// server built first if it is measured.
     #[command(disable_help_flag = true)]
     Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -66,10 +67,19 @@ fn main() -> Result<ExitCode> {
         }
         Command::Sizes => return Ok(steps::run(&[Step::Sizes])),
         Command::Sim { args } => pass_through("sfu-sim", lab_features(&args), &args)?,
-        Command::Bench { args } => pass_through("bench", &[], &args)?,
+        Command::Bench { args } => {
+            if args.first().is_some_and(|command| BENCHES_OF_SERVER.contains(&command.as_str())) {
+                let build = ["build", "--quiet", "--release", "--package", "sfu-server"];
+                ensure!(Job::new("cargo").args(build).run()?.success, "the server did not build");
+            }
+            pass_through("bench", &[], &args)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// Benchmarks that start the server which stands beside them.
+const BENCHES_OF_SERVER: [&str; 5] = ["all", "cores", "delay", "fanout", "scale"];
 
 /// The top of the workspace: paths in this program are relative to it.
 fn root() -> PathBuf {

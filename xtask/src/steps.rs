@@ -20,6 +20,8 @@ pub(crate) enum Step {
     Clippy,
     /// Unit, engine and integration tests.
     Test,
+    /// The engine takes no more instructions for a packet than is on record.
+    Bench,
     /// The documentation builds without warnings.
     Doc,
     /// Types and unit tests of the page and the client library.
@@ -48,6 +50,7 @@ impl Step {
                 check(cargo("clippy --release --workspace --all-targets -- -D warnings"))
             }
             Self::Test => tests(cargo("test --release --workspace --no-fail-fast")),
+            Self::Bench => bench(),
             Self::Doc => {
                 let doc = cargo("doc --release --workspace --no-deps --document-private-items");
                 // Private items are documented here, so links to them lead somewhere.
@@ -96,6 +99,15 @@ fn summary(total: Tally) -> ExitCode {
     println!("{} passed, {} failed", total.passed, total.failed);
     // A run that tested nothing has proven nothing.
     if total.failed == 0 && total.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs under valgrind, so it is the count that is judged and not the time.
+fn bench() -> Result<Tally> {
+    install::valgrind()?;
+    // All targets, as for the browsers below.
+    let built = cargo("build --release --workspace --all-targets").run()?;
+    ensure!(built.success, "the benchmark did not build");
+    check(Job::new("target/release/bench").args(["engine", "--check"]))
 }
 
 fn web() -> Result<Tally> {

@@ -1,54 +1,85 @@
 //! A call inside one process: one publisher and many subscribers, each with a real ICE check, a
-//! real DTLS handshake and real SRTP, and no socket.
+//! real DTLS handshake, real SRTP and the reports a receiver owes, and no socket. Time is virtual:
+//! between two frames the engine gets every wake-up it asks for.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use bytes::BytesMut;
-use dtls::config::{ClientAuthType, ConfigBuilder};
-use dtls::endpoint::{Endpoint, EndpointEvent};
-use dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use sfu_core::command::{Command, Reply, SubscribePolicy};
 use sfu_core::id::{ParticipantId, PeerId, RoomId};
 use sfu_core::negotiation::Offer;
-use sfu_core::transport::{Certificate, IceCredentials, Path, Security};
+use sfu_core::rtp::packet::RtpPacket;
+use sfu_core::transport::{Certificate, Path, Security};
 use sfu_core::{Egress, Engine, EngineConfig};
-use shared::TransportProtocol;
-use srtp::config::{Config, LABEL_EXTRACTOR_DTLS_SRTP};
 use srtp::context::Context;
-use srtp::protection_profile::ProtectionProfile;
-use stun::attributes::{
-    ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME, AttrType,
-};
-use stun::fingerprint::FINGERPRINT;
-use stun::integrity::MessageIntegrity;
-use stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
 
-use super::{BATCH, PAYLOAD_BYTES};
+use super::meter::{Input, Meter, counted_turn, plain_turn};
+use crate::lean::{Client, Feedback, FeedbackPlan, Identity, Media, Role, Stream};
 
-const SSRC: u32 = 0x1234_5678;
-const PASSWORD: &str = "passwordOfEnoughLength00";
-/// Virtual time between two batches: 30 frames a second.
+/// Virtual time between two frames: 30 a second.
 const FRAME: Duration = Duration::from_millis(33);
+/// Virtual time between two checks of one client (RFC 7675 §5.1).
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Frames before anything is measured: the engine finds out what the paths carry, the histories
+/// and records fill.
+const WARM_FRAMES: usize = 300;
+/// Clients' ports count from here.
+const PORTS_FROM: u16 = 10_000;
 
-/// The engine in the middle of a call.
+/// What is played.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Script {
+    pub(super) subscribers: usize,
+    /// Packets of a frame, handled before each drain.
+    pub(super) batch: u32,
+    pub(super) payload_bytes: usize,
+    pub(super) feedback: FeedbackPlan,
+}
+
+/// The engine and everybody around it.
 pub(super) struct Call {
-    engine: Engine,
+    pub(super) engine: Engine,
     egress: Egress,
-    now: Instant,
-    clients: Vec<Client>,
-    publisher: Context,
-    sequence: u32,
+    pub(super) now: Instant,
+    next_frame: Instant,
+    pub(super) meter: Meter,
+    script: Script,
+    stream: Stream,
+    publisher: Member,
+    subscribers: Vec<Member>,
+    seal: Context,
+    sent: u32,
+    /// What the engine is given at the next turn.
+    inputs: Vec<Input>,
+}
+
+/// A client in the call.
+struct Member {
+    path: Path,
+    client: Client,
+    feedback: Option<Feedback>,
+    check_at: Instant,
 }
 
 impl Call {
-    pub(super) fn new(subscribers: usize) -> Result<Self> {
+    /// Everybody connected and served, the warm-up done.
+    pub(super) fn new(script: Script) -> Result<Self> {
+        let mut call = Self::idle(script)?;
+        call.play(WARM_FRAMES, false)?;
+        let before = call.engine.stats().rtp_out;
+        call.play(1, false)?;
+        let forwarded = call.engine.stats().rtp_out - before;
+        let expected = u64::from(script.batch) * script.subscribers as u64;
+        ensure!(forwarded == expected, "{forwarded} of {expected} packets went on");
+        Ok(call)
+    }
+
+    /// Everybody connected, nothing published yet.
+    pub(super) fn idle(script: Script) -> Result<Self> {
         let now = Instant::now();
-        let certificate = Certificate::generate().context("no certificate")?;
         let config = EngineConfig {
-            certificate: Arc::new(certificate),
+            certificate: Arc::new(Certificate::generate().context("no certificate")?),
             candidates: vec![([127, 0, 0, 1], 7882).into()],
             worker: 0,
             ntp_at_start: 0,
@@ -59,267 +90,235 @@ impl Call {
             bail!("no room");
         };
         let mut egress = Egress::default();
+        let mut meter = Meter::default();
         let identity = Identity::new()?;
-        let mut clients = Vec::new();
-        for number in 0..=subscribers {
-            let mut client = Client::join(&mut engine, now, room, number, &identity)?;
-            client.connect(&mut engine, now, &mut egress)?;
-            clients.push(client);
+        let publisher =
+            Member::join(&mut engine, &mut meter, now, room, 0, script.feedback, &identity)?
+                .connect(&mut engine, &mut meter, now, &mut egress)?;
+        let mut subscribers = Vec::new();
+        meter.reset();
+        for number in 1..=script.subscribers {
+            let plan = script.feedback;
+            let mut member =
+                Member::join(&mut engine, &mut meter, now, room, number, plan, &identity)?
+                    .connect(&mut engine, &mut meter, now, &mut egress)?;
+            member.feedback = Some(Feedback::new(plan, member.client.sealing_context()?));
+            member.check_at = now + CHECK_INTERVAL * (number as u32 % 100) / 100;
+            subscribers.push(member);
         }
-        let publisher = clients[0].sealing_context()?;
-        let mut call = Self { engine, egress, now, clients, publisher, sequence: 0 };
-        let before = call.engine.stats().rtp_out;
-        let first = call.prepare(BATCH)?;
-        call.forward(&first)?;
-        let forwarded = call.engine.stats().rtp_out - before;
-        ensure!(forwarded == (BATCH * subscribers) as u64, "only {forwarded} packets went on");
-        Ok(call)
+        let stream = Stream {
+            media: Media::Video,
+            payload_bytes: script.payload_bytes,
+            frame_packets: script.batch,
+            keyframe_interval: 300,
+            timestamp_step: 2970,
+        };
+        Ok(Self {
+            engine,
+            egress,
+            now,
+            next_frame: now,
+            meter,
+            script,
+            stream,
+            seal: publisher.client.sealing_context()?,
+            publisher,
+            subscribers,
+            sent: 0,
+            inputs: Vec::new(),
+        })
     }
 
-    /// The next packets of the publisher, sealed. Also renews everybody's consent.
-    pub(super) fn prepare(&mut self, packets: usize) -> Result<Vec<BytesMut>> {
-        for client in &self.clients {
-            let mut check = client.check()?;
-            self.engine.handle_datagram(self.now, client.path, &mut check);
+    /// Plays so many frames, and everything that the clients and the clock do meanwhile. What the
+    /// engine takes for it is measured; what the clients take is not.
+    pub(super) fn play(&mut self, frames: usize, counted: bool) -> Result<()> {
+        for _ in 0..frames {
+            self.publish()?;
+            self.checks()?;
+            self.turn(counted)?;
+            while let Some(due) = self.engine.poll_timeout().filter(|due| *due < self.next_frame) {
+                self.now = self.now.max(due);
+                self.turn(counted)?;
+            }
         }
-        while !self.engine.drain(self.now, &mut self.egress) {
-            self.egress.clear();
-        }
-        self.egress.clear();
-        (0..packets)
-            .map(|_| {
-                let packet = vp8(self.sequence);
-                self.sequence += 1;
-                Ok(self.publisher.encrypt_rtp(&packet)?)
-            })
-            .collect()
+        Ok(())
     }
 
-    /// Receives them in batches, and builds what the subscribers get.
-    pub(super) fn forward(&mut self, packets: &[BytesMut]) -> Result<()> {
-        let publisher = self.clients[0].path;
-        for batch in packets.chunks(BATCH) {
-            self.now += FRAME;
-            for packet in batch {
-                let mut packet = packet.clone();
-                self.engine.handle_datagram(self.now, publisher, &mut packet);
+    /// The publisher's next frame is on its way.
+    fn publish(&mut self) -> Result<()> {
+        self.now = self.next_frame;
+        self.next_frame = self.now + FRAME;
+        for _ in 0..self.script.batch {
+            let packet = self.stream.packet(self.sent);
+            self.sent += 1;
+            let sealed = self.seal.encrypt_rtp(&packet)?;
+            self.inputs.push((self.publisher.path, sealed.to_vec()));
+        }
+        Ok(())
+    }
+
+    /// Renews consent where it is time.
+    fn checks(&mut self) -> Result<()> {
+        for member in std::iter::once(&mut self.publisher).chain(&mut self.subscribers) {
+            if member.check_at <= self.now {
+                member.check_at = self.now + CHECK_INTERVAL;
+                self.inputs.push((member.path, member.client.check()?));
             }
-            self.engine.handle_timeout(self.now);
-            while !self.engine.drain(self.now, &mut self.egress) {
-                self.egress.clear();
-            }
+        }
+        Ok(())
+    }
+
+    /// One turn of a worker's loop, then the clients', whose reports are the next turn's input.
+    fn turn(&mut self, counted: bool) -> Result<()> {
+        loop {
+            let Self { engine, egress, meter, inputs, now, .. } = self;
+            let drained = meter.measure(|| {
+                if counted {
+                    counted_turn(engine, *now, inputs, egress)
+                } else {
+                    plain_turn(engine, *now, inputs, egress)
+                }
+            });
+            self.inputs.clear();
+            self.receive()?;
             self.egress.clear();
-            while self.engine.poll_event().is_some() {}
+            if drained {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives the subscribers what was sent.
+    fn receive(&mut self) -> Result<()> {
+        let Self { egress, subscribers, inputs, now, .. } = self;
+        for (transmit, run) in egress.iter() {
+            let number = usize::from(transmit.path.remote.port() - PORTS_FROM);
+            // The publisher is number 0, and sends whatever it hears.
+            let Some(member) = number.checked_sub(1).and_then(|at| subscribers.get_mut(at)) else {
+                continue;
+            };
+            let Some(feedback) = &mut member.feedback else { continue };
+            for datagram in run.chunks(transmit.segment_bytes) {
+                if matches!(datagram, [128..192, second, ..] if !(192..224).contains(second))
+                    && let Ok(packet) = RtpPacket::parse(datagram)
+                {
+                    feedback.on_packet(*now, &packet);
+                }
+            }
+            if feedback.is_due(*now) {
+                let path = member.path;
+                feedback.poll(*now, |report| inputs.push((path, report.to_vec())))?;
+            }
         }
         Ok(())
     }
 }
 
-/// One RTP packet of a VP8 stream whose first frame is a keyframe.
-fn vp8(number: u32) -> Vec<u8> {
-    let part = number % BATCH as u32;
-    let frame = number / BATCH as u32;
-    let mut packet = vec![0x80, 96 | if part == BATCH as u32 - 1 { 0x80 } else { 0 }];
-    #[allow(clippy::cast_possible_truncation, reason = "RTP sequence numbers wrap")]
-    packet.extend((number as u16).to_be_bytes());
-    packet.extend(frame.wrapping_mul(3000).to_be_bytes());
-    packet.extend(SSRC.to_be_bytes());
-    // Payload descriptor (S bit at a frame's start), then the P bit: clear in a keyframe.
-    packet.push(if part == 0 { 0x10 } else { 0 });
-    packet.push(u8::from(frame != 0));
-    packet.resize(12 + PAYLOAD_BYTES, 0);
-    packet
-}
-
-/// The certificate that all clients of a call share.
-struct Identity {
-    certificate: dtls::crypto::Certificate,
-    fingerprint: String,
-}
-
-impl Identity {
-    fn new() -> Result<Self> {
-        let provider = rtc_crypto::default_provider()?;
-        let certificate = dtls::crypto::Certificate::generate_self_signed(
-            vec!["bench".into()],
-            provider.crypto(),
-        )?;
-        let der = &certificate.certificate[0];
-        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
-        let hex: Vec<_> = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
-        Ok(Self { certificate, fingerprint: hex.join(":") })
-    }
-}
-
-struct Client {
-    path: Path,
-    ufrag: String,
-    server: IceCredentials,
-    endpoint: Endpoint,
-    connected: bool,
-}
-
-/// rtc-dtls keys its connections by address; any will do.
-fn placeholder() -> SocketAddr {
-    ([192, 0, 2, 7], 7).into()
-}
-
-impl Client {
+impl Member {
     fn join(
         engine: &mut Engine,
+        meter: &mut Meter,
         now: Instant,
         room: RoomId,
         number: usize,
+        plan: FeedbackPlan,
         identity: &Identity,
     ) -> Result<Self> {
         let participant = ParticipantId(number as u64 + 1);
         let add = Command::AddPeer { room, participant, subscribe: SubscribePolicy::All };
-        let Reply::Peer(peer) = engine.handle_command(now, add)? else { bail!("no peer") };
-        let ufrag = format!("client{number}");
-        let server = Self::offer(engine, now, peer, &ufrag, number == 0, identity)?;
-        let config = ConfigBuilder::default()
-            .with_crypto_provider(rtc_crypto::default_provider()?)
-            .with_certificates(vec![identity.certificate.clone()])
-            .with_srtp_protection_profiles(vec![SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm])
-            .with_client_auth(ClientAuthType::RequireAnyClientCert)
-            .with_insecure_skip_verify(true)
-            .with_server_name("sfu.invalid".into())
-            .build(true, None)?;
-        let mut endpoint = Endpoint::new(placeholder(), TransportProtocol::UDP, None);
-        endpoint.connect(now, placeholder(), Arc::new(config), None)?;
-        let port = u16::try_from(10_000 + number).context("too many subscribers")?;
+        let Reply::Peer(peer) = meter.measure(|| engine.handle_command(now, add))? else {
+            bail!("no peer")
+        };
+        let mut client = Client::new(now, number, identity)?;
+        let role = if number == 0 { Role::Publisher } else { Role::Subscriber };
+        let sdp = client.offer(role, Media::Video, plan.transport_cc, identity);
+        let (ufrag, password) = Self::offer(engine, meter, now, peer, &sdp)?;
+        client.answered(&ufrag, &password);
+        let port = PORTS_FROM + u16::try_from(number).context("too many subscribers")?;
         let path = Path { remote: ([10, 0, 0, 1], port).into(), local: None };
-        Ok(Self { path, ufrag, server, endpoint, connected: false })
+        Ok(Self { path, client, feedback: None, check_at: now + CHECK_INTERVAL })
     }
 
     fn offer(
         engine: &mut Engine,
+        meter: &mut Meter,
         now: Instant,
         peer: PeerId,
-        ufrag: &str,
-        publishes: bool,
-        identity: &Identity,
-    ) -> Result<IceCredentials> {
-        let direction = if publishes { "sendonly" } else { "recvonly" };
-        let fingerprint = &identity.fingerprint;
-        let mut sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
-             m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na={direction}\r\n\
-             a=rtcp-mux\r\na=rtcp-rsize\r\na=setup:actpass\r\na=ice-ufrag:{ufrag}\r\n\
-             a=ice-pwd:{PASSWORD}\r\na=fingerprint:sha-256 {fingerprint}\r\n\
-             a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
-             a=rtcp-fb:96 transport-cc\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n\
-             a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n"
-        );
-        if publishes {
-            sdp += &format!("a=ssrc:{SSRC} cname:bench\r\n");
-        }
-        let offer = Box::new(Offer::parse(&sdp)?);
+        sdp: &str,
+    ) -> Result<(String, String)> {
+        let offer = Box::new(Offer::parse(sdp)?);
         let command = Command::Offer { peer, offer, publish: Vec::new() };
-        match engine.handle_command(now, command)? {
-            Reply::Answer { answer, .. } => Ok(answer.ice),
+        match meter.measure(|| engine.handle_command(now, command))? {
+            Reply::Answer { answer, .. } => {
+                Ok((answer.ice.ufrag.to_string(), answer.ice.password.to_string()))
+            }
             other => bail!("no answer but {other:?}"),
         }
     }
 
     /// ICE and DTLS to the end.
-    fn connect(&mut self, engine: &mut Engine, now: Instant, egress: &mut Egress) -> Result<()> {
-        let mut check = self.check()?;
-        engine.handle_datagram(now, self.path, &mut check);
+    fn connect(
+        mut self,
+        engine: &mut Engine,
+        meter: &mut Meter,
+        now: Instant,
+        egress: &mut Egress,
+    ) -> Result<Self> {
+        let mut inputs = vec![(self.path, self.client.check()?)];
         for _ in 0..20 {
-            while let Some(out) = self.endpoint.poll_transmit() {
-                engine.handle_datagram(now, self.path, &mut out.message.to_vec());
+            while let Some(datagram) = self.client.poll_dtls() {
+                inputs.push((self.path, datagram));
             }
-            engine.drain(now, egress);
+            meter.measure(|| plain_turn(engine, now, &mut inputs, egress));
+            inputs.clear();
             let path = self.path;
             for (transmit, bytes) in egress.iter().filter(|(t, _)| t.path == path) {
                 for datagram in bytes.chunks(transmit.segment_bytes) {
-                    self.receive(now, datagram)?;
+                    self.client.handle_datagram(now, datagram)?;
                 }
             }
             egress.clear();
-            while engine.poll_event().is_some() {}
-            if self.connected {
-                return Ok(());
+            if self.client.is_connected() {
+                return Ok(self);
             }
         }
         bail!("the handshake does not end")
     }
-
-    fn receive(&mut self, now: Instant, datagram: &[u8]) -> Result<()> {
-        if !(20..64).contains(&datagram[0]) {
-            return Ok(());
-        }
-        let events = self.endpoint.read(now, placeholder(), None, BytesMut::from(datagram))?;
-        self.connected |= events.iter().any(|e| matches!(e, EndpointEvent::HandshakeComplete));
-        Ok(())
-    }
-
-    /// What seals this client's packets.
-    fn sealing_context(&self) -> Result<Context> {
-        let profile = ProtectionProfile::AeadAes128Gcm;
-        let mut config = Config { profile, ..Config::default() };
-        let state = self.endpoint.get_connection_state(placeholder()).context("no DTLS state")?;
-        let bytes = config.keying_material_len();
-        let material = state.export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], bytes)?;
-        config.set_session_keys_from_keying_material(material.as_ref(), true)?;
-        let (key, salt) = (&config.keys.local_master_key, &config.keys.local_master_salt);
-        let provider = rtc_crypto::default_provider()?;
-        Ok(Context::new(key, salt, profile, None, None, provider.crypto())?)
-    }
-
-    /// A nominating connectivity check (RFC 8445 §7.2).
-    fn check(&self) -> Result<Vec<u8>> {
-        let provider = rtc_crypto::default_provider()?;
-        let username = format!("{}:{}", self.server.ufrag, self.ufrag);
-        let setters: [Box<dyn Setter>; 8] = [
-            Box::new(BINDING_REQUEST),
-            Box::new(TransactionId::new()),
-            Box::new(Attribute(ATTR_USERNAME, username.into_bytes())),
-            Box::new(Attribute(ATTR_ICE_CONTROLLING, vec![9; 8])),
-            Box::new(Attribute(ATTR_PRIORITY, vec![0, 0, 0, 1])),
-            Box::new(Attribute(ATTR_USE_CANDIDATE, vec![])),
-            Box::new(MessageIntegrity::new_short_term_integrity_with_provider(
-                self.server.password.to_string(),
-                provider.crypto(),
-            )),
-            Box::new(FINGERPRINT),
-        ];
-        let mut message = Message::new();
-        message.build(&setters)?;
-        Ok(message.raw)
-    }
-}
-
-struct Attribute(AttrType, Vec<u8>);
-
-impl Setter for Attribute {
-    fn add_to(&self, message: &mut Message) -> shared::error::Result<()> {
-        message.add(self.0, &self.1);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use sfu_core::drops::DropReason;
 
+    use super::super::USUAL;
     use super::*;
 
     const SUBSCRIBERS: usize = 3;
+    const FRAMES: usize = 100;
+    const SCRIPT: Script =
+        Script { subscribers: SUBSCRIBERS, batch: 4, payload_bytes: 1100, feedback: USUAL };
+    const EXPECTED: u64 = (FRAMES * 4 * SUBSCRIBERS) as u64;
 
-    /// Feeds the call and its attackers in turn: `attack` gets the engine before each batch.
-    fn goes_on_beside(attack: impl Fn(&mut Engine, Instant, Path, &[BytesMut])) -> Engine {
-        let mut call = Call::new(SUBSCRIBERS).unwrap();
-        let packets = call.prepare(400).unwrap();
+    /// Feeds the call and its attackers in turn: `attack` gets the engine before each frame, and
+    /// what the publisher has sent so far.
+    fn goes_on_beside(attack: impl Fn(&mut Engine, Instant, Path, &[Input])) -> Engine {
+        let mut call = Call::new(SCRIPT).unwrap();
         let before = call.engine.stats().rtp_out;
-        for (at, batch) in packets.chunks(BATCH).enumerate() {
-            attack(&mut call.engine, call.now, call.clients[0].path, &packets[..at * BATCH]);
-            call.forward(batch).unwrap();
+        let mut sent: Vec<Input> = Vec::new();
+        for _ in 0..FRAMES {
+            attack(&mut call.engine, call.now, call.publisher.path, &sent);
+            call.publish().unwrap();
+            sent.extend(
+                call.inputs.iter().filter(|(path, _)| *path == call.publisher.path).cloned(),
+            );
+            call.turn(false).unwrap();
+            while let Some(due) = call.engine.poll_timeout().filter(|due| *due < call.next_frame) {
+                call.now = call.now.max(due);
+                call.turn(false).unwrap();
+            }
         }
         let forwarded = call.engine.stats().rtp_out - before;
-        assert_eq!(forwarded, (packets.len() * SUBSCRIBERS) as u64, "the call loses nothing");
+        assert_eq!(forwarded, EXPECTED, "the call loses nothing");
         call.engine
     }
 
@@ -332,7 +331,7 @@ mod tests {
                     forged[..2].copy_from_slice(&[0x80, second]);
                     if length >= 12 {
                         forged[2] = 0x70; // far ahead: not to be taken for a replay
-                        forged[8..12].copy_from_slice(&SSRC.to_be_bytes());
+                        forged[8..12].copy_from_slice(&0x1234_5678_u32.to_be_bytes());
                     }
                     engine.handle_datagram(now, path, &mut forged);
                 }
@@ -343,14 +342,14 @@ mod tests {
             drops.get(DropReason::SrtpShort) > 0 && drops.get(DropReason::SrtpAuthentication) > 0
         );
         let all = drops.get(DropReason::SrtpShort) + drops.get(DropReason::SrtpAuthentication);
-        assert_eq!(all, 63 * 2 * 100, "every one of them");
+        assert_eq!(all, 63 * 2 * FRAMES as u64, "every one of them");
     }
 
     #[test]
     fn replayed_srtp_is_counted_and_forwarded_once() {
-        let engine = goes_on_beside(|engine, now, path, sent| {
-            for packet in sent.iter().rev().take(20) {
-                engine.handle_datagram(now, path, &mut packet.to_vec());
+        let engine = goes_on_beside(|engine, now, _, sent| {
+            for (path, packet) in sent.iter().rev().take(20) {
+                engine.handle_datagram(now, *path, &mut packet.clone());
             }
         });
         assert!(engine.stats().drops.get(DropReason::SrtpReplay) > 1000);
@@ -358,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_wrong_certificate_is_refused_and_the_call_goes_on() {
-        let mut call = Call::new(SUBSCRIBERS).unwrap();
+        let mut call = Call::new(SCRIPT).unwrap();
         let wrong = Identity {
             fingerprint: Identity::new().unwrap().fingerprint,
             ..Identity::new().unwrap()
@@ -367,14 +366,14 @@ mod tests {
         else {
             panic!("no room");
         };
-        let mut stranger = Client::join(&mut call.engine, call.now, room, 99, &wrong).unwrap();
-        let joined = stranger.connect(&mut call.engine, call.now, &mut call.egress);
+        let Call { engine, meter, now, egress, .. } = &mut call;
+        let stranger = Member::join(engine, meter, *now, room, 99, USUAL, &wrong).unwrap();
+        let joined = stranger.connect(engine, meter, *now, egress).is_ok();
         let connected = call.engine.stats().peers_connected;
-        assert_eq!(connected, SUBSCRIBERS as u64 + 1, "{joined:?}");
+        assert_eq!(connected, SUBSCRIBERS as u64 + 1, "joined: {joined}");
         assert_eq!(call.engine.stats().drops.get(DropReason::DtlsFingerprintMismatch), 1);
-        let packets = call.prepare(40).unwrap();
         let before = call.engine.stats().rtp_out;
-        call.forward(&packets).unwrap();
-        assert_eq!(call.engine.stats().rtp_out - before, (40 * SUBSCRIBERS) as u64);
+        call.play(FRAMES, false).unwrap();
+        assert_eq!(call.engine.stats().rtp_out - before, EXPECTED);
     }
 }

@@ -1,109 +1,197 @@
-//! What the engine itself costs: real keys and real packets, no socket. Measured as thread CPU
-//! time against a floor that only copies, writes a header and seals, in interleaved rounds.
+//! What the engine itself costs: real keys, real packets and real reports, no socket. CPU time
+//! against F0 in interleaved rounds, allocations, memory, and instructions as a gate for changes.
 
 mod call;
-mod floor;
+mod instructions;
+mod memory;
+mod meter;
 
-use std::time::Duration;
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 
-use call::Call;
-use floor::Floor;
+use self::call::{Call, Script};
+use crate::alloc::Allocated;
+use crate::floor::Forge;
+use crate::lean::FeedbackPlan;
+use crate::results::{Findings, Line, Plot, Spread, Table};
+use crate::sys::thread_cpu;
 
-/// Payload bytes of a packet, as in the cost model this is compared with.
-const PAYLOAD_BYTES: usize = 1100;
-/// Packets handled before each drain: a 1 Mbit/s frame at 30 fps.
-const BATCH: usize = 4;
+pub use instructions::play_script;
+
+/// Cost ÷ F0's at up to 50 subscribers, and at more.
+const FEW_MAX: f64 = 3.0;
+const MANY_MAX: f64 = 4.0;
+/// Allocations per forwarded packet, at most.
+const ALLOCATIONS_MAX: f64 = 0.001;
 
 /// What to measure.
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub struct EngineArgs {
     /// Subscribers of the one publisher; may be repeated.
-    #[arg(long, default_values_t = [50])]
+    #[arg(long, default_values_t = [50, 999])]
     subscribers: Vec<usize>,
-    /// Packets published in each round.
-    #[arg(long, default_value_t = 2000)]
-    packets: usize,
+    /// Frames published in each round, 30 a second of virtual time.
+    #[arg(long, default_value_t = 300)]
+    frames: usize,
+    /// Packets of a frame.
+    #[arg(long, default_value_t = 4)]
+    batch: u32,
+    /// Bytes of an RTP payload.
+    #[arg(long, default_value_t = 1100)]
+    payload: usize,
     /// Counted rounds; one more goes first and is not counted.
     #[arg(long, default_value_t = 6)]
     rounds: usize,
+    /// Count instructions and fail if they have grown by more than 5 %.
+    #[arg(long)]
+    check: bool,
+    /// Count instructions and write them down as what later changes are held against.
+    #[arg(long, conflicts_with = "check")]
+    record: bool,
 }
 
 /// One line of the result.
 #[derive(Serialize)]
-pub struct EngineCost {
+struct Cost {
     subscribers: usize,
-    /// CPU time per forwarded packet in µs: median, minimum, maximum over the rounds.
-    engine_us: [f64; 3],
-    /// The same for the floor.
-    floor_us: [f64; 3],
-    /// Engine ÷ floor of the same round.
-    ratio: [f64; 3],
+    /// CPU time per forwarded packet, in µs.
+    engine_us: Spread,
+    floor_us: Spread,
+    ratio: Spread,
+    allocations: f64,
+    /// Bytes that stayed allocated over all rounds.
+    grown_bytes: i64,
 }
 
-/// Runs the measurement.
-pub fn run(args: &EngineArgs) -> Result<Vec<EngineCost>> {
-    args.subscribers.iter().map(|&n| measure(n, args.packets, args.rounds)).collect()
-}
-
-/// Prints the result as a Markdown table.
-#[allow(clippy::print_stdout, reason = "it is what the command is for")]
-pub fn print(costs: &[EngineCost]) {
-    println!("| subscribers | engine, µs per forwarded packet | floor, µs | engine ÷ floor |");
-    println!("|---|---|---|---|");
-    for cost in costs {
-        let cell = |[median, min, max]: [f64; 3]| format!("{median:.3} ({min:.3}–{max:.3})");
-        println!(
-            "| {} | {} | {} | {} |",
-            cost.subscribers,
-            cell(cost.engine_us),
-            cell(cost.floor_us),
-            cell(cost.ratio)
-        );
+/// Runs the measurement, or the gate.
+pub fn run(args: &EngineArgs, results: Option<&Path>) -> Result<bool> {
+    if args.check || args.record {
+        return instructions::gate(args.record);
     }
+    ensure!(Allocated::is_counting(), "this program does not count its allocations");
+    let mut findings = Findings::begin("engine", "The engine without a socket");
+    let costs: Vec<Cost> =
+        args.subscribers.iter().map(|&n| args.measure(n, USUAL)).collect::<Result<_>>()?;
+    findings.tables.push(args.table(
+        "with transport-wide feedback, receiver reports, NACKs of 1 packet in 100, and consent",
+        &costs,
+    ));
+    for cost in &costs {
+        let most = if cost.subscribers <= 50 { FEW_MAX } else { MANY_MAX };
+        let what = format!("engine, {} subscribers", cost.subscribers);
+        findings.at_most(&format!("{what}: cost ÷ F0"), cost.ratio, most);
+        let allocations = cost.allocations.into();
+        findings.at_most(&format!("{what}: allocations per packet"), allocations, ALLOCATIONS_MAX);
+    }
+    let silent: Vec<Cost> =
+        args.subscribers.iter().map(|&n| args.measure(n, SILENT)).collect::<Result<_>>()?;
+    findings.tables.push(args.table("no reports from subscribers, only consent", &silent));
+    let memory = memory::measure()?;
+    memory.report(&mut findings);
+    if costs.len() > 1 {
+        findings.plots.push(plot(&costs));
+    }
+    findings.raw = json!({ "costs": costs, "without_reports": silent, "memory": memory });
+    findings.finish(results)
 }
 
-fn measure(subscribers: usize, packets: usize, rounds: usize) -> Result<EngineCost> {
-    let mut call = Call::new(subscribers)?;
-    let mut floor = Floor::new(subscribers)?;
-    let (mut engine_us, mut floor_us, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
-    let forwarded = (subscribers * packets) as f64;
-    for round in 0..=rounds {
-        let sealed = call.prepare(packets)?;
-        let engine = cpu(|| call.forward(&sealed))?;
-        let bare = cpu(|| floor.forward(packets))?;
-        if round == 0 {
-            continue;
+impl EngineArgs {
+    fn measure(&self, subscribers: usize, feedback: FeedbackPlan) -> Result<Cost> {
+        let Self { batch, payload: payload_bytes, .. } = *self;
+        let mut call = Call::new(Script { subscribers, batch, payload_bytes, feedback })?;
+        let mut floor = Forge::new(subscribers)?;
+        let payload = vec![7; self.payload];
+        let packets = self.frames * self.batch as usize;
+        let (mut engine_us, mut floor_us, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut blocks, mut grown_bytes, mut forwarded) = (0, 0, 0);
+        for round in 0..=self.rounds {
+            let before = call.engine.stats().rtp_out;
+            call.meter.reset();
+            call.play(self.frames, false)?;
+            let done = call.engine.stats().rtp_out - before;
+            let start = thread_cpu();
+            floor.turn_over(packets, self.batch as usize, &payload)?;
+            let bare = (thread_cpu() - start).as_secs_f64() * 1e6;
+            if round == 0 {
+                continue;
+            }
+            ensure!(
+                done as usize >= packets * subscribers * 99 / 100,
+                "only {done} packets went on"
+            );
+            let engine = call.meter.cpu.as_secs_f64() * 1e6 / done as f64;
+            let bare = bare / (packets * subscribers) as f64;
+            engine_us.push(engine);
+            floor_us.push(bare);
+            ratio.push(engine / bare);
+            blocks += call.meter.allocated.blocks;
+            grown_bytes += call.meter.allocated.live_bytes;
+            forwarded += done;
         }
-        engine_us.push(engine.as_secs_f64() * 1e6 / forwarded);
-        floor_us.push(bare.as_secs_f64() * 1e6 / forwarded);
-        ratio.push(engine.as_secs_f64() / bare.as_secs_f64());
+        Ok(Cost {
+            subscribers,
+            engine_us: engine_us.into_iter().collect(),
+            floor_us: floor_us.into_iter().collect(),
+            ratio: ratio.into_iter().collect(),
+            allocations: blocks as f64 / forwarded as f64,
+            grown_bytes,
+        })
     }
-    Ok(EngineCost {
-        subscribers,
-        engine_us: spread(engine_us),
-        floor_us: spread(floor_us),
-        ratio: spread(ratio),
-    })
+
+    fn table(&self, feedback: &str, costs: &[Cost]) -> Table {
+        let mut table = Table::new(
+            &format!(
+                "CPU time per forwarded packet: one publisher, {}-byte payloads, {} packets a \
+                 frame, {feedback}; median (minimum–maximum) of {} interleaved rounds:",
+                self.payload, self.batch, self.rounds
+            ),
+            &[
+                "subscribers",
+                "engine, µs",
+                "F0, µs",
+                "÷ F0",
+                "allocations per packet",
+                "grown, bytes",
+            ],
+        );
+        for cost in costs {
+            table.row([
+                cost.subscribers.to_string(),
+                cost.engine_us.to_string(),
+                cost.floor_us.to_string(),
+                format!("{:.2}", cost.ratio),
+                format!("{:.4}", cost.allocations),
+                cost.grown_bytes.to_string(),
+            ]);
+        }
+        table
+    }
 }
 
-/// CPU time of this thread spent in `work`.
-fn cpu(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
-    let now = || -> Result<Duration> {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
+/// What a browser reports, with a little loss.
+const USUAL: FeedbackPlan =
+    FeedbackPlan { transport_cc: true, reports: true, nack_one_in: Some(100) };
+/// Nothing.
+const SILENT: FeedbackPlan =
+    FeedbackPlan { transport_cc: false, reports: false, nack_one_in: None };
+
+fn plot(costs: &[Cost]) -> Plot {
+    let line = |name: &str, read: fn(&Cost) -> f64| Line {
+        name: name.to_owned(),
+        points: costs.iter().map(|cost| (cost.subscribers as f64, read(cost))).collect(),
     };
-    let before = now()?;
-    work()?;
-    Ok(now()? - before)
-}
-
-/// Median, minimum, maximum.
-fn spread(mut values: Vec<f64>) -> [f64; 3] {
-    values.sort_by(f64::total_cmp);
-    let at = |i: usize| values.get(i).copied().unwrap_or(f64::NAN);
-    [at(values.len() / 2), at(0), at(values.len().saturating_sub(1))]
+    Plot {
+        name: "engine".to_owned(),
+        title: "The engine without a socket".to_owned(),
+        across: "subscribers".to_owned(),
+        up: "µs of CPU time per forwarded packet".to_owned(),
+        lines: vec![
+            line("engine", |cost| cost.engine_us.median),
+            line("F0", |cost| cost.floor_us.median),
+        ],
+    }
 }

@@ -1,4 +1,4 @@
-//! `bench load`: publishers through WHIP, viewers through WHEP, every packet accounted for.
+//! `bench load-full`: publishers through WHIP, viewers through WHEP, every packet accounted for.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

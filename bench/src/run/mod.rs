@@ -2,6 +2,7 @@
 //! and the report.
 
 pub mod churn;
+pub mod lean;
 pub mod load;
 mod metrics;
 mod process;

@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::client::{PATIENCE, ServerUrl};
+use crate::drive::spawn_on;
 
 /// Ticks of `/proc/<pid>/stat` per second (USER_HZ, fixed by Linux's ABI).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -28,6 +29,18 @@ pub struct ServerArgs {
     pub spawn_arg: Vec<String>,
 }
 
+impl ServerArgs {
+    /// The program that `cargo build --release` has put beside this one, unless another is named.
+    pub(crate) fn or_built(mut self) -> anyhow::Result<Self> {
+        if self.spawn.is_none() {
+            let program = std::env::current_exe()?.with_file_name("sfu");
+            anyhow::ensure!(program.exists(), "build the server first: `cargo build --release`");
+            self.spawn = Some(program);
+        }
+        Ok(self)
+    }
+}
+
 /// A server, and its process if it is ours. Dropping it ends the process.
 pub struct Server {
     /// Where it is.
@@ -38,19 +51,25 @@ pub struct Server {
 impl Server {
     /// Connects to the server, starting it if asked to, and waits until it is ready.
     pub async fn start(args: &ServerArgs) -> anyhow::Result<Self> {
+        Self::start_on(args, None).await
+    }
+
+    /// The same, on one processor if one is named.
+    pub(crate) async fn start_on(args: &ServerArgs, core: Option<usize>) -> anyhow::Result<Self> {
         let Some(program) = &args.spawn else {
             return Ok(Self { url: ServerUrl::new(&args.url)?, child: None });
         };
         let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let media = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["--http-addr", &http.to_string()])
             .args(["--udp-port", &media.port().to_string()])
             .args(["--advertise", "127.0.0.1"])
             .args(&args.spawn_arg)
-            .stdout(Stdio::null())
-            .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
+            .stdout(Stdio::null());
+        let child =
+            spawn_on(core, command).with_context(|| format!("starting {}", program.display()))?;
         let mut server =
             Self { url: ServerUrl::new(&format!("http://{http}"))?, child: Some(child) };
         server.ready().await?;
@@ -71,6 +90,12 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+
+    /// The spawned process; `None` for a server reached by URL.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// What the spawned process has used so far; `None` for a server reached by URL.

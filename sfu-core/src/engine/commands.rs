@@ -9,6 +9,7 @@ use crate::decision::KeyframeReason;
 use crate::event::Event;
 use crate::id::{ParticipantId, PeerId, RoomId, Ssrc, TrackId};
 use crate::limits::{PEERS_MAX, PEERS_PER_ROOM_MAX, ROOMS_MAX};
+use crate::relay::Note;
 use crate::room::Room;
 use crate::transport::IceCredentials;
 
@@ -59,6 +60,8 @@ impl Engine {
                 self.send_data(now, room, &message);
                 Ok(Reply::Done)
             }
+            Command::LinkRoom { room, worker, remote } => self.link_room(now, room, worker, remote),
+            Command::UnlinkRoom { room, worker } => self.unlink_room(now, room, worker),
             Command::PeerStats { peer } => {
                 let peer = self.peers.get(peer).ok_or(CommandError::NoSuchPeer)?;
                 Ok(Reply::PeerStats(Box::new(peer.stats.clone())))
@@ -75,8 +78,12 @@ impl Engine {
 
     fn close_room(&mut self, now: Instant, id: RoomId) -> Result<Reply, CommandError> {
         let room = self.rooms.get(id).ok_or(CommandError::NoSuchRoom)?;
+        let workers: Vec<u8> = room.links.iter().map(|link| link.worker).collect();
         for (_, peer) in room.peers.clone() {
             self.remove_peer(now, peer)?;
+        }
+        for worker in workers {
+            self.unlink_room(now, id, worker)?;
         }
         self.rooms.remove(id);
         self.timers.set(super::Timer::Room(id), None);
@@ -100,11 +107,8 @@ impl Engine {
         let ssrc = random_ssrc(&mut self.rng);
         let peer = self.peers.insert(Peer::new(now, room, participant, policy, ssrc));
         this.peers.push((participant, peer));
-        let seated = this.last_n.add(now, participant);
+        self.participant_came(now, room, participant);
         self.apply_policy(now, peer);
-        if seated {
-            self.reconsider_room(now, room);
-        }
         Ok(Reply::Peer(peer))
     }
 
@@ -124,10 +128,7 @@ impl Engine {
         self.timers.set(super::Timer::Peer(id), None);
         let room = &mut self.rooms[peer.room];
         room.peers.retain(|&(_, other)| other != id);
-        room.speakers.remove(peer.participant);
-        if room.last_n.remove(now, peer.participant) {
-            self.reconsider_room(now, peer.room);
-        }
+        self.participant_left(now, peer.room, peer.participant);
         if let Some(mut link) = peer.link.take() {
             self.forget_link(id, &link);
             link.transport.close(now);
@@ -195,12 +196,25 @@ impl Engine {
     }
 
     fn mute(&mut self, now: Instant, id: TrackId, muted: bool) -> Result<Reply, CommandError> {
-        let track = self.tracks.get_mut(id).ok_or(CommandError::NoSuchTrack)?;
+        let track = self.tracks.get(id).ok_or(CommandError::NoSuchTrack)?;
+        if track.mirror().is_some() {
+            return Err(CommandError::MirroredTrack);
+        }
         if track.muted == muted {
             return Ok(Reply::Done);
         }
-        track.muted = muted;
         let (room, participant) = (track.room, track.participant);
+        self.set_muted(now, id, muted);
+        self.rooms[room].speakers.remove(participant);
+        self.tell_links(room, |room| Note::Muted { room, track: id, muted });
+        self.tell(Event::TrackMuted { room, participant, track: id, muted });
+        Ok(Reply::Done)
+    }
+
+    /// Mutes or unmutes a track for its subscribers.
+    pub(super) fn set_muted(&mut self, now: Instant, id: TrackId, muted: bool) {
+        let track = &mut self.tracks[id];
+        track.muted = muted;
         for subscription in track.subscriptions.clone() {
             // What comes after the pause begins a new source on the same line.
             self.subscriptions[subscription].selector.restart();
@@ -209,13 +223,13 @@ impl Engine {
             }
         }
         self.reconsider_track(now, id);
-        self.rooms[room].speakers.remove(participant);
-        self.tell(Event::TrackMuted { room, participant, track: id, muted });
-        Ok(Reply::Done)
     }
 
     fn unpublish(&mut self, now: Instant, id: TrackId) -> Result<Reply, CommandError> {
         let track = self.tracks.get(id).ok_or(CommandError::NoSuchTrack)?;
+        if track.mirror().is_some() {
+            return Err(CommandError::MirroredTrack);
+        }
         let (room, participant) = (track.room, track.participant);
         self.remove_track(now, id);
         self.tell(Event::TrackUnpublished { room, participant, track: id });
@@ -226,7 +240,7 @@ impl Engine {
     /// Takes a track out of its room and its publisher, and frees its subscribers' m-lines.
     pub(super) fn remove_track(&mut self, now: Instant, id: TrackId) {
         let Some(track) = self.tracks.get(id) else { return };
-        let (room, peer) = (track.room, track.peer);
+        let (room, peer) = (track.room, track.peer());
         for subscription in track.subscriptions.clone() {
             self.unsubscribe(now, subscription);
         }
@@ -234,6 +248,8 @@ impl Engine {
             track.encodings.iter_mut().for_each(|e| e.history.clear(&mut self.pages));
         }
         self.rooms[room].tracks.retain(|&other| other != id);
+        let Some(peer) = peer else { return };
+        self.tell_links(room, |room| Note::Unannounce { room, track: id });
         let publish = &mut self.peers[peer].publish;
         publish.unbind(id);
         for slot in &mut publish.track_by_section {

@@ -44,11 +44,17 @@ impl Engine {
         }
     }
 
-    /// Hands a message to its addressees: by data channel where there is one, else as an event.
+    /// Hands a message to its addressees, here and in other engines.
     pub(super) fn send_data(&mut self, now: Instant, room: RoomId, message: &DataMessage) {
         if message.payload.len() > DATA_MESSAGE_BYTES_MAX {
             return self.count(DropReason::DataOversize);
         }
+        self.relay_data(room, message);
+        self.deliver_data(now, room, message);
+    }
+
+    /// Hands a message to its addressees here: by data channel where there is one, else as an event.
+    pub(super) fn deliver_data(&mut self, now: Instant, room: RoomId, message: &DataMessage) {
         let Some(room) = self.rooms.get(room) else { return };
         let addressed = |p: ParticipantId| message.to.is_empty() || message.to.contains(&p);
         let receivers: Vec<PeerId> = room

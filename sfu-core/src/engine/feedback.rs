@@ -78,6 +78,7 @@ impl Engine {
         encoding.statistics.on_sender_report(now, ntp);
         encoding.clock.on_report(ntp, rtp_time);
         encoding.sender_report = Some((ntp, rtp_time));
+        self.relay_report(route.track, route.encoding);
     }
 
     /// What the subscriber says of the path to it.
@@ -185,7 +186,7 @@ impl Engine {
         let what =
             What::KeyframeRequested { track: subscription.track, encoding: target.encoding, why };
         peers[subscription.peer].receive.quality.recorder_mut().note(age, what);
-        let publisher = track.peer;
-        self.touch(publisher);
+        let track = subscription.track;
+        self.touch_source(track);
     }
 }

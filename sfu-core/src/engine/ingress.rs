@@ -16,7 +16,7 @@ use crate::forward::munge::Edit;
 use crate::forward::selector::{Candidate, Verdict};
 use crate::id::{Mid, PayloadType, PeerId, Rid, TrackId};
 use crate::limits::SPEAKERS_INTERVAL;
-use crate::negotiation::MediaKind;
+use crate::negotiation::{Codec, MediaKind};
 use crate::publish::history::{Stored, StoredExtensions};
 use crate::publish::nack::NackVerdict;
 use crate::rtp::audio_level::AudioLevel;
@@ -26,13 +26,13 @@ use crate::rtp::packet::RtpPacket;
 use crate::transport::{Path, Received};
 
 /// An RTP packet as its publisher first sent it, whether it came directly or repeated.
-struct Arrived<'a> {
-    payload_type: PayloadType,
-    sequence: u16,
-    timestamp: u32,
-    marker: bool,
-    payload: &'a [u8],
-    repeated: bool,
+pub(super) struct Arrived<'a> {
+    pub(super) payload_type: PayloadType,
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    pub(super) payload: &'a [u8],
+    pub(super) repeated: bool,
 }
 
 /// Packets before the first one of a keyframe that may belong to it: H.264 parameter sets come in
@@ -267,6 +267,7 @@ impl Engine {
         }
         if arrived.payload.is_empty() {
             self.skip(route, index);
+            self.relay_padding(route, index, arrived);
             return Ok(());
         }
         self.stats.rtp_in += 1;
@@ -287,6 +288,22 @@ impl Engine {
         if muted {
             return Err(DropReason::Muted);
         }
+        self.keep(now, route, (codec, clock_rate), index, arrived, extensions)?;
+        self.relay_packet(route, index);
+        Ok(())
+    }
+
+    /// Keeps a packet of a track, wherever it came from, and offers it to the subscriptions;
+    /// with the codec and clock rate of its payload type.
+    pub(super) fn keep(
+        &mut self,
+        now: Instant,
+        route: Route,
+        (codec, clock_rate): (Codec, u32),
+        index: u64,
+        arrived: &Arrived<'_>,
+        extensions: StoredExtensions,
+    ) -> Result<(), DropReason> {
         let encoding = &mut self.tracks[route.track].encodings[usize::from(route.encoding)];
         let descriptor = extensions.get(Extension::DependencyDescriptor);
         let info = encoding.reader.inspect(codec, arrived.payload, descriptor);
@@ -433,7 +450,7 @@ impl Engine {
     }
 
     /// Takes a padding-only packet out of every line that follows its encoding.
-    fn skip(&mut self, route: Route, index: u64) {
+    pub(super) fn skip(&mut self, route: Route, index: u64) {
         let Self { tracks, subscriptions, peers, .. } = self;
         let track = &tracks[route.track];
         let epoch = track.encodings[usize::from(route.encoding)].epoch;

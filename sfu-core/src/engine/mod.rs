@@ -1,7 +1,8 @@
 //! [`Engine`]: owns peers, rooms and tracks; the only place where they meet.
 //!
 //! One file per way in or out: [`commands`] and [`offer`] from the control plane, [`ingress`] and
-//! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network.
+//! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network; [`relay`] from
+//! and to other engines, with [`mirrors`] of their tracks and what [`members`] of one room share.
 
 mod build;
 mod commands;
@@ -10,10 +11,13 @@ mod egress;
 mod explain;
 mod feedback;
 mod ingress;
+mod members;
+mod mirrors;
 mod offer;
 mod outgoing;
 mod peer;
 mod quality;
+mod relay;
 mod subscriptions;
 mod timers;
 mod upkeep;
@@ -30,13 +34,14 @@ use slotmap::SlotMap;
 
 use crate::command::{Command, CommandError, Reply};
 use crate::deliver::slot::ntp_from_duration;
-use crate::demux::Demux;
+use crate::demux::{Demux, PathChange};
 use crate::drops::DropReason;
 use crate::event::Event;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
 use crate::limits::EVENTS_MAX;
 use crate::publish::pages::PagePool;
 use crate::publish::track::Track;
+use crate::relay::Outboxes;
 use crate::room::Room;
 use crate::stats::EngineStats;
 use crate::transport::{Certificate, Path, Security};
@@ -91,6 +96,10 @@ pub struct Engine {
     allocation: Allocation,
     /// Subscriptions whose forwarded layer has changed.
     switched: Vec<SubscriptionId>,
+    /// What waits for other engines.
+    relay: Outboxes,
+    /// Mirrors whose wishes may have changed.
+    touched_mirrors: Vec<TrackId>,
 }
 
 impl Engine {
@@ -115,6 +124,8 @@ impl Engine {
             stats: EngineStats::default(),
             allocation: Allocation::default(),
             switched: Vec::new(),
+            relay: Outboxes::default(),
+            touched_mirrors: Vec::new(),
         }
     }
 
@@ -143,6 +154,7 @@ impl Engine {
                 Timer::Peer(peer) => self.touch(peer),
                 Timer::Room(room) => self.tick_speakers(now, room),
                 Timer::Pacer(peer) => self.mark_dirty(peer),
+                Timer::Mirror(track) => self.touch_mirror(track),
             }
         }
     }
@@ -159,6 +171,25 @@ impl Engine {
         self.events.pop_front()
     }
 
+    /// From now on [`Engine::poll_path`] tells of paths: for a shell with several engines on one
+    /// port, whose datagrams may reach the wrong one.
+    pub fn watch_paths(&mut self) {
+        self.demux.watch_paths();
+    }
+
+    /// Whether ICE has validated `path` for a peer of this engine.
+    #[must_use]
+    pub fn knows_path(&self, path: &Path) -> bool {
+        self.demux.peer_by_path(path).is_some()
+    }
+
+    /// The next change of whose paths lead here, after [`Engine::watch_paths`]. To be polled until
+    /// `None` after every batch, before [`Engine::drain`]: what it tells of a check is then known
+    /// wherever it must be before the answer has left.
+    pub fn poll_path(&mut self) -> Option<PathChange> {
+        self.demux.poll_change()
+    }
+
     /// When [`Engine::handle_timeout`] wants to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -173,6 +204,7 @@ impl Engine {
             peers: self.peers.len() as u64,
             peers_connected: self.peers.values().filter(|peer| peer.is_connected()).count() as u64,
             tracks: self.tracks.len() as u64,
+            mirrors: self.tracks.values().filter(|track| track.mirror().is_some()).count() as u64,
             subscriptions: self.subscriptions.len() as u64,
             timers: self.timers.len() as u64,
             addresses: {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use rand_core::Rng;
+use smallvec::SmallVec;
 
 use super::Engine;
 use super::commands::random_ssrc;
@@ -17,7 +18,7 @@ use crate::negotiation::{
 };
 use crate::publish::demand::TrackDemand;
 use crate::publish::meter::LayerMeter;
-use crate::publish::track::{Encoding, Track};
+use crate::publish::track::{Encoding, Origin, Track};
 use crate::transport::{IceCredentials, Remote, Transport, TransportConfig};
 
 impl Engine {
@@ -129,9 +130,11 @@ impl Engine {
         });
         let (room, participant) = (peer.room, peer.participant);
         let encodings = encodings_of(media);
+        let ntp = self.ntp(now);
         let track = self.tracks.insert(Track {
             room,
-            peer: id,
+            origin: Origin::Peer(id),
+            since: self.rooms[room].stamp(ntp),
             participant,
             kind: media.kind,
             source: request.source,
@@ -143,11 +146,13 @@ impl Engine {
             demand: TrackDemand::new(encodings.len()),
             encodings,
             subscriptions: Vec::new(),
+            wishes: SmallVec::new(),
         });
         self.peers[id].publish.track_by_section[at] = Some(track);
         self.rooms[room].tracks.push(track);
         self.bind_signalled(id, track);
         self.tell(Event::TrackPublished { room, track: self.tracks[track].info(track) });
+        self.announce(track);
         for (_, other) in self.rooms[room].peers.clone() {
             if other != id {
                 self.apply_policy(now, other);
@@ -158,6 +163,7 @@ impl Engine {
     /// A track goes on: the offer may have changed its codecs and SSRCs.
     fn republish(&mut self, id: PeerId, track_id: TrackId, media: &MediaSection) {
         let track = &mut self.tracks[track_id];
+        let other_codecs = track.codecs != media.codecs;
         track.codecs.clone_from(&media.codecs);
         let offered = encodings_of(media);
         for (encoding, offered) in track.encodings.iter_mut().zip(offered) {
@@ -171,6 +177,9 @@ impl Engine {
             }
         }
         self.bind_signalled(id, track_id);
+        if other_codecs {
+            self.announce(track_id);
+        }
     }
 
     /// Binds the SSRCs that the SDP names.

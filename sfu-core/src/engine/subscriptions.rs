@@ -85,6 +85,7 @@ impl Engine {
         });
         self.peers[peer].receive.subscriptions.push(id);
         self.tracks[track].subscriptions.push(id);
+        self.touch_mirror(track);
         self.assign(now, peer);
         self.reconsider(now, peer);
         Ok(())
@@ -132,7 +133,7 @@ impl Engine {
             .tracks
             .iter()
             .copied()
-            .filter(|&track| self.tracks[track].peer != peer)
+            .filter(|&track| self.tracks[track].peer() != Some(peer))
             .filter(|&track| wanted.is_none_or(|p| self.tracks[track].participant == p))
             .collect();
         for track in tracks {
@@ -185,6 +186,7 @@ impl Engine {
         slot.subscription = Some(id);
         let mid = slot.mid.clone();
         let participant = self.tracks[track].participant;
+        self.touch_mirror(track);
         self.tell(Event::Assigned { peer, mid, track: Some((participant, track)) });
         self.reconsider(now, peer);
         self.start_subscription(now, id, KeyframeReason::Start);

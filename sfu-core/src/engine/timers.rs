@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use slotmap::SecondaryMap;
 
-use crate::id::{PeerId, RoomId};
+use crate::id::{PeerId, RoomId, TrackId};
 
 /// What a deadline belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,15 +14,18 @@ pub(crate) enum Timer {
     Room(RoomId),
     /// A peer's pacer has something to release.
     Pacer(PeerId),
+    /// A mirrored track is to be looked after.
+    Mirror(TrackId),
 }
 
-/// One deadline each for any number of peers and rooms.
+/// One deadline each for any number of peers, rooms and mirrors.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     queue: BTreeSet<(Instant, Timer)>,
     of_peer: SecondaryMap<PeerId, Instant>,
     of_room: SecondaryMap<RoomId, Instant>,
     of_pacer: SecondaryMap<PeerId, Instant>,
+    of_mirror: SecondaryMap<TrackId, Instant>,
 }
 
 impl Timers {
@@ -35,6 +38,8 @@ impl Timers {
             (Timer::Room(id), None) => self.of_room.remove(id),
             (Timer::Pacer(id), Some(at)) => self.of_pacer.insert(id, at),
             (Timer::Pacer(id), None) => self.of_pacer.remove(id),
+            (Timer::Mirror(id), Some(at)) => self.of_mirror.insert(id, at),
+            (Timer::Mirror(id), None) => self.of_mirror.remove(id),
         };
         if before == at {
             return;

@@ -8,6 +8,7 @@ use crate::event::{Event, TransportState};
 use crate::id::{PeerId, RoomId, TrackId};
 use crate::limits::{REPORT_INTERVAL, SPEAKERS_INTERVAL};
 use crate::negotiation::MediaKind;
+use crate::publish::track::Origin;
 use crate::rtp::rtcp;
 use crate::transport::TransportEvent;
 
@@ -34,6 +35,8 @@ impl Engine {
             let deadline = self.deadline(id).map(|at| at.max(now + DEADLINE_MIN));
             self.timers.set(Timer::Peer(id), deadline);
         }
+        self.serve_mirrors(now);
+        self.cut_lost_links(now);
     }
 
     fn serve(&mut self, now: Instant, id: PeerId) {
@@ -110,7 +113,7 @@ impl Engine {
     /// Sender reports for what the peer receives, receiver reports for what it publishes.
     fn send_reports(&mut self, now: Instant, id: PeerId) {
         let ntp = self.ntp(now);
-        let Self { peers, tracks, subscriptions, pages, .. } = self;
+        let Self { peers, tracks, subscriptions, pages, rooms, .. } = self;
         let mut blocks = Vec::new();
         for track in peers[id].publish.tracks() {
             tracks[track].meter.tick(now);
@@ -141,9 +144,14 @@ impl Engine {
                 continue; // without the publisher's clock there is nothing true to say
             };
             let clock_rate = track.codecs.first().map_or(90_000, |codec| codec.clock_rate);
-            let source_rtp = peers
-                .get(track.peer)
-                .and_then(|p| p.publish.clock.rtp_time_at(ntp, report_ntp, report_rtp, clock_rate));
+            let clock = match &track.origin {
+                Origin::Peer(publisher) => peers.get(*publisher).map(|peer| &peer.publish.clock),
+                Origin::Mirror(mirror) => rooms[track.room]
+                    .link(mirror.worker)
+                    .and_then(|link| link.people.get(&track.participant)),
+            };
+            let source_rtp =
+                clock.and_then(|clock| clock.rtp_time_at(ntp, report_ntp, report_rtp, clock_rate));
             let peer = &mut peers[id];
             let slot = &mut peer.receive.slots[at];
             let Some(rtp_time) = source_rtp.and_then(|rtp| slot.line.timestamp(rtp)) else {
@@ -232,8 +240,9 @@ impl Engine {
         if let Some(speakers) = list {
             self.tell(Event::Speakers { room: id, speakers });
         }
+        self.tell_levels(id);
         if seated {
-            self.reconsider_room(now, id);
+            self.seats_moved(now, id);
         }
     }
 }

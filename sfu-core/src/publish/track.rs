@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::command::Source;
 use crate::event::TrackInfo;
 use crate::forward::align::Clock;
@@ -16,6 +18,7 @@ use crate::publish::meter::LayerMeter;
 use crate::publish::nack::NackGenerator;
 use crate::publish::pages::PagePool;
 use crate::publish::receive::ReceiveStatistics;
+use crate::relay::{Mirror, Wish};
 use crate::rtp::codec_view::Reader;
 use crate::rtp::sequence::Unwrapper;
 
@@ -24,8 +27,11 @@ use crate::rtp::sequence::Unwrapper;
 pub struct Track {
     /// Where it is published.
     pub room: RoomId,
-    /// Whose connection it comes by.
-    pub peer: PeerId,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// When it was published: an NTP time of the server, later than that of any track before it in
+    /// its room.
+    pub since: u64,
     /// Who publishes it.
     pub participant: ParticipantId,
     /// Audio or video.
@@ -48,9 +54,57 @@ pub struct Track {
     pub demand: TrackDemand,
     /// Who gets it.
     pub subscriptions: Vec<SubscriptionId>,
+    /// Which other engines get it; none if it comes from one.
+    pub wishes: SmallVec<[Wished; 2]>,
+}
+
+/// Where a track comes from.
+#[derive(Debug)]
+pub enum Origin {
+    /// From a peer of this engine.
+    Peer(PeerId),
+    /// From another engine.
+    Mirror(Mirror),
+}
+
+/// The other engine's view of a track of this one.
+#[derive(Clone, Copy, Debug)]
+pub struct Wished {
+    /// Its worker number.
+    pub worker: u8,
+    /// What it calls the track.
+    pub mirror: TrackId,
+    /// What it wants of it.
+    pub wish: Wish,
 }
 
 impl Track {
+    /// The peer that publishes it, unless it comes from another engine.
+    #[must_use]
+    pub fn peer(&self) -> Option<PeerId> {
+        match self.origin {
+            Origin::Peer(peer) => Some(peer),
+            Origin::Mirror(_) => None,
+        }
+    }
+
+    /// What makes it a mirror, if it is one.
+    #[must_use]
+    pub fn mirror(&self) -> Option<&Mirror> {
+        match &self.origin {
+            Origin::Peer(_) => None,
+            Origin::Mirror(mirror) => Some(mirror),
+        }
+    }
+
+    /// See [`Track::mirror`].
+    pub fn mirror_mut(&mut self) -> Option<&mut Mirror> {
+        match &mut self.origin {
+            Origin::Peer(_) => None,
+            Origin::Mirror(mirror) => Some(mirror),
+        }
+    }
+
     /// What others learn of it.
     #[must_use]
     pub fn info(&self, id: TrackId) -> TrackInfo {

@@ -5,6 +5,9 @@
 //! Both lists are *seats*. Who has one keeps it until somebody has a better claim, so that two
 //! people who are equally loud do not push each other out in turn. A free seat goes to whoever
 //! speaks first, and until anybody has spoken, to whoever came first.
+//!
+//! In a room that spans several engines one of them hands out the seats, and the others follow it.
+//! Until it has said something, and once it is gone, each does as well as it can.
 
 use std::time::{Duration, Instant};
 
@@ -31,11 +34,24 @@ pub struct LastN {
     policy: RoomPolicy,
     /// In order of arrival.
     people: Vec<Person>,
+    /// Who has a seat, where another engine says so.
+    told: Option<Seats>,
+}
+
+/// Who has a seat; `None` is everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seats {
+    /// For microphones.
+    pub audio: Option<Vec<ParticipantId>>,
+    /// For cameras.
+    pub video: Option<Vec<ParticipantId>>,
 }
 
 #[derive(Debug)]
 struct Person {
     participant: ParticipantId,
+    /// When it came, by [`super::Room::stamp`].
+    came: u64,
     level: i8,
     /// Speaks without a longer pause since then.
     since: Option<Instant>,
@@ -52,17 +68,48 @@ impl LastN {
         self.seat(now)
     }
 
-    /// A participant comes.
-    pub fn add(&mut self, now: Instant, participant: ParticipantId) -> bool {
+    /// Whether another engine hands out the seats, and who has them. Returns whether anybody gained
+    /// or lost one.
+    pub fn follow(&mut self, now: Instant, told: Option<Seats>) -> bool {
+        self.told = told;
+        self.seat(now)
+    }
+
+    /// Who has a seat.
+    #[must_use]
+    pub fn seats(&self) -> Seats {
+        let who = |limit: Option<u16>, seated: fn(&Person) -> bool| {
+            limit.map(|_| self.people.iter().filter(|p| seated(p)).map(|p| p.participant).collect())
+        };
+        Seats {
+            audio: who(self.policy.audio_last_n, |person| person.audio),
+            video: who(self.policy.video_last_n, |person| person.video),
+        }
+    }
+
+    /// When a participant came.
+    #[must_use]
+    pub fn came(&self, participant: ParticipantId) -> Option<u64> {
+        self.person(participant).map(|person| person.came)
+    }
+
+    /// A participant comes, or came then ([`super::Room::stamp`]).
+    pub fn add(&mut self, now: Instant, participant: ParticipantId, came: u64) -> bool {
         if self.person(participant).is_none() {
-            self.people.push(Person {
-                participant,
-                level: i8::MIN,
-                since: None,
-                spoke: None,
-                audio: false,
-                video: false,
-            });
+            let place = (came, participant);
+            let at = self.people.partition_point(|p| (p.came, p.participant) < place);
+            self.people.insert(
+                at,
+                Person {
+                    participant,
+                    came,
+                    level: i8::MIN,
+                    since: None,
+                    spoke: None,
+                    audio: false,
+                    video: false,
+                },
+            );
         }
         self.seat(now)
     }
@@ -120,6 +167,18 @@ impl LastN {
 
     /// Hands out the seats. Returns whether anything changed.
     fn seat(&mut self, now: Instant) -> bool {
+        if let Some(told) = &self.told {
+            let mut changed = false;
+            for person in &mut self.people {
+                let has = |seats: &Option<Vec<ParticipantId>>| {
+                    seats.as_ref().is_none_or(|seats| seats.contains(&person.participant))
+                };
+                let now = (has(&told.audio), has(&told.video));
+                changed |= now != (person.audio, person.video);
+                (person.audio, person.video) = now;
+            }
+            return changed;
+        }
         let audio = seats(self.policy.audio_last_n);
         let video = seats(self.policy.video_last_n);
         let mut changed = self.fill(audio, |p| &mut p.audio, audible);
@@ -237,7 +296,7 @@ mod tests {
             let mut last_n = LastN::default();
             last_n.set_policy(now, RoomPolicy { audio_last_n: audio, video_last_n: video });
             for n in 0..people {
-                last_n.add(now, person(n));
+                last_n.add(now, person(n), n as u64);
             }
             Self { last_n, now, people }
         }

@@ -3,6 +3,7 @@
 use crate::event::Speaker;
 use crate::id::ParticipantId;
 use crate::limits::SPEAKERS_MAX;
+use crate::relay::Level;
 
 /// Level at which somebody begins to count as speaking, in dBov. Speech is at -20 to -40, a
 /// quiet room with noise suppression below -70.
@@ -20,15 +21,30 @@ const FLOOR_DBOV: i8 = -127;
 pub struct Speakers {
     voices: Vec<Voice>,
     announced: Vec<ParticipantId>,
+    /// Voices that other engines were told of, and are no more.
+    gone: Vec<ParticipantId>,
 }
 
 #[derive(Debug)]
 struct Voice {
     participant: ParticipantId,
-    /// Loudest packet of the present interval.
-    peak: i8,
-    smoothed: f32,
+    /// What it is heard as in every engine of the room, in whole dBov, so that all rank alike.
+    level: i8,
     speaking: bool,
+    source: Source,
+}
+
+/// Where a voice is measured.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Here {
+        /// Loudest packet of the present interval.
+        peak: i8,
+        smoothed: f32,
+        /// What other engines were last told.
+        told: Option<(i8, bool)>,
+    },
+    Elsewhere,
 }
 
 impl Speakers {
@@ -36,55 +52,127 @@ impl Speakers {
     /// that the caller starts its timer.
     pub fn note(&mut self, participant: ParticipantId, level_dbov: i8) -> bool {
         let idle = self.voices.is_empty();
-        match self.voices.iter_mut().find(|voice| voice.participant == participant) {
-            Some(voice) => voice.peak = voice.peak.max(level_dbov),
+        let voice = self.voices.iter_mut().find(|voice| voice.participant == participant);
+        match voice.map(|voice| &mut voice.source) {
+            Some(Source::Here { peak, .. }) => *peak = (*peak).max(level_dbov),
+            // It is measured where it comes in.
+            Some(Source::Elsewhere) => {}
             None => self.voices.push(Voice {
                 participant,
-                peak: level_dbov,
-                smoothed: f32::from(FLOOR_DBOV),
+                level: FLOOR_DBOV,
                 speaking: false,
+                source: Source::Here {
+                    peak: level_dbov,
+                    smoothed: f32::from(FLOOR_DBOV),
+                    told: None,
+                },
             }),
+        }
+        idle
+    }
+
+    /// Notes how loud a participant of another engine is. Returns as [`Speakers::note`].
+    pub fn note_elsewhere(&mut self, level: Level) -> bool {
+        let Level { participant, heard } = level;
+        let idle = self.voices.is_empty();
+        let Some((level, speaking)) = heard else {
+            self.voices.retain(|voice| voice.participant != participant);
+            return false;
+        };
+        match self.voices.iter_mut().find(|voice| voice.participant == participant) {
+            Some(voice) => (voice.level, voice.speaking) = (level, speaking),
+            None => {
+                self.voices.push(Voice { participant, level, speaking, source: Source::Elsewhere });
+            }
         }
         idle
     }
 
     /// Forgets a participant who left or muted.
     pub fn remove(&mut self, participant: ParticipantId) {
-        self.voices.retain(|voice| voice.participant != participant);
+        let gone = &mut self.gone;
+        self.voices.retain(|voice| {
+            let stays = voice.participant != participant;
+            if !stays {
+                gone.extend(voice.was_told().then_some(participant));
+            }
+            stays
+        });
     }
 
     /// Ends an interval. Gives the list if those on it, or the loudest of them, changed.
     pub fn tick(&mut self) -> Option<Vec<Speaker>> {
         for voice in &mut self.voices {
-            let peak = f32::from(voice.peak);
-            let weight = if peak > voice.smoothed { ATTACK } else { RELEASE };
-            voice.smoothed += weight * (peak - voice.smoothed);
-            voice.speaking =
-                voice.smoothed > if voice.speaking { SILENT_DBOV } else { SPEAKING_DBOV };
-            voice.peak = FLOOR_DBOV;
+            voice.end_interval();
         }
         // Those from whom nothing comes any more are forgotten once they have faded out.
-        self.voices.retain(|voice| voice.smoothed > f32::from(FLOOR_DBOV) + 1.0);
+        let gone = &mut self.gone;
+        self.voices.retain(|voice| {
+            let faded = voice.has_faded();
+            if faded {
+                gone.extend(voice.was_told().then_some(voice.participant));
+            }
+            !faded
+        });
+        self.changed()
+    }
+
+    /// The list, if those on it, or the loudest of them, changed since it was last given.
+    pub fn changed(&mut self) -> Option<Vec<Speaker>> {
         let mut speakers: Vec<_> = self.voices.iter().filter(|voice| voice.speaking).collect();
-        speakers.sort_by(|a, b| b.smoothed.total_cmp(&a.smoothed));
+        speakers.sort_by_key(|voice| (std::cmp::Reverse(voice.level), voice.participant));
         speakers.truncate(SPEAKERS_MAX);
         let names: Vec<_> = speakers.iter().map(|voice| voice.participant).collect();
         if self.same_as_announced(&names) {
             return None;
         }
-        #[allow(clippy::cast_possible_truncation, reason = "between -127 and 0 by construction")]
         let list = speakers
             .iter()
-            .map(|v| Speaker { participant: v.participant, level_dbov: v.smoothed as i8 })
+            .map(|voice| Speaker { participant: voice.participant, level_dbov: voice.level })
             .collect();
         self.announced = names;
         Some(list)
     }
 
+    /// What other engines have not been told yet of the voices here.
+    pub fn untold(&mut self) -> Vec<Level> {
+        let gone = self.gone.drain(..).map(|participant| Level { participant, heard: None });
+        let mut levels: Vec<_> = gone.collect();
+        for voice in &mut self.voices {
+            let heard = Some((voice.level, voice.speaking));
+            if let Source::Here { told, .. } = &mut voice.source
+                && *told != heard
+            {
+                *told = heard;
+                levels.push(Level { participant: voice.participant, heard });
+            }
+        }
+        levels
+    }
+
+    /// All voices here that other engines have been told of, as they were told.
+    pub fn told(&self) -> impl Iterator<Item = Level> + '_ {
+        self.voices.iter().filter_map(|voice| match voice.source {
+            Source::Here { told: heard @ Some(_), .. } => {
+                Some(Level { participant: voice.participant, heard })
+            }
+            Source::Here { told: None, .. } | Source::Elsewhere => None,
+        })
+    }
+
+    /// No other engine is to be told any more.
+    pub fn forget_told(&mut self) {
+        self.gone.clear();
+        for voice in &mut self.voices {
+            if let Source::Here { told, .. } = &mut voice.source {
+                *told = None;
+            }
+        }
+    }
+
     /// The smoothed levels of all who are heard, in dBov.
     pub fn levels(&self) -> impl Iterator<Item = (ParticipantId, i8)> + '_ {
-        #[allow(clippy::cast_possible_truncation, reason = "between -127 and 0 by construction")]
-        self.voices.iter().map(|voice| (voice.participant, voice.smoothed as i8))
+        self.voices.iter().map(|voice| (voice.participant, voice.level))
     }
 
     /// Whether nobody is worth a timer any more.
@@ -98,6 +186,32 @@ impl Speakers {
         names.len() == self.announced.len()
             && names.first() == self.announced.first()
             && names.iter().all(|name| self.announced.contains(name))
+    }
+}
+
+impl Voice {
+    fn end_interval(&mut self) {
+        let Source::Here { peak, smoothed, .. } = &mut self.source else { return };
+        let loudest = f32::from(*peak);
+        let weight = if loudest > *smoothed { ATTACK } else { RELEASE };
+        *smoothed += weight * (loudest - *smoothed);
+        *peak = FLOOR_DBOV;
+        self.speaking = *smoothed > if self.speaking { SILENT_DBOV } else { SPEAKING_DBOV };
+        #[allow(clippy::cast_possible_truncation, reason = "between -127 and 0 by construction")]
+        let level = *smoothed as i8;
+        self.level = level;
+    }
+
+    fn has_faded(&self) -> bool {
+        match self.source {
+            Source::Here { smoothed, .. } => smoothed <= f32::from(FLOOR_DBOV) + 1.0,
+            // Its own engine says when.
+            Source::Elsewhere => false,
+        }
+    }
+
+    fn was_told(&self) -> bool {
+        matches!(self.source, Source::Here { told: Some(_), .. })
     }
 }
 

@@ -12,6 +12,7 @@ use sfu_core::id::{ParticipantId, PeerId, RoomId};
 use sfu_core::stats::EngineStats;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::crossing::CrossingStats;
 use super::socket::SocketStats;
 use crate::limits;
 
@@ -94,6 +95,14 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) outputs_waiting: u64,
     /// Nanoseconds spent outside waiting, since the start.
     pub(crate) busy_ns: u64,
+    /// The share of the last second spent outside waiting: 0 to 1.
+    pub(crate) load: f32,
+    /// Paths that are known to be other workers'.
+    pub(crate) others_paths: u64,
+    /// Handshake datagrams dropped because too many waited.
+    pub(crate) handshakes_dropped: u64,
+    /// What crossed to and from other workers.
+    pub(crate) crossing: CrossingStats,
 }
 
 impl MediaHandle {
@@ -101,11 +110,14 @@ impl MediaHandle {
         Self { workers: workers.into() }
     }
 
-    /// The worker a new room belongs to: the one with the fewest peers.
-    pub(crate) fn assign(&self) -> WorkerId {
-        let peers = |index: &usize| self.workers[*index].shared.snapshot.lock().engine.peers;
-        let index = (0..self.workers.len()).min_by_key(peers).unwrap_or(0);
-        WorkerId(u8::try_from(index).expect("at most 255 workers are started"))
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Each worker's load over the last second: 0 to 1.
+    pub(crate) fn loads(&self) -> Vec<f32> {
+        self.workers.iter().map(|worker| worker.shared.snapshot.lock().load).collect()
     }
 
     /// Carries out `command`. Refused as overload if the worker's queue stays full.

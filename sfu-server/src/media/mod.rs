@@ -3,8 +3,13 @@
 //! reaches a worker through [`MediaHandle`] and hears from it through [`Output`]s.
 
 mod candidates;
+mod crossing;
 mod handle;
+mod handshakes;
+mod load;
+mod port;
 mod socket;
+mod strays;
 mod worker;
 
 use std::net::{IpAddr, SocketAddr};
@@ -23,18 +28,22 @@ pub(crate) use handle::{MediaError, MediaHandle, Output, WorkerId, WorkerSnapsho
 /// The running workers.
 pub(crate) struct Media {
     pub(crate) handle: MediaHandle,
-    /// What each worker tells, in order of their numbers.
-    pub(crate) outputs: Vec<mpsc::Receiver<Output>>,
+    /// What the workers tell. One queue for all, so that what one worker told before another heard
+    /// of it by the relay comes before what that one tells of it.
+    pub(crate) outputs: mpsc::Receiver<(WorkerId, Output)>,
     /// The sockets' addresses, IPv4 first.
     pub(crate) addrs: Vec<SocketAddr>,
-    threads: Vec<JoinHandle<()>>,
+    /// They end after [`MediaHandle::stop`].
+    pub(crate) threads: Vec<JoinHandle<()>>,
 }
 
 impl Media {
-    /// Binds the port and starts the worker threads.
-    pub(crate) fn start(udp_port: u16, advertise: &[IpAddr]) -> anyhow::Result<Self> {
-        let sockets = socket::Sockets::bind(udp_port).context("cannot open the UDP port")?;
-        let addrs = sockets.addrs();
+    /// Binds the port and starts as many worker threads.
+    pub(crate) fn start(udp_port: u16, advertise: &[IpAddr], workers: u8) -> anyhow::Result<Self> {
+        let ports = port::open(udp_port, workers.into()).context("cannot open the UDP port")?;
+        let sockets = ports.into_iter().map(socket::Sockets::new);
+        let sockets: Vec<_> = sockets.collect::<Result<_, _>>().context("cannot use UDP")?;
+        let addrs = sockets[0].addrs();
         let port = addrs[0].port();
         let has_ipv6 = addrs.iter().any(SocketAddr::is_ipv6);
         let candidates = candidates::candidates(advertise, port, has_ipv6)
@@ -48,20 +57,10 @@ impl Media {
             security: Security::Full,
         };
 
-        let (output_tx, output_rx) = mpsc::channel(limits::OUTPUTS_MAX);
-        let (handle, thread) =
-            worker::spawn(config, sockets, output_tx).context("cannot start a media worker")?;
-        Ok(Self {
-            handle: MediaHandle::new(vec![handle]),
-            outputs: vec![output_rx],
-            addrs,
-            threads: vec![thread],
-        })
-    }
-
-    /// The worker threads, for a caller that can wait for their end after
-    /// [`MediaHandle::stop`].
-    pub(crate) fn take_threads(&mut self) -> Vec<JoinHandle<()>> {
-        std::mem::take(&mut self.threads)
+        let (output_tx, outputs) = mpsc::channel(limits::OUTPUTS_MAX);
+        let started = worker::start(&config, sockets, &output_tx);
+        let (handles, threads) =
+            started.context("cannot start the media workers")?.into_iter().unzip();
+        Ok(Self { handle: MediaHandle::new(handles), outputs, addrs, threads })
     }
 }

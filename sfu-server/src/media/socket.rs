@@ -2,7 +2,7 @@
 //! same port. Receives in batches (recvmmsg, GRO), sends runs in one call (UDP_SEGMENT).
 
 use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -10,15 +10,11 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use sfu_core::transport::Path;
-use socket2::{Domain, Protocol, Socket, Type};
 
 /// The largest run the kernel hands over in one buffer.
 const RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// The largest run given to the kernel in one call: an IP packet's 65,535 bytes with its headers.
 const SEGMENTED_BYTES_MAX: usize = 65_000;
-/// Asked of the kernel, which grants what its sysctls allow: a burst of keyframes for 50
-/// subscribers, or 50 ms of a busy ingress.
-const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// How long runs are sent datagram by datagram after the kernel refused to segment one. quinn-udp
 /// gives up for good at any EINVAL, and that has other causes as well: an address that has left
 /// this machine, an interface with a small MTU.
@@ -63,17 +59,10 @@ struct Bound {
 }
 
 impl Sockets {
-    /// Binds `port` on every address; 0 takes a free one.
-    pub(super) fn bind(port: u16) -> io::Result<Self> {
-        let v4 = Bound::new(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?;
-        let port = v4.addr.port();
-        let mut sockets = vec![v4];
-        match Bound::new(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
-            Ok(v6) => sockets.push(v6),
-            Err(e) => tracing::info!("media is IPv4 only: {e}"),
-        }
+    /// Takes the sockets that [`super::port::open`] bound for one worker.
+    pub(super) fn new(sockets: Vec<UdpSocket>) -> io::Result<Self> {
         Ok(Self {
-            sockets,
+            sockets: sockets.into_iter().map(Bound::new).collect::<io::Result<_>>()?,
             buffers: vec![vec![0; RECEIVE_BUFFER_BYTES].into_boxed_slice(); BATCH_SIZE],
             meta: [RecvMeta::default(); BATCH_SIZE],
             stats: SocketStats::default(),
@@ -189,16 +178,7 @@ impl SocketStats {
 }
 
 impl Bound {
-    fn new(addr: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-        if addr.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.bind(&addr.into())?;
-        // Less than asked for is no error: the sysctls decide.
-        socket.set_recv_buffer_size(KERNEL_BUFFER_BYTES)?;
-        socket.set_send_buffer_size(KERNEL_BUFFER_BYTES)?;
-        let io = UdpSocket::from(socket);
+    fn new(io: UdpSocket) -> io::Result<Self> {
         let state = UdpSocketState::new((&io).into())?;
         let addr = io.local_addr()?;
         let writable = Poll::new()?;
@@ -254,10 +234,10 @@ impl Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::IpAddr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     fn loopback_pair() -> (Sockets, UdpSocket, Path) {
-        let sockets = Sockets::bind(0).unwrap();
+        let sockets = Sockets::new(super::super::port::open(0, 1).unwrap().remove(0)).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let local = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -17,18 +17,31 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::Receiver;
 use mio::{Events, Poll, Token, Waker};
 use sfu_core::command::{Command, Reliability, Reply};
+use sfu_core::demux::{Kind, classify};
 use sfu_core::event::Event;
+use sfu_core::relay::Message;
+use sfu_core::transport::Path;
 use sfu_core::{Egress, Engine, EngineConfig};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::handle::{Envelope, MediaError, Output, Shared, WorkerHandle, WorkerSnapshot};
+use super::crossing::{self, Crossing};
+use super::handle::{Envelope, MediaError, Output, Shared, WorkerHandle, WorkerId, WorkerSnapshot};
+use super::handshakes::{self, Handshakes};
+use super::load::LoadMeter;
 use super::socket::Sockets;
+use super::strays::{Router, Sorting};
 use crate::limits;
 
 /// Commands per turn, so that a flood of them does not hold up media.
 const COMMANDS_PER_TURN: usize = 64;
 /// Receive batches per turn, so that a flood of datagrams does not hold up timers.
 const BATCHES_PER_TURN: usize = 8;
+/// Batches of strays per turn, for the same reason.
+const STRAY_BATCHES_PER_TURN: usize = 32;
+/// Messages of the relay per turn, for the same reason.
+const RELAY_MESSAGES_PER_TURN: usize = 64;
+/// The content type of DTLS records that carry data (RFC 6347 §4.1).
+const DTLS_DATA: u8 = 23;
 /// Full egress batches per turn; a megabyte each.
 const DRAINS_PER_TURN: usize = 64;
 /// Events taken from the engine per turn.
@@ -48,44 +61,72 @@ const NTP_TO_UNIX_SECONDS: u64 = 2_208_988_800;
 /// The token of the waker; sockets count from 0.
 const WAKER: Token = Token(usize::MAX - 1);
 
-/// Starts a worker on its own thread.
-pub(super) fn spawn(
-    mut config: EngineConfig,
-    sockets: Sockets,
-    outputs: mpsc::Sender<Output>,
-) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
-    let poll = Poll::new()?;
-    sockets.register(poll.registry())?;
-    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-    let (queue, commands) = crossbeam_channel::bounded(limits::COMMANDS_MAX);
+/// Starts a worker with each of `sockets`, each on its own thread.
+pub(super) fn start(
+    config: &EngineConfig,
+    sockets: Vec<Sockets>,
+    outputs: &mpsc::Sender<(WorkerId, Output)>,
+) -> io::Result<Vec<(WorkerHandle, JoinHandle<()>)>> {
+    let polls: Vec<Poll> = sockets.iter().map(|_| Poll::new()).collect::<io::Result<_>>()?;
+    let waker = |poll: &Poll| Waker::new(poll.registry(), WAKER).map(Arc::new);
+    let wakers: Vec<_> = polls.iter().map(waker).collect::<io::Result<_>>()?;
+    let workers = u8::try_from(polls.len()).expect("at most WORKERS_MAX are started");
+    let crossings = crossing::connect(&wakers);
+    // One moment for all: engines of one room compare their times.
     let now = Instant::now();
-    let shared = Arc::new(Shared::new(now));
-    config.ntp_at_start = ntp_now();
-
-    let mut worker = Worker {
-        engine: Engine::new(config, rand::random(), now),
-        sockets,
-        poll,
-        commands,
-        outputs,
-        held: VecDeque::new(),
-        shared: Arc::clone(&shared),
-        egress: Egress::default(),
-        counters: WorkerSnapshot::default(),
-        rest_until: None,
-        snapshot_at: now,
+    let ntp_at_start = ntp_now();
+    let parts = (0_u8..).zip(sockets).zip(polls.into_iter().zip(wakers).zip(crossings));
+    let start = |((number, sockets), ((poll, waker), crossing)): (_, ((Poll, _), Crossing))| {
+        let sockets: Sockets = sockets;
+        sockets.register(poll.registry())?;
+        let (queue, commands) = crossbeam_channel::bounded(limits::COMMANDS_MAX);
+        let shared = Arc::new(Shared::new(now));
+        let config = EngineConfig { worker: number, ntp_at_start, ..config.clone() };
+        let mut engine = Engine::new(config, rand::random(), now);
+        if workers > 1 {
+            engine.watch_paths();
+        }
+        let mut worker = Worker {
+            id: WorkerId(number),
+            engine,
+            sockets,
+            poll,
+            commands,
+            router: Router::new(number, workers),
+            sorting: Sorting::new(workers),
+            crossing,
+            handshakes: Handshakes::default(),
+            relay_held: None,
+            outputs: outputs.clone(),
+            held: VecDeque::new(),
+            shared: Arc::clone(&shared),
+            egress: Egress::default(),
+            counters: WorkerSnapshot::default(),
+            load: LoadMeter::default(),
+            rest_until: None,
+            snapshot_at: now,
+        };
+        let thread = std::thread::Builder::new().name(format!("sfu-media-{number}"));
+        let thread = thread.spawn(move || worker.run())?;
+        Ok((WorkerHandle::new(queue, waker, shared), thread))
     };
-    let thread =
-        std::thread::Builder::new().name("sfu-media-0".to_owned()).spawn(move || worker.run())?;
-    Ok((WorkerHandle::new(queue, waker, shared), thread))
+    parts.map(start).collect()
 }
 
 struct Worker {
+    id: WorkerId,
     engine: Engine,
     sockets: Sockets,
     poll: Poll,
     commands: Receiver<Envelope>,
-    outputs: mpsc::Sender<Output>,
+    router: Router,
+    /// Strays of the batch at hand.
+    sorting: Sorting,
+    crossing: Crossing,
+    handshakes: Handshakes,
+    /// A message of the relay that found no room.
+    relay_held: Option<(u8, Message)>,
+    outputs: mpsc::Sender<(WorkerId, Output)>,
     /// Outputs the session layer had no room for, oldest first. Nothing that must not be lost is
     /// dropped here; instead no further command is taken, and the engine keeps its events, while
     /// this is long.
@@ -93,6 +134,7 @@ struct Worker {
     shared: Arc<Shared>,
     egress: Egress,
     counters: WorkerSnapshot,
+    load: LoadMeter,
     /// Set after a panic in the engine's timers.
     rest_until: Option<Instant>,
     snapshot_at: Instant,
@@ -107,7 +149,11 @@ impl Worker {
             let stopping = self.shared.stop.load(Ordering::Acquire);
             let had_commands = self.take_commands(now);
             self.receive(now);
+            self.take_strays(now);
+            self.take_relay(now);
+            self.serve_handshakes(now);
             self.run_timers(now);
+            self.tell_paths();
             self.send(now);
             self.take_events();
             self.flush_outputs();
@@ -152,17 +198,103 @@ impl Worker {
         taken
     }
 
+    /// Reads what the kernel has, keeps what is for this worker, and passes on the rest.
     fn receive(&mut self, now: Instant) {
-        let Self { engine, sockets, counters, .. } = self;
+        let Self { engine, sockets, router, sorting, crossing, handshakes, counters, .. } = self;
         for _ in 0..BATCHES_PER_TURN {
             if !sockets.any_readable() {
                 return;
             }
             sockets.receive(|path, datagram| {
-                if guarded(|| engine.handle_datagram(now, path, datagram)).is_none() {
-                    counters.panics += 1;
+                // What others told before this datagram was read is taken note of before it is
+                // looked at; see `strays`.
+                take_news(router, crossing);
+                match router.owner(&path, datagram) {
+                    Some(owner) => {
+                        if let Some(full) = sorting.add(owner, path, datagram) {
+                            crossing.send_strays(owner, full);
+                        }
+                    }
+                    None => take_datagram(now, engine, handshakes, counters, path, datagram),
                 }
             });
+            for (owner, batch) in sorting.waiting() {
+                crossing.send_strays(owner, batch);
+            }
+        }
+    }
+
+    /// Takes what other workers read for this one.
+    fn take_strays(&mut self, now: Instant) {
+        for _ in 0..STRAY_BATCHES_PER_TURN {
+            let Self { engine, crossing, handshakes, counters, .. } = self;
+            let Some((from, mut batch)) = crossing.next_strays() else { return };
+            batch.drain(|path, datagram| {
+                take_datagram(now, engine, handshakes, counters, path, datagram);
+            });
+            crossing.give_back(from, batch);
+        }
+    }
+
+    /// Takes what other workers have for rooms that are here as well.
+    fn take_relay(&mut self, now: Instant) {
+        let Self { engine, crossing, counters, .. } = self;
+        for _ in 0..RELAY_MESSAGES_PER_TURN {
+            let Some((from, mut message)) = crossing.next_relay() else { break };
+            counters.panics += engine_panics(|| engine.handle_relay(now, from, &mut message));
+            crossing.give_back_message(from, message);
+        }
+        while let Some(message) = crossing.next_empty_message() {
+            engine.recycle(message);
+        }
+    }
+
+    /// Brings other workers what the engine has for them. What finds no room stays, and grows.
+    fn send_relay(&mut self) {
+        if let Some((to, message)) = self.relay_held.take()
+            && let Err(message) = self.crossing.send_relay(to, message)
+        {
+            self.relay_held = Some((to, message));
+            return;
+        }
+        loop {
+            let Self { engine, crossing, .. } = self;
+            let polled = guarded(|| engine.poll_relay_if(|to| crossing.takes_relay(to)));
+            self.counters.panics += u64::from(polled.is_none());
+            let Some((to, message)) = polled.flatten() else { return };
+            if !message.notes.is_empty() {
+                // What another worker tells of a track is to come after what this one does.
+                self.take_events();
+                self.flush_outputs();
+            }
+            if let Err(message) = self.crossing.send_relay(to, message) {
+                self.relay_held = Some((to, message));
+                return;
+            }
+        }
+    }
+
+    fn serve_handshakes(&mut self, now: Instant) {
+        let Self { engine, handshakes, counters, .. } = self;
+        if handshakes.is_empty() {
+            return;
+        }
+        let start = Instant::now();
+        while let Some((path, mut datagram)) = handshakes.pop() {
+            counters.panics += engine_panics(|| engine.handle_datagram(now, path, &mut datagram));
+            if start.elapsed() >= handshakes::TIME_PER_TURN {
+                return;
+            }
+        }
+    }
+
+    /// Tells the other workers whose paths are whose, before anything is answered.
+    fn tell_paths(&mut self) {
+        // In every turn, and before what the own engine has learnt since.
+        take_news(&mut self.router, &self.crossing);
+        while let Some(change) = self.engine.poll_path() {
+            self.router.own(change);
+            self.crossing.tell(change);
         }
     }
 
@@ -185,9 +317,12 @@ impl Worker {
     }
 
     fn send(&mut self, now: Instant) {
-        let Self { engine, sockets, egress, counters, .. } = self;
         for _ in 0..DRAINS_PER_TURN {
+            let Self { engine, egress, .. } = self;
             let drained = guarded(|| engine.drain(now, egress));
+            // Other workers can begin while this one sends.
+            self.send_relay();
+            let Self { sockets, egress, counters, .. } = self;
             for (transmit, run) in egress.iter() {
                 sockets.send(now, &transmit.path, run, transmit.segment_bytes);
             }
@@ -229,9 +364,9 @@ impl Worker {
 
     fn flush_outputs(&mut self) {
         while let Some(output) = self.held.pop_front() {
-            match self.outputs.try_send(output) {
+            match self.outputs.try_send((self.id, output)) {
                 Ok(()) => {}
-                Err(TrySendError::Full(output)) => {
+                Err(TrySendError::Full((_, output))) => {
                     self.held.push_front(output);
                     return;
                 }
@@ -249,6 +384,9 @@ impl Worker {
         self.counters.engine = self.engine.stats();
         self.counters.socket = self.sockets.stats;
         self.counters.outputs_waiting = self.held.len() as u64;
+        self.counters.load = self.load.sample(now, self.counters.busy_ns);
+        self.counters.others_paths = self.router.len() as u64;
+        self.counters.crossing = self.crossing.stats;
         self.shared.snapshot.lock().clone_from(&self.counters);
     }
 
@@ -256,7 +394,8 @@ impl Worker {
         let now = Instant::now();
         let more_commands = !self.commands.is_empty() && self.held.len() < HELD_MAX;
         let mut wait = TICK;
-        if more_commands || self.sockets.any_readable() {
+        let may_sleep = self.crossing.may_sleep() && self.handshakes.is_empty();
+        if more_commands || self.sockets.any_readable() || !may_sleep {
             wait = Duration::ZERO;
         } else if !self.held.is_empty() {
             wait = OUTPUT_RETRY;
@@ -269,6 +408,7 @@ impl Worker {
         {
             tracing::error!("waiting for media failed: {e}");
         }
+        self.crossing.woke();
         for event in events.iter() {
             self.sockets.set_readable(event.token());
         }
@@ -278,6 +418,37 @@ impl Worker {
 /// What may be lost on the way to a slow session layer.
 fn is_lossy(event: &Event) -> bool {
     matches!(event, Event::Speakers { .. } | Event::Data { reliability: Reliability::Lossy, .. })
+}
+
+/// Takes note of whose paths are whose.
+fn take_news(router: &mut Router, crossing: &Crossing) {
+    while let Some((worker, change)) = crossing.next_news() {
+        router.told(worker, change);
+    }
+}
+
+/// Gives a datagram to the engine, DTLS of its peers when its turn comes.
+fn take_datagram(
+    now: Instant,
+    engine: &mut Engine,
+    handshakes: &mut Handshakes,
+    counters: &mut WorkerSnapshot,
+    path: Path,
+    datagram: &mut [u8],
+) {
+    // What comes by data channels costs little, but must not overtake the handshake's end.
+    let is_dtls = classify(datagram) == Ok(Kind::Dtls);
+    let waits = is_dtls && (datagram.first() != Some(&DTLS_DATA) || !handshakes.is_empty());
+    if !waits || !engine.knows_path(&path) {
+        counters.panics += engine_panics(|| engine.handle_datagram(now, path, datagram));
+    } else if !handshakes.push(path, datagram) {
+        counters.handshakes_dropped += 1;
+    }
+}
+
+/// Calls the engine; 1 if it panicked.
+fn engine_panics(call: impl FnOnce()) -> u64 {
+    u64::from(guarded(call).is_none())
 }
 
 /// Calls the engine; `None` if it panicked.

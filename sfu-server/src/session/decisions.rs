@@ -19,7 +19,8 @@ use super::{SessionError, Sessions};
 use crate::media::MediaError;
 
 impl Sessions {
-    /// What explains the quality a participant receives.
+    /// What explains the quality a participant receives. Its tracks have the ids by which everybody
+    /// knows them.
     pub(crate) async fn decisions(
         &self,
         room: &str,
@@ -31,7 +32,14 @@ impl Sessions {
             (worker, participant.peer.ok_or_else(no_such_participant)?)
         };
         match self.media.call(worker, Command::Decisions { peer }).await {
-            Ok(Reply::Decisions(decisions)) => Ok(*decisions),
+            Ok(Reply::Decisions(mut decisions)) => {
+                let registry = self.registry.lock();
+                let room = registry.room_by_name.get(room);
+                if let Some(part) = room.and_then(|room| room.part(worker)) {
+                    part.mirrors.rename(worker, &mut decisions);
+                }
+                Ok(*decisions)
+            }
             Ok(_) => Err(MediaError::Panicked.into()),
             // It left while somebody was asking.
             Err(MediaError::Refused(CommandError::NoSuchPeer)) => Err(no_such_participant()),

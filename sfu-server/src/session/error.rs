@@ -46,8 +46,10 @@ impl From<MediaError> for SessionError {
 impl From<CommandError> for SessionError {
     fn from(error: CommandError) -> Self {
         let code = match error {
-            CommandError::NoSuchRoom | CommandError::NoSuchPeer => ErrorCode::NotJoined,
-            CommandError::NoSuchTrack => ErrorCode::NoSuchTrack,
+            CommandError::NoSuchRoom | CommandError::NoSuchPeer | CommandError::OwnWorker => {
+                ErrorCode::NotJoined
+            }
+            CommandError::NoSuchTrack | CommandError::MirroredTrack => ErrorCode::NoSuchTrack,
             CommandError::NoTransport
             | CommandError::FingerprintChanged
             | CommandError::Negotiation(_) => ErrorCode::SdpUnsupported,

@@ -7,16 +7,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sfu_core::command::{Command, Reliability};
-use sfu_core::event::{Event, FailReason, TrackInfo, TransportState};
-use sfu_core::id::{ParticipantId, PeerId, RoomId, TrackId};
+use sfu_core::event::{Event, FailReason, TransportState};
+use sfu_core::id::{ParticipantId, PeerId, RoomId};
 use tokio::sync::mpsc;
 
 use super::forwarding::Forwarding;
-use super::message::{AssignedView, Json, Reply, ServerEvent, SpeakerView};
+use super::message::{Json, Reply, ServerEvent, SpeakerView};
 use super::outbox::CloseCode;
-use super::participant::{Door, LeaveReason, Track, track_view};
+use super::participant::{Door, LeaveReason};
 use super::registry::Cleanup;
-use super::{Sessions, WireId};
+use super::{Sessions, TrackKey};
 use crate::media::{Output, WorkerId};
 
 /// How often empty rooms are looked for.
@@ -24,19 +24,16 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Sessions {
     /// Starts the tasks that follow the workers.
-    pub(crate) fn follow(self: &Arc<Self>, outputs: Vec<mpsc::Receiver<Output>>) {
-        for (index, mut outputs) in outputs.into_iter().enumerate() {
-            let worker = WorkerId(u8::try_from(index).expect("at most 255 workers are started"));
-            let sessions = Arc::clone(self);
-            self.runtime.spawn(async move {
-                while let Some(output) = outputs.recv().await {
-                    let apply = AssertUnwindSafe(|| sessions.apply(worker, output));
-                    if catch_unwind(apply).is_err() {
-                        sessions.counters.panics.fetch_add(1, Ordering::Relaxed);
-                    }
+    pub(crate) fn follow(self: &Arc<Self>, mut outputs: mpsc::Receiver<(WorkerId, Output)>) {
+        let sessions = Arc::clone(self);
+        self.runtime.spawn(async move {
+            while let Some((worker, output)) = outputs.recv().await {
+                let apply = AssertUnwindSafe(|| sessions.apply(worker, output));
+                if catch_unwind(apply).is_err() {
+                    sessions.counters.panics.fetch_add(1, Ordering::Relaxed);
                 }
-            });
-        }
+            }
+        });
         let sessions = Arc::downgrade(self);
         self.runtime.spawn(async move {
             let mut interval = tokio::time::interval(SWEEP_INTERVAL);
@@ -45,11 +42,12 @@ impl Sessions {
                 let Some(sessions) = sessions.upgrade() else { return };
                 let cleanup = sessions.registry.lock().sweep(now);
                 sessions.spawn(cleanup);
+                sessions.close_empty_parts(now);
             }
         });
     }
 
-    pub(super) fn apply(&self, worker: WorkerId, output: Output) {
+    pub(super) fn apply(self: &Arc<Self>, worker: WorkerId, output: Output) {
         match output {
             Output::PeerAdded { participant, room, peer } => {
                 self.peer_added(worker, room, participant, peer);
@@ -74,7 +72,7 @@ impl Sessions {
         let joined = Reply::Joined {
             room: room.name.to_string(),
             participant: id.into(),
-            participants: others.map(super::participant::Participant::view).collect(),
+            participants: others.map(|other| other.view_from(worker)).collect(),
             settings: room.settings,
         };
         let newcomer = &room.participants[&id];
@@ -85,7 +83,7 @@ impl Sessions {
         }
     }
 
-    fn handle_event(&self, worker: WorkerId, event: Event) {
+    fn handle_event(self: &Arc<Self>, worker: WorkerId, event: Event) {
         match event {
             Event::Transport { peer, state } => self.transport_changed(worker, peer, state),
             Event::TrackPublished { room, track } => self.track_published(worker, room, track),
@@ -95,19 +93,26 @@ impl Sessions {
             Event::TrackMuted { room, participant, track, muted } => {
                 self.track_muted(worker, room, participant, track, muted);
             }
-            Event::Assigned { peer, mid, track } => {
-                let mut registry = self.registry.lock();
-                if let Some(participant) = registry.participant_by_peer(worker, peer) {
-                    let view = AssignedView::new(&mid, track);
-                    participant.assigned.insert(mid, track);
-                    participant.outbox.push(&Json::of(&ServerEvent::Assigned(view)));
-                }
+            Event::TrackMirrored { room, origin, track } => {
+                self.track_mirrored(worker, room, origin, track);
             }
+            Event::TrackUnmirrored { room, participant, track, .. } => {
+                self.track_unmirrored(worker, room, participant, track);
+            }
+            Event::LinkLost { room, worker: other } => {
+                self.link_lost(worker, room, WorkerId(other));
+            }
+            Event::Assigned { peer, mid, track } => self.assigned(worker, peer, mid, track),
             Event::SlotsNeeded { peer, audio, video } => {
                 self.tell_peer(worker, peer, &ServerEvent::SlotsNeeded { audio, video });
             }
             Event::NoCommonCodec { peer, track } => {
-                self.tell_peer(worker, peer, &ServerEvent::Unplayable { track: track.into() });
+                if let Some((key, subscriber)) =
+                    self.registry.lock().subscriber(worker, peer, track)
+                {
+                    let event = ServerEvent::Unplayable { track: key.into() };
+                    subscriber.outbox.push(&Json::of(&event));
+                }
             }
             Event::Forwarding { peer, track, layer, size, reason } => {
                 let now = Forwarding { track, layer, size, reason };
@@ -115,7 +120,8 @@ impl Sessions {
             }
             Event::Demand { peer, track, wanted, max_spatial } => {
                 let encodings = wanted.into_vec();
-                let event = ServerEvent::Demand { track: track.into(), encodings, max_spatial };
+                let track = TrackKey { worker, id: track }.into();
+                let event = ServerEvent::Demand { track, encodings, max_spatial };
                 self.tell_peer(worker, peer, &event);
             }
             Event::Speakers { room, speakers } => {
@@ -125,7 +131,10 @@ impl Sessions {
                 });
                 let event = ServerEvent::Speakers { speakers: speakers.collect() };
                 let message = Json::of(&event);
-                if let Some(room) = self.registry.lock().room_by_id(worker, room) {
+                let mut registry = self.registry.lock();
+                let room = registry.room_by_id(worker, room);
+                // All engines of a room say the same; one is enough.
+                if let Some(room) = room.filter(|room| room.leader() == Some(worker)) {
                     for participant in room.visible() {
                         participant.outbox.push_lossy(&message);
                     }
@@ -175,59 +184,5 @@ impl Sessions {
         let (room, id) = registry.locate(worker, peer).expect("found above");
         drop(registry);
         self.remove(&room, id, why, close);
-    }
-
-    fn track_published(&self, worker: WorkerId, room: RoomId, info: TrackInfo) {
-        let mut registry = self.registry.lock();
-        let Some(room) = registry.room_by_id(worker, room) else { return };
-        let owner = info.participant;
-        let event =
-            ServerEvent::TrackPublished { participant: owner.into(), track: track_view(&info) };
-        let Some(participant) = room.participants.get_mut(&owner) else { return };
-        participant.tracks.insert(info.track, Track { info, tell_owner: false });
-        room.tell_others(Some(owner), &Json::of(&event));
-    }
-
-    fn track_unpublished(
-        &self,
-        worker: WorkerId,
-        room: RoomId,
-        owner: ParticipantId,
-        track: TrackId,
-    ) {
-        let mut registry = self.registry.lock();
-        let Some(room) = registry.room_by_id(worker, room) else { return };
-        for subscriber in room.participants.values_mut() {
-            subscriber.paused.remove(&track);
-        }
-        // Tracks of somebody who has left are not announced one by one.
-        let Some(participant) = room.participants.get_mut(&owner) else { return };
-        if participant.tracks.remove(&track).is_some() {
-            let event = ServerEvent::TrackUnpublished {
-                participant: owner.into(),
-                track: WireId::from(track),
-            };
-            room.tell_others(Some(owner), &Json::of(&event));
-        }
-    }
-
-    fn track_muted(
-        &self,
-        worker: WorkerId,
-        room: RoomId,
-        owner: ParticipantId,
-        track: TrackId,
-        muted: bool,
-    ) {
-        let mut registry = self.registry.lock();
-        let Some(room) = registry.room_by_id(worker, room) else { return };
-        let Some(participant) = room.participants.get_mut(&owner) else { return };
-        let Some(known) = participant.tracks.get_mut(&track) else { return };
-        known.info.muted = muted;
-        let tell_owner = std::mem::take(&mut known.tell_owner);
-        let event =
-            ServerEvent::TrackMuted { participant: owner.into(), track: track.into(), muted };
-        let except = Some(owner).filter(|_| !tell_owner);
-        room.tell_others(except, &Json::of(&event));
     }
 }

@@ -9,6 +9,7 @@ use sfu_core::id::{PeerId, TrackId};
 use super::Sessions;
 use super::message::{Json, ServerEvent};
 use super::participant::Participant;
+use super::track::TrackKey;
 use crate::media::WorkerId;
 
 /// A layer on the wire.
@@ -40,21 +41,21 @@ pub(super) struct Forwarding {
 impl Sessions {
     /// Tells a subscriber what it receives.
     pub(super) fn forwarding_changed(&self, worker: WorkerId, peer: PeerId, now: Forwarding) {
-        if let Some(subscriber) = self.registry.lock().participant_by_peer(worker, peer) {
-            subscriber.tell_forwarding(now);
+        if let Some((key, subscriber)) = self.registry.lock().subscriber(worker, peer, now.track) {
+            subscriber.tell_forwarding(key, now);
         }
     }
 }
 
 impl Participant {
-    fn tell_forwarding(&mut self, now: Forwarding) {
-        let (track, reason) = (now.track.into(), reason_name(now.reason));
+    fn tell_forwarding(&mut self, key: TrackKey, now: Forwarding) {
+        let (track, reason) = (key.into(), reason_name(now.reason));
         let Some(layer) = now.layer else {
-            self.paused.insert(now.track);
+            self.paused.insert(key);
             self.outbox.push(&Json::of(&ServerEvent::Paused { track, reason }));
             return;
         };
-        if self.paused.remove(&now.track) {
+        if self.paused.remove(&key) {
             self.outbox.push(&Json::of(&ServerEvent::Resumed { track }));
         }
         let (width, height) = now.size;
@@ -105,6 +106,10 @@ mod tests {
         TrackId::from_wire(0x1_0000_0002)
     }
 
+    fn key() -> TrackKey {
+        TrackKey { worker: WorkerId(0), id: track() }
+    }
+
     /// Two participants of a room whose engine is told what to have said.
     struct Site {
         sessions: Arc<Sessions>,
@@ -117,13 +122,13 @@ mod tests {
 
     impl Site {
         async fn new() -> Self {
-            let mut media = Media::start(0, &["127.0.0.1".parse().unwrap()]).unwrap();
+            let media = Media::start(0, &["127.0.0.1".parse().unwrap()], 1).unwrap();
             let config = Config::default();
             let sessions = Sessions::new(&config, media.handle.clone(), Handle::current());
-            sessions.follow(std::mem::take(&mut media.outputs));
+            sessions.follow(media.outputs);
             let (ann, anns) = join(&sessions).await;
             let (bob, bobs) = join(&sessions).await;
-            let room = sessions.registry.lock().room_by_name["r"].bound_id.unwrap();
+            let room = sessions.registry.lock().room_by_name["r"].parts[0].bound_id.unwrap();
             let site = Self { sessions, ann, anns, bob, bobs, room };
             site.told(&site.anns);
             site.told(&site.bobs);
@@ -168,7 +173,7 @@ mod tests {
 
         fn is_paused(&self) -> bool {
             let mut registry = self.sessions.registry.lock();
-            registry.participant("r", self.bob.participant).unwrap().1.paused.contains(&track())
+            registry.participant("r", self.bob.participant).unwrap().1.paused.contains(&key())
         }
 
         /// What waits in an outbox.
@@ -244,7 +249,7 @@ mod tests {
         site.forward(None, Reason::Hidden);
         assert!(site.is_paused());
         // The engine knows of no such track, the registry does.
-        let unsubscribed = site.sessions.subscribe("r", site.bob.participant, track(), false);
+        let unsubscribed = site.sessions.subscribe("r", site.bob.participant, key(), false);
         assert_eq!(unsubscribed.await.unwrap_err().code, ErrorCode::NoSuchTrack);
         assert!(!site.is_paused(), "the next subscription starts anew");
         site.forward(None, Reason::Hidden);

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sfu_core::command::{Command, CommandError, Reply, SubscribePolicy};
-use sfu_core::id::{ParticipantId, RoomId};
-use tokio::sync::OnceCell;
+use sfu_core::command::{Command, SubscribePolicy};
+use sfu_core::id::ParticipantId;
 
 use super::http_session::HttpState;
 use super::outbox::{CloseCode, Outbox};
 use super::participant::{Door, LeaveReason, Participant, check_name};
+use super::parts::Place;
 use super::registry::{Cleanup, Registry};
 use super::room::Room;
 use super::settings::RoomSettings;
 use super::{ErrorCode, SessionError, Sessions};
 use crate::limits;
-use crate::media::{MediaError, WorkerId};
+use crate::media::MediaError;
 
 /// Who wants in.
 pub(crate) struct JoinRequest {
@@ -61,26 +61,6 @@ impl Drop for Membership {
     }
 }
 
-/// A room that somebody was entered into, or that somebody needs, before the engine may know of
-/// it. Tells rooms of one name that follow each other apart.
-pub(super) struct Place {
-    room: Arc<str>,
-    pub(super) worker: WorkerId,
-    id: Arc<OnceCell<RoomId>>,
-}
-
-impl Place {
-    pub(super) fn of(room: &Room) -> Self {
-        Self { room: Arc::clone(&room.name), worker: room.worker, id: Arc::clone(&room.id) }
-    }
-
-    /// The room, if it is still there.
-    pub(super) fn find<'a>(&self, registry: &'a mut Registry) -> Option<&'a mut Room> {
-        let room = registry.room_by_name.get_mut(&self.room);
-        room.filter(|room| Arc::ptr_eq(&room.id, &self.id))
-    }
-}
-
 impl Sessions {
     /// Enters a room, which is made if there is none of that name.
     pub(crate) async fn join(
@@ -101,7 +81,7 @@ impl Sessions {
         // From here on, an error or a dropped future leaves the room again.
         let membership = Membership {
             sessions: Arc::clone(self),
-            room: Arc::clone(&place.room),
+            room: Arc::clone(place.room_name()),
             participant,
             reason: LeaveReason::Lost,
             is_held: true,
@@ -127,16 +107,18 @@ impl Sessions {
             let detail = "the participants' metadata is over 1 MiB together";
             return Err(SessionError::new(ErrorCode::Limit, detail));
         }
-        let mut participant = Participant::new(id, request.name, request.metadata, request.door);
+        let worker = self.worker_for_one_more(room);
+        let mut participant =
+            Participant::new(id, request.name, request.metadata, request.door, worker);
         participant.outbox = request.outbox;
         participant.join_request = request.request;
         let token = request.http.as_ref().map(|http| Box::from(http.token()));
         participant.http = request.http;
         room.participants.insert(id, participant);
         room.empty_since = None;
-        let place = Place::of(room);
+        let place = Place::on(room, worker);
         if let Some(token) = token {
-            registry.participant_by_token.insert(token, (Arc::clone(&place.room), id));
+            registry.participant_by_token.insert(token, (Arc::clone(place.room_name()), id));
         }
         Ok(place)
     }
@@ -154,41 +136,17 @@ impl Sessions {
                 return Err(SessionError::new(ErrorCode::ServerFull, "too many rooms"));
             }
             let name: Arc<str> = Arc::from(name);
-            let mut room = Room::new(Arc::clone(&name), self.media.assign(), empty_timeout);
+            let mut room = Room::new(Arc::clone(&name), empty_timeout);
             room.settings = settings;
             registry.room_by_name.insert(name, room);
         }
         Ok(registry.room_by_name.get_mut(name).expect("inserted above if it was missing"))
     }
 
-    /// The engine's room; the first who asks makes it, the others wait.
-    pub(super) async fn engine_room(&self, place: &Place) -> Result<RoomId, SessionError> {
-        let create = || async {
-            let Reply::Room(room) = self.media.call(place.worker, Command::CreateRoom).await?
-            else {
-                return Err(MediaError::Panicked);
-            };
-            let unbound = Unbound { sessions: self, worker: place.worker, room };
-            // They change only once there is an engine's room, so these are they.
-            let settings = place.find(&mut self.registry.lock()).map(|room| room.settings);
-            if let Some(policy) = settings.filter(|s| *s != RoomSettings::default()) {
-                let policy = policy.policy();
-                self.media.call(place.worker, Command::SetRoomPolicy { room, policy }).await?;
-            }
-            // Fails if it was closed while the engine was making it.
-            if !self.registry.lock().bind_room(&place.room, &place.id, room) {
-                return Err(MediaError::Refused(CommandError::NoSuchRoom));
-            }
-            std::mem::forget(unbound);
-            Ok(room)
-        };
-        Ok(*place.id.get_or_try_init(create).await?)
-    }
-
     /// Makes a room that stays for `empty_timeout` while it is empty. An existing one is kept as
     /// it is. Returns whether it is new.
     pub(crate) async fn create_room(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         empty_timeout: Duration,
         settings: RoomSettings,
@@ -202,13 +160,17 @@ impl Sessions {
             let is_new = !registry.room_by_name.contains_key(name);
             let room = self.room_entry(&mut registry, name, empty_timeout, settings)?;
             room.holders += 1;
-            (Place::of(room), is_new)
+            if room.parts.is_empty() {
+                let worker = self.worker_for_a_room(room);
+                Place::on(room, worker);
+            }
+            (Place::first(room), is_new)
         };
         let held = Held { sessions: self, place };
         let made = self.engine_room(&held.place).await;
         if made.is_err() && is_new {
             // Nothing is to stay of a room that could not be made.
-            if let Some(room) = held.place.find(&mut self.registry.lock()) {
+            if let Some(room) = held.place.find_room(&mut self.registry.lock()) {
                 room.empty_timeout = Duration::ZERO;
             }
         }
@@ -221,7 +183,7 @@ impl Sessions {
         let mut registry = self.registry.lock();
         let room = registry.room_by_name.get_mut(name)?;
         room.holders += 1;
-        Some(Held { sessions: self, place: Place::of(room) })
+        Some(Held { sessions: self, place: Place::first(room) })
     }
 
     /// Takes a participant out of its room. False if it was not there.
@@ -282,25 +244,11 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         let mut registry = self.sessions.registry.lock();
         // Another room of its name is held by others.
-        if self.place.find(&mut registry).is_none() {
+        if self.place.find_room(&mut registry).is_none() {
             return;
         }
-        let cleanup = registry.release(&self.place.room);
+        let cleanup = registry.release(&self.place.room_name());
         drop(registry);
         self.sessions.spawn(cleanup);
-    }
-}
-
-/// The engine's room before the registry knows it: closed again unless it comes to that.
-struct Unbound<'a> {
-    sessions: &'a Sessions,
-    worker: WorkerId,
-    room: RoomId,
-}
-
-impl Drop for Unbound<'_> {
-    fn drop(&mut self) {
-        let close = Command::CloseRoom { room: self.room };
-        self.sessions.spawn(Cleanup(vec![(self.worker, close)]));
     }
 }

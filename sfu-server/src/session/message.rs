@@ -10,6 +10,7 @@ use sfu_core::negotiation::MediaKind;
 
 use super::forwarding::LayerView;
 use super::settings::RoomSettings;
+use super::track::TrackKey;
 
 /// A rendered message; rendered once, however many receive it.
 #[derive(Clone, Debug)]
@@ -44,6 +45,12 @@ impl From<ParticipantId> for WireId {
 impl From<TrackId> for WireId {
     fn from(id: TrackId) -> Self {
         Self(id.to_wire())
+    }
+}
+
+impl From<TrackKey> for WireId {
+    fn from(key: TrackKey) -> Self {
+        Self(key.to_wire())
     }
 }
 
@@ -97,7 +104,7 @@ pub(crate) struct AssignedView {
 }
 
 impl AssignedView {
-    pub(crate) fn new(mid: &Mid, carried: Option<(ParticipantId, TrackId)>) -> Self {
+    pub(crate) fn new(mid: &Mid, carried: Option<(ParticipantId, TrackKey)>) -> Self {
         Self {
             mid: mid.to_string(),
             track: carried.map(|(_, track)| track.into()),

@@ -16,12 +16,16 @@ mod message;
 mod offer;
 mod outbox;
 mod participant;
+mod parts;
+mod placement;
 mod prefer;
 mod rate;
 mod registry;
 mod requests;
 mod room;
 mod settings;
+mod track;
+mod tracks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -48,13 +52,17 @@ pub(crate) use requests::{
 };
 pub(crate) use room::RoomView;
 pub(crate) use settings::{RoomSettings, SettingsChange};
+pub(crate) use track::TrackKey;
 
+use placement::Placement;
 use registry::Registry;
 
 /// The session layer. Shared by every door.
 pub(crate) struct Sessions {
     media: MediaHandle,
     registry: Mutex<Registry>,
+    /// Taken while `registry` is held, never the other way round.
+    placement: Mutex<Placement>,
     limits: SessionLimits,
     pub(crate) counters: Counters,
     /// Where tasks run that must outlive the request that caused them.
@@ -86,9 +94,11 @@ pub(crate) struct Counters {
 impl Sessions {
     /// A session layer without rooms.
     pub(crate) fn new(config: &Config, media: MediaHandle, runtime: Handle) -> Arc<Self> {
+        let placement = Placement::new(config.placement, media.workers());
         Arc::new(Self {
             media,
             registry: Mutex::default(),
+            placement: Mutex::new(placement),
             limits: SessionLimits {
                 rooms_max: config.max_rooms,
                 participants_per_room_max: config.max_participants_per_room,

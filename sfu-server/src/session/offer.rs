@@ -1,12 +1,12 @@
 //! Offers. Text is read and written here, off the media threads; the engine works on values.
 
 use sfu_core::command::{Command, Reply};
-use sfu_core::id::{Mid, ParticipantId, TrackId};
+use sfu_core::id::{Mid, ParticipantId};
 use sfu_core::limits::SDP_BYTES_MAX;
 use sfu_core::negotiation::{Answer, Offer};
 
 use super::message::{AnswerView, PublishedView};
-use super::{ErrorCode, SessionError, Sessions};
+use super::{ErrorCode, SessionError, Sessions, TrackKey};
 use crate::limits;
 use crate::media::MediaError;
 
@@ -16,7 +16,7 @@ const SECTIONS_INLINE_MAX: usize = 32;
 /// What the engine made of an offer.
 pub(super) struct Negotiated {
     pub(super) answer: Box<Answer>,
-    pub(super) published: Vec<(Mid, TrackId)>,
+    pub(super) published: Vec<(Mid, TrackKey)>,
 }
 
 impl Sessions {
@@ -64,7 +64,8 @@ impl Sessions {
                         participant.publish_requests.remove(mid);
                     }
                 }
-                Ok(Negotiated { answer, published })
+                let key = |(mid, id)| (mid, TrackKey { worker, id });
+                Ok(Negotiated { answer, published: published.into_iter().map(key).collect() })
             }
             _ => Err(MediaError::Panicked.into()),
         }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use sfu_core::command::PublishRequest;
 use sfu_core::event::{TrackInfo, TransportState};
-use sfu_core::id::{Mid, ParticipantId, PeerId, TrackId};
+use sfu_core::id::{Mid, ParticipantId, PeerId};
 use sfu_core::negotiation::MediaKind;
 
 use super::http_session::HttpState;
 use super::message::{AssignedView, ParticipantView, TrackView, kind_name, source_name};
 use super::outbox::Outbox;
+use super::track::{Track, TrackKey};
+use crate::media::WorkerId;
 
 /// The door a participant came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -41,17 +43,19 @@ pub(crate) struct Participant {
     pub(crate) name: String,
     pub(crate) metadata: String,
     pub(crate) door: Door,
+    /// Where its connection is.
+    pub(crate) worker: WorkerId,
     /// Its connection in the engine; `None` until the engine has added it. Nobody is told of it
     /// before.
     pub(crate) peer: Option<PeerId>,
     pub(crate) outbox: Outbox,
     /// What the reply to its `join` refers to.
     pub(crate) join_request: Option<u64>,
-    pub(crate) tracks: BTreeMap<TrackId, Track>,
+    pub(crate) tracks: BTreeMap<TrackKey, Track>,
     /// What its receiving m-lines carry.
-    pub(crate) assigned: BTreeMap<Mid, Option<(ParticipantId, TrackId)>>,
+    pub(crate) assigned: BTreeMap<Mid, Option<(ParticipantId, TrackKey)>>,
     /// Tracks it was told it does not receive for the time being. No more than its subscriptions.
-    pub(crate) paused: BTreeSet<TrackId>,
+    pub(crate) paused: BTreeSet<TrackKey>,
     /// `publish` requests whose m-line does not send yet.
     pub(crate) publish_requests: BTreeMap<Mid, PublishRequest>,
     pub(crate) transport: TransportState,
@@ -59,22 +63,20 @@ pub(crate) struct Participant {
     pub(crate) http: Option<HttpState>,
 }
 
-/// A track as the registry keeps it.
-#[derive(Clone, Debug)]
-pub(crate) struct Track {
-    pub(crate) info: TrackInfo,
-    /// Whether the next change of its mute state was caused by the server, so that its owner is
-    /// to be told as well.
-    pub(crate) tell_owner: bool,
-}
-
 impl Participant {
-    pub(crate) fn new(id: ParticipantId, name: String, metadata: String, door: Door) -> Self {
+    pub(crate) fn new(
+        id: ParticipantId,
+        name: String,
+        metadata: String,
+        door: Door,
+        worker: WorkerId,
+    ) -> Self {
         Self {
             id,
             name,
             metadata,
             door,
+            worker,
             peer: None,
             outbox: Outbox::default(),
             join_request: None,
@@ -93,11 +95,17 @@ impl Participant {
     }
 
     pub(crate) fn view(&self) -> ParticipantView {
+        self.view_from(self.worker)
+    }
+
+    /// As participants on `worker` see it: with the tracks that are there.
+    pub(crate) fn view_from(&self, worker: WorkerId) -> ParticipantView {
+        let there = self.tracks.iter().filter(|(_, track)| track.local.contains_key(&worker));
         ParticipantView {
             id: self.id.into(),
             name: self.name.clone(),
             metadata: self.metadata.clone(),
-            tracks: self.tracks.values().map(|track| track_view(&track.info)).collect(),
+            tracks: there.map(|(key, track)| track_view(*key, &track.info)).collect(),
         }
     }
 
@@ -120,9 +128,9 @@ impl Participant {
     }
 }
 
-pub(crate) fn track_view(info: &TrackInfo) -> TrackView {
+pub(crate) fn track_view(key: TrackKey, info: &TrackInfo) -> TrackView {
     TrackView {
-        track: info.track.into(),
+        track: key.into(),
         kind: kind_name(info.kind),
         source: source_name(info.source),
         name: info.name.to_string(),

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use sfu_core::command::{Command, CommandError};
-use sfu_core::id::{ParticipantId, TrackId};
+use sfu_core::id::ParticipantId;
 use sfu_core::preference::{Preference, Quality};
 
-use super::requests::connection;
+use super::requests::{Connection, connection};
+use super::track::TrackKey;
 use super::{SessionError, Sessions};
 use crate::media::MediaError;
 
@@ -85,25 +86,26 @@ impl Sessions {
         &self,
         room: &str,
         id: ParticipantId,
-        mut preference_by_track: BTreeMap<TrackId, Preference>,
-    ) -> Result<Vec<TrackId>, SessionError> {
+        preference_by_track: BTreeMap<TrackKey, Preference>,
+    ) -> Result<Vec<TrackKey>, SessionError> {
         let mut ignored = Vec::new();
+        let mut taken = Vec::new();
         let (worker, peer) = {
             let registry = self.registry.lock();
-            let (room, peer, _) = connection(&registry, room, id)?;
+            let Connection { room, worker, peer, .. } = connection(&registry, room, id)?;
             let own = &room.participants[&id].tracks;
-            preference_by_track.retain(|track, _| {
-                let is_own = own.contains_key(track);
-                if is_own {
-                    ignored.push(*track);
+            for (key, preference) in preference_by_track {
+                let track = room.track(key).filter(|_| !own.contains_key(&key));
+                match track.and_then(|track| track.local.get(&worker)) {
+                    Some(track) => taken.push((key, *track, preference)),
+                    None => ignored.push(key),
                 }
-                !is_own
-            });
-            (room.worker, peer)
+            }
+            (worker, peer)
         };
-        let calls = preference_by_track.into_iter().map(|(track, preference)| async move {
+        let calls = taken.into_iter().map(|(key, track, preference)| async move {
             let command = Command::Prefer { peer, track, preference };
-            (track, self.media.call(worker, command).await)
+            (key, self.media.call(worker, command).await)
         });
         let mut results = stream::iter(calls).buffered(PREFERENCES_AT_A_TIME);
         while let Some((track, result)) = results.next().await {

@@ -1,19 +1,20 @@
 //! All rooms, found by name, by the engine's ids and by session URL. Plain data: whoever holds
 //! the lock changes it and carries out the returned [`Cleanup`] afterwards.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sfu_core::command::Command;
 use sfu_core::id::{ParticipantId, PeerId, RoomId};
 use sfu_core::negotiation::MediaKind;
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::message::{Json, ServerEvent};
 use super::outbox::CloseCode;
 use super::participant::{Door, LeaveReason, Participant};
+use super::parts::Place;
 use super::room::Room;
+use crate::limits::EMPTY_PART_MAX;
 use crate::media::WorkerId;
 
 /// A room of one worker's engine.
@@ -39,6 +40,8 @@ pub(super) struct Cleanup(pub(super) Vec<(WorkerId, Command)>);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Census {
     pub(crate) rooms: usize,
+    /// Of these, rooms on several workers.
+    pub(crate) rooms_spanning: usize,
     pub(crate) websockets: usize,
     pub(crate) whip: usize,
     pub(crate) whep: usize,
@@ -67,6 +70,17 @@ impl Registry {
         self.room_by_name.get_mut(room)?.participants.get_mut(id)
     }
 
+    /// The room of the participant whose connection the engine of `worker` calls `peer`, and that
+    /// participant's name.
+    pub(super) fn room_by_peer(
+        &mut self,
+        worker: WorkerId,
+        peer: PeerId,
+    ) -> Option<(&mut Room, ParticipantId)> {
+        let (room, id) = self.participant_by_peer.get(&(worker, peer))?;
+        Some((self.room_by_name.get_mut(room)?, *id))
+    }
+
     /// Where the participant of `peer` is.
     pub(super) fn locate(
         &self,
@@ -76,31 +90,37 @@ impl Registry {
         self.participant_by_peer.get(&(worker, peer)).cloned()
     }
 
-    /// A participant by name.
+    /// A participant by name, and the worker its connection is on.
     pub(super) fn participant(
         &mut self,
         room: &str,
         id: ParticipantId,
     ) -> Option<(WorkerId, &mut Participant)> {
-        let room = self.room_by_name.get_mut(room)?;
-        Some((room.worker, room.participants.get_mut(&id)?))
+        let participant = self.room_by_name.get_mut(room)?.participants.get_mut(&id)?;
+        Some((participant.worker, participant))
     }
 
-    /// Notes what the engine calls a room. False if the room is gone, though one of the same name
-    /// may have taken its place; `cell` tells them apart.
-    pub(super) fn bind_room(
+    /// Notes what the engine calls a part of a room. Returns the other parts that engines know of,
+    /// or `None` if the part is gone, though another one may have taken its place.
+    pub(super) fn bind_part(
         &mut self,
-        name: &Arc<str>,
-        cell: &Arc<OnceCell<RoomId>>,
+        place: &Place,
         id: RoomId,
-    ) -> bool {
-        let Some(room) = self.room_by_name.get_mut(name) else { return false };
-        if !Arc::ptr_eq(&room.id, cell) {
-            return false;
-        }
-        room.bound_id = Some(id);
-        self.name_by_room.insert((room.worker, id), Arc::clone(name));
-        true
+    ) -> Option<Vec<(WorkerId, RoomId)>> {
+        let room = place.find(self)?;
+        let others = room.bound_parts();
+        room.part_mut(place.worker)?.bound_id = Some(id);
+        let name = Arc::clone(&room.name);
+        self.name_by_room.insert((place.worker, id), name);
+        Some(others)
+    }
+
+    /// Takes a part out of its room: the engine is about to be told.
+    pub(super) fn unbind_part(&mut self, place: &Place) -> Option<RoomId> {
+        let room = place.find(self)?;
+        let id = room.part_mut(place.worker)?.bound_id.take()?;
+        self.name_by_room.remove(&(place.worker, id));
+        Some(id)
     }
 
     /// Notes what the engine calls a participant's connection. False if the participant is gone.
@@ -131,7 +151,7 @@ impl Registry {
         let mut cleanup = Cleanup::default();
         let Some(room) = self.room_by_name.get_mut(room_name) else { return cleanup };
         let Some(participant) = room.participants.remove(&id) else { return cleanup };
-        let worker = room.worker;
+        let worker = participant.worker;
         if let Some((code, why)) = close {
             participant.outbox.close(code, why);
         }
@@ -187,7 +207,7 @@ impl Registry {
                 self.participant_by_token.remove(http.token());
             }
             if let Some(peer) = participant.peer {
-                self.participant_by_peer.remove(&(room.worker, peer));
+                self.participant_by_peer.remove(&(participant.worker, peer));
             }
         }
         self.drop_room(room_name, &mut cleanup);
@@ -196,9 +216,9 @@ impl Registry {
 
     fn drop_room(&mut self, room_name: &str, cleanup: &mut Cleanup) {
         let Some(room) = self.room_by_name.remove(room_name) else { return };
-        if let Some(id) = room.bound_id {
-            self.name_by_room.remove(&(room.worker, id));
-            cleanup.0.push((room.worker, Command::CloseRoom { room: id }));
+        for (worker, id) in room.bound_parts() {
+            self.name_by_room.remove(&(worker, id));
+            cleanup.0.push((worker, Command::CloseRoom { room: id }));
         }
     }
 
@@ -218,9 +238,26 @@ impl Registry {
         cleanup
     }
 
+    /// Notes since when parts of rooms are empty, and returns those that have been for long.
+    pub(super) fn empty_parts(&mut self, now: Instant) -> Vec<Place> {
+        let mut over = Vec::new();
+        for room in self.room_by_name.values_mut().filter(|room| room.parts.len() > 1) {
+            let used: HashSet<WorkerId> = room.participants.values().map(|p| p.worker).collect();
+            for part in &mut room.parts {
+                if used.contains(&part.worker) {
+                    part.empty_since = None;
+                } else if now >= *part.empty_since.get_or_insert(now) + EMPTY_PART_MAX {
+                    over.push(Place::new(&room.name, &room.turn, part));
+                }
+            }
+        }
+        over
+    }
+
     pub(super) fn census(&self) -> Census {
         let mut census = Census {
             rooms: self.room_by_name.len(),
+            rooms_spanning: self.room_by_name.values().filter(|r| r.parts.len() > 1).count(),
             index_entries: self.name_by_room.len()
                 + self.participant_by_peer.len()
                 + self.participant_by_token.len(),

@@ -5,13 +5,14 @@ use std::time::Duration;
 use sfu_core::command::{
     Command, DataMessage, PublishRequest, Reliability, Reply, Source, SubscribePolicy,
 };
-use sfu_core::id::{Mid, ParticipantId, PeerId, RoomId, TrackId};
+use sfu_core::id::{Mid, ParticipantId, PeerId, RoomId};
 use sfu_core::stats::PeerStats;
 
 use super::message::WireId;
 use super::outbox::CloseCode;
 use super::participant::{Participant, check_name, label};
 use super::room::{Room, RoomView};
+use super::track::TrackKey;
 use super::{Door, ErrorCode, Json, LeaveReason, ParticipantView, ServerEvent, SessionError};
 use super::{Sessions, registry::Registry};
 use crate::limits;
@@ -55,11 +56,11 @@ impl Sessions {
         &self,
         room: &str,
         id: ParticipantId,
-        track: TrackId,
+        track: TrackKey,
         muted: bool,
     ) -> Result<(), SessionError> {
-        let worker = self.own_track(room, id, track)?;
-        self.media.call(worker, Command::Mute { track, muted }).await?;
+        self.check_own_track(room, id, track)?;
+        self.media.call(track.worker, Command::Mute { track: track.id, muted }).await?;
         Ok(())
     }
 
@@ -68,26 +69,26 @@ impl Sessions {
         &self,
         room: &str,
         id: ParticipantId,
-        track: TrackId,
+        track: TrackKey,
     ) -> Result<(), SessionError> {
-        let worker = self.own_track(room, id, track)?;
-        self.media.call(worker, Command::Unpublish { track }).await?;
+        self.check_own_track(room, id, track)?;
+        self.media.call(track.worker, Command::Unpublish { track: track.id }).await?;
         Ok(())
     }
 
-    fn own_track(
+    fn check_own_track(
         &self,
         room: &str,
         id: ParticipantId,
-        track: TrackId,
-    ) -> Result<WorkerId, SessionError> {
+        track: TrackKey,
+    ) -> Result<(), SessionError> {
         let registry = self.registry.lock();
         let room = registry.room_by_name.get(room).ok_or_else(SessionError::gone)?;
         let participant = room.participants.get(&id).ok_or_else(SessionError::gone)?;
         if participant.tracks.contains_key(&track) {
-            return Ok(room.worker);
+            return Ok(());
         }
-        find_track(room, track)?;
+        room.track(track).ok_or_else(no_such_track)?;
         Err(SessionError::new(ErrorCode::NotYours, "the track belongs to somebody else"))
     }
 
@@ -96,14 +97,14 @@ impl Sessions {
         &self,
         room: &str,
         id: ParticipantId,
-        track: TrackId,
+        key: TrackKey,
         wanted: bool,
     ) -> Result<(), SessionError> {
-        let (worker, peer) = {
+        let (worker, peer, track) = {
             let registry = self.registry.lock();
-            let (room, peer, _) = connection(&registry, room, id)?;
-            find_track(room, track)?;
-            (room.worker, peer)
+            let Connection { room, worker, peer, .. } = connection(&registry, room, id)?;
+            let track = room.track(key).and_then(|track| track.local.get(&worker));
+            (worker, peer, *track.ok_or_else(no_such_track)?)
         };
         let command = if wanted {
             Command::Subscribe { peer, track }
@@ -112,7 +113,7 @@ impl Sessions {
         };
         let result = self.media.call(worker, command).await;
         if !wanted && let Some((_, participant)) = self.registry.lock().participant(room, id) {
-            participant.paused.remove(&track);
+            participant.paused.remove(&key);
         }
         result?;
         Ok(())
@@ -133,7 +134,7 @@ impl Sessions {
         }
         let (worker, room_id) = {
             let registry = self.registry.lock();
-            let (room, _, room_id) = connection(&registry, room, id)?;
+            let Connection { room, worker, room_id, .. } = connection(&registry, room, id)?;
             let is_absent = |to: &&ParticipantId| {
                 !room.participants.get(to).is_some_and(Participant::is_visible)
             };
@@ -141,8 +142,9 @@ impl Sessions {
                 let detail = format!("there is no participant {absent}");
                 return Err(SessionError::new(ErrorCode::NoSuchParticipant, detail));
             }
-            (room.worker, room_id)
+            (worker, room_id)
         };
+        // That engine passes it on to the others of the room.
         let message = DataMessage {
             from: Some(id),
             to: request.to,
@@ -163,17 +165,16 @@ impl Sessions {
         &self,
         room: &str,
         id: ParticipantId,
-        track: TrackId,
+        key: TrackKey,
         muted: bool,
     ) -> Result<(), SessionError> {
-        let worker = {
+        {
             let mut registry = self.registry.lock();
-            let (worker, participant) = visible(&mut registry, room, id)?;
-            let track = participant.tracks.get_mut(&track).ok_or_else(no_such_track)?;
+            let (_, participant) = visible(&mut registry, room, id)?;
+            let track = participant.tracks.get_mut(&key).ok_or_else(no_such_track)?;
             track.tell_owner = true;
-            worker
-        };
-        self.media.call(worker, Command::Mute { track, muted }).await?;
+        }
+        self.media.call(key.worker, Command::Mute { track: key.id, muted }).await?;
         Ok(())
     }
 
@@ -292,8 +293,8 @@ pub(crate) fn publish_request(
 }
 
 /// Reads a track id.
-pub(crate) fn track_id(text: &str) -> Result<TrackId, SessionError> {
-    WireId::parse(text).map(TrackId::from_wire).ok_or_else(no_such_track)
+pub(crate) fn track_id(text: &str) -> Result<TrackKey, SessionError> {
+    WireId::parse(text).map(TrackKey::from_wire).ok_or_else(no_such_track)
 }
 
 /// Reads a participant id.
@@ -309,25 +310,31 @@ pub(super) fn visible<'a>(
 ) -> Result<(WorkerId, &'a mut Participant), SessionError> {
     let room = registry.room_by_name.get_mut(room).ok_or_else(no_such_room)?;
     let participant = room.participants.get_mut(&id).filter(|p| p.is_visible());
-    Ok((room.worker, participant.ok_or_else(no_such_participant)?))
+    let participant = participant.ok_or_else(no_such_participant)?;
+    Ok((participant.worker, participant))
 }
 
-/// A participant's room and what the engine calls both.
+/// A participant's room, and what the engine of its worker calls both.
+pub(super) struct Connection<'a> {
+    pub(super) room: &'a Room,
+    pub(super) worker: WorkerId,
+    pub(super) peer: PeerId,
+    pub(super) room_id: RoomId,
+}
+
+/// Finds a participant's [`Connection`].
 pub(super) fn connection<'a>(
     registry: &'a Registry,
     room: &str,
     id: ParticipantId,
-) -> Result<(&'a Room, PeerId, RoomId), SessionError> {
+) -> Result<Connection<'a>, SessionError> {
     let room = registry.room_by_name.get(room).ok_or_else(SessionError::gone)?;
     let participant = room.participants.get(&id).ok_or_else(SessionError::gone)?;
+    let worker = participant.worker;
     let peer = participant.peer.ok_or_else(SessionError::gone)?;
-    let room_id = room.bound_id.ok_or_else(SessionError::gone)?;
-    Ok((room, peer, room_id))
-}
-
-fn find_track(room: &Room, track: TrackId) -> Result<(), SessionError> {
-    let is_here = room.participants.values().any(|p| p.tracks.contains_key(&track));
-    if is_here { Ok(()) } else { Err(no_such_track()) }
+    let room_id =
+        room.part(worker).and_then(|part| part.bound_id).ok_or_else(SessionError::gone)?;
+    Ok(Connection { room, worker, peer, room_id })
 }
 
 fn detail(participant: &Participant) -> ParticipantDetail {

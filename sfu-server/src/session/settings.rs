@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use sfu_core::command::Command;
+use sfu_core::id::RoomId;
 use sfu_core::preference::RoomPolicy;
 
+use super::join::carry_out;
 use super::message::{Json, ServerEvent};
+use super::registry::Cleanup;
 use super::requests::no_such_room;
 use super::{ErrorCode, RoomView, SessionError, Sessions};
 use crate::limits;
-use crate::media::MediaError;
+use crate::media::{MediaError, WorkerId};
 
 /// Settings of a room. What is absent is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -82,32 +85,50 @@ impl Sessions {
         task.await.unwrap_or_else(|_| Err(MediaError::Panicked.into()))
     }
 
-    async fn settle(&self, name: &str, change: &SettingsChange) -> Result<RoomView, SessionError> {
+    async fn settle(
+        self: &Arc<Self>,
+        name: &str,
+        change: &SettingsChange,
+    ) -> Result<RoomView, SessionError> {
         let held = self.hold_room(name).ok_or_else(no_such_room)?;
         let place = &held.place;
-        let turn = {
+        self.engine_room(place).await.map_err(room_error)?;
+        // One change at a time, so that the last one is the same here and in the engines; and no
+        // part is added meanwhile that would not hear of it.
+        let _turn = place.turn().lock().await;
+        let (before, after, parts) = {
             let mut registry = self.registry.lock();
-            Arc::clone(&place.find(&mut registry).ok_or_else(no_such_room)?.settings_turn)
-        };
-        // One change at a time, so that the last one is the same here and in the engine.
-        let _turn = turn.lock().await;
-        let room = self.engine_room(place).await.map_err(room_error)?;
-        let (before, after) = {
-            let mut registry = self.registry.lock();
-            let before = place.find(&mut registry).ok_or_else(no_such_room)?.settings;
-            (before, before.changed(change)?)
+            let room = place.find_room(&mut registry).ok_or_else(no_such_room)?;
+            (room.settings, room.settings.changed(change)?, room.bound_parts())
         };
         if after != before {
-            let command = Command::SetRoomPolicy { room, policy: after.policy() };
-            self.media.call(place.worker, command).await.map_err(room_error)?;
+            self.set_policy(&parts, before.policy(), after.policy()).await.map_err(room_error)?;
         }
         let mut registry = self.registry.lock();
-        let room = place.find(&mut registry).ok_or_else(no_such_room)?;
+        let room = place.find_room(&mut registry).ok_or_else(no_such_room)?;
         room.settings = after;
         if after != before {
             room.tell_others(None, &Json::of(&ServerEvent::RoomSettings(after)));
         }
         Ok(room.view())
+    }
+
+    /// Sets a policy in every part of a room, or in none.
+    async fn set_policy(
+        &self,
+        parts: &[(WorkerId, RoomId)],
+        before: RoomPolicy,
+        after: RoomPolicy,
+    ) -> Result<(), MediaError> {
+        let set = |room, policy| Command::SetRoomPolicy { room, policy };
+        for (index, (worker, room)) in parts.iter().enumerate() {
+            if let Err(error) = self.media.call(*worker, set(*room, after)).await {
+                let back = |(worker, room): &(_, _)| (*worker, set(*room, before));
+                carry_out(&self.media, Cleanup(parts[..index].iter().map(back).collect())).await;
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -8,10 +8,32 @@ use std::net::Ipv4Addr;
 use bench::account::{SourceAccount, StreamAccount};
 use bench::client::{HttpSession, Peer, RtpCodecKind, ServerUrl, until};
 use bench::media::VideoPlan;
+use sfu_server::config::{Config, PlacementPolicy};
 
 /// A camera that costs little: 300 kbit/s, 30 frames a second.
 pub(crate) fn small() -> Option<VideoPlan> {
     Some(VideoPlan::camera(300_000, 30))
+}
+
+/// Makes two tests of a function that takes a [`Site`]: one whose server has one media worker, and
+/// one whose server has two, with every participant on another one than the participant before.
+#[allow(unused_macros, reason = "a test program may do without")]
+macro_rules! on_one_worker_and_on_two {
+    ($name:ident) => {
+        mod $name {
+            use crate::calls_common::Site;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_one_worker() {
+                super::$name(Site::on_one_worker().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn spread_over_two() {
+                super::$name(Site::spread_over(2).await).await;
+            }
+        }
+    };
 }
 
 /// A server in this process.
@@ -21,12 +43,22 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) async fn start() -> Self {
-        let config = sfu_server::config::Config {
+    pub(crate) async fn on_one_worker() -> Self {
+        Self::start(Config { workers: Some(1), ..Config::default() }).await
+    }
+
+    /// Every participant is on another worker than the participant before.
+    pub(crate) async fn spread_over(workers: u8) -> Self {
+        let placement = PlacementPolicy::Spread;
+        Self::start(Config { workers: Some(workers), placement, ..Config::default() }).await
+    }
+
+    async fn start(config: Config) -> Self {
+        let config = Config {
             http_addr: (Ipv4Addr::LOCALHOST, 0).into(),
             udp_port: 0,
             advertise: vec![Ipv4Addr::LOCALHOST.into()],
-            ..Default::default()
+            ..config
         };
         let server = sfu_server::run(config).await.unwrap();
         let url = ServerUrl::new(&format!("http://{}", server.http_addr)).unwrap();

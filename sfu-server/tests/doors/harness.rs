@@ -166,6 +166,14 @@ impl Client {
         }
     }
 
+    /// The next message; `None` at a close.
+    pub(crate) async fn next_or_closed(&mut self) -> Option<Value> {
+        match self.receive().await {
+            Some(Ok(Message::Text(text))) => Some(serde_json::from_str(&text).unwrap()),
+            _ => None,
+        }
+    }
+
     /// The next event of this type; others are passed over.
     pub(crate) async fn event(&mut self, name: &str) -> Value {
         if let Some(at) = self.events.iter().position(|event| event["type"] == name) {

@@ -7,6 +7,7 @@ mod http;
 mod quality;
 mod rooms;
 mod shutdown;
+mod spanning;
 mod websocket;
 mod websocket_limits;
 mod whip;

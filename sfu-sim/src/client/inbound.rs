@@ -127,10 +127,10 @@ impl Client {
         };
         for message in told {
             match message {
-                Told::SenderReport(ssrc, ntp) => {
+                Told::SenderReport(ssrc, ntp, rtp_time) => {
                     let receiver = self.line_by_ssrc.get(&ssrc).map(|&at| &mut self.lines[at].work);
                     if let Some(Work::Receive(Some(receiver))) = receiver {
-                        receiver.on_sender_report(now, ntp);
+                        receiver.on_sender_report(now, ntp, rtp_time);
                     }
                 }
                 Told::Report(block) => {

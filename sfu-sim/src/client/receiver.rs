@@ -46,6 +46,10 @@ pub struct Receiver {
     series: Series,
     /// Middle 32 bits of the last sender report's NTP time, and when it came.
     last_report: Option<(u32, Duration)>,
+    /// The NTP and RTP time of that report.
+    clock: Option<(u64, u32)>,
+    /// RTP time of the last packet, and when that was really sent.
+    last_sent: Option<(u32, Duration)>,
     asked: Option<Duration>,
     /// Test hook: packets are taken in but nothing is asked for.
     silent: bool,
@@ -81,6 +85,8 @@ impl Receiver {
             quality: Quality::default(),
             series: Series::default(),
             last_report: None,
+            clock: None,
+            last_sent: None,
             asked: None,
             silent: false,
         })
@@ -123,6 +129,21 @@ impl Receiver {
             MediaKind::Audio => self.audio.last.map(|(stamp, _)| stamp),
             MediaKind::Video => self.playout.stamp(),
         }
+    }
+
+    /// By how many microseconds the time at which, by sender reports, the last packet was made
+    /// differs from when it was sent. Receivers play in sync what has the same difference.
+    #[must_use]
+    pub fn clock_offset_us(&self) -> Option<i64> {
+        let ((ntp, rtp_time), (timestamp, sent)) = (self.clock?, self.last_sent?);
+        let rate = match self.kind {
+            MediaKind::Audio => 48_000,
+            MediaKind::Video => 90_000,
+        };
+        let ticks = i64::from(timestamp.wrapping_sub(rtp_time).cast_signed());
+        let reported_us = (u128::from(ntp) * 1_000_000) >> 32;
+        let made_us = i64::try_from(reported_us).ok()? + ticks * 1_000_000 / rate;
+        Some(made_us - i64::try_from(sent.as_micros()).ok()?)
     }
 
     /// What is shown.
@@ -246,6 +267,7 @@ impl Receiver {
         if stamp.sent > self.told && owner.is_none_or(|owner| !stamp.is_of(owner)) {
             self.quality.violation(Violation::Foreign { source: stamp.source });
         }
+        self.last_sent = Some((packet.header.timestamp, stamp.sent));
         match self.kind {
             MediaKind::Audio => self.hear(now, index, packet.header.timestamp, stamp),
             MediaKind::Video => self.see(now, index, codec, &packet, stamp),
@@ -338,7 +360,8 @@ impl Receiver {
         self.quality.longest_delay = self.quality.longest_delay.max(now - stamp.sent);
     }
 
-    pub(crate) fn on_sender_report(&mut self, now: Duration, ntp: u64) {
+    pub(crate) fn on_sender_report(&mut self, now: Duration, ntp: u64, rtp_time: u32) {
+        self.clock = Some((ntp, rtp_time));
         self.last_report = Some(((ntp >> 16) as u32, now));
     }
 

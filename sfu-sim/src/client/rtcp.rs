@@ -18,8 +18,8 @@ use shared::marshal::Marshal;
 /// What the engine told a client.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Told {
-    /// A sender report: (SSRC, NTP time).
-    SenderReport(u32, u64),
+    /// A sender report: (SSRC, NTP time, RTP time).
+    SenderReport(u32, u64, u32),
     /// A report block about one of the client's sources.
     Report(ReceptionReport),
     /// Packets of a source asked for again.
@@ -37,7 +37,7 @@ pub(crate) fn read(datagram: &[u8]) -> Option<Vec<Told>> {
     for packet in &packets {
         let any = packet.as_any();
         if let Some(report) = any.downcast_ref::<SenderReport>() {
-            told.push(Told::SenderReport(report.ssrc, report.ntp_time));
+            told.push(Told::SenderReport(report.ssrc, report.ntp_time, report.rtp_time));
         } else if let Some(report) = any.downcast_ref::<ReceiverReport>() {
             told.extend(report.reports.iter().cloned().map(Told::Report));
         } else if let Some(nack) = any.downcast_ref::<TransportLayerNack>() {

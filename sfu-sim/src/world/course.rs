@@ -25,6 +25,7 @@ pub(super) enum Happening {
     Offer(u32),
     Demand(u32),
     Cross(u32, Step),
+    Relay(u32),
 }
 
 /// A client's number in a happening.
@@ -36,7 +37,8 @@ impl World {
     /// Goes to the next instant at which something is due, unless that is after `until`.
     pub(super) fn step(&mut self, until: Duration) -> bool {
         let queued = self.queue.next();
-        let in_engine = self.engine.poll_timeout().map(|at| at.duration_since(self.origin));
+        let in_engines = self.engines.iter().filter_map(sfu_core::Engine::poll_timeout);
+        let in_engine = in_engines.min().map(|at| at.duration_since(self.origin));
         let Some(next) = queued.into_iter().chain(in_engine).min().filter(|&at| at <= until) else {
             return false;
         };
@@ -46,11 +48,12 @@ impl World {
         self.now = self.now.max(next);
         let mut for_engine = in_engine.is_some_and(|at| at <= self.now);
         while let Some(happening) = self.queue.pop(self.now) {
-            for_engine |= matches!(happening, Happening::AtEngine { .. });
+            for_engine |= matches!(happening, Happening::AtEngine { .. } | Happening::Relay(_));
             self.happen(happening);
         }
         if for_engine {
-            self.engine.handle_timeout(self.origin + self.now);
+            let now = self.origin + self.now;
+            self.engines.iter_mut().for_each(|engine| engine.handle_timeout(now));
             self.settle();
         }
         true
@@ -60,9 +63,10 @@ impl World {
         match happening {
             Happening::AtEngine { from, parcel } => {
                 self.note(u64::from(from) << 1, parcel);
-                let path = path(self.nodes[from as usize].address);
+                let node = &self.nodes[from as usize];
+                let path = path(node.address);
                 let datagram = self.depot.open(parcel);
-                self.engine.handle_datagram(self.origin + self.now, path, datagram);
+                self.engines[node.engine].handle_datagram(self.origin + self.now, path, datagram);
                 self.depot.release(parcel);
             }
             Happening::AtClient { to, parcel } => {
@@ -101,6 +105,7 @@ impl World {
                     node.client.demand(track, &wanted, max_spatial);
                 }
             }
+            Happening::Relay(slot) => self.relay(slot),
             Happening::Cross(flow, step) => {
                 let (through, flowing) = &mut self.flows[flow as usize];
                 let bottleneck = &mut self.bottlenecks[through.0];
@@ -169,10 +174,16 @@ impl World {
                 self.flush(at);
             }
         }
+        for engine in 0..self.engines.len() {
+            self.drain(engine);
+        }
+    }
+
+    fn drain(&mut self, engine: usize) {
         let now = self.origin + self.now;
         let mut egress = std::mem::take(&mut self.egress);
         loop {
-            let done = self.engine.drain(now, &mut egress);
+            let done = self.engines[engine].drain(now, &mut egress);
             for (transmit, bytes) in egress.iter() {
                 let to = index_of(transmit.path.remote)
                     .filter(|&at| self.nodes.get(at).is_some_and(|node| !node.gone));
@@ -189,8 +200,9 @@ impl World {
             }
         }
         self.egress = egress;
-        while let Some(event) = self.engine.poll_event() {
-            self.take(event);
+        self.carry_across(engine);
+        while let Some(event) = self.engines[engine].poll_event() {
+            self.take(engine, event);
         }
     }
 
@@ -209,38 +221,48 @@ impl World {
     }
 
     /// Notes an event and lets the clients it concerns know.
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, engine: usize, event: Event) {
+        if engine > 0 {
+            self.trace.pair(engine as u64, 3);
+        }
         self.trace.bytes(format!("{event:?}").as_bytes());
         match &event {
             Event::Assigned { peer, mid, track } => {
-                if let Some(at) = self.node_of(*peer) {
+                if let Some(at) = self.node_of(engine, *peer) {
                     self.nodes[at].client.assign(self.now, mid, *track);
                 }
             }
             Event::TrackMuted { track, .. } => {
                 for node in &mut self.nodes {
-                    node.client.interrupt(self.now, *track);
+                    if let Some(track) = self.span.name_in(node.engine, (engine, *track)) {
+                        node.client.interrupt(self.now, track);
+                    }
                 }
             }
             Event::SlotsNeeded { peer, audio, video } => {
-                let node = self.node_of(*peer).filter(|&at| self.nodes[at].client.grows());
+                let node = self.node_of(engine, *peer).filter(|&at| self.nodes[at].client.grows());
                 if let Some(at) = node {
                     self.lack(at, (*audio, *video));
                 }
             }
             Event::Forwarding { peer, track, layer, .. } => {
                 // A pause is no freeze, and what follows it need not follow what was before it.
-                if let Some(at) = self.node_of(*peer).filter(|_| layer.is_none()) {
+                if let Some(at) = self.node_of(engine, *peer).filter(|_| layer.is_none()) {
                     self.nodes[at].client.interrupt(self.now, *track);
                 }
             }
             Event::Demand { peer, track, wanted, max_spatial } => {
-                if let Some(at) = self.node_of(*peer) {
+                if let Some(at) = self.node_of(engine, *peer) {
                     self.nodes[at].demands.push_back((*track, wanted.clone(), *max_spatial));
                     self.queue.push(self.now + SIGNALLING_DELAY, Happening::Demand(short(at)));
                 }
             }
+            Event::TrackMirrored { origin, track, .. } => {
+                self.span.learn(engine, *origin, track.track);
+            }
+            Event::TrackUnmirrored { origin, .. } => self.span.forget(engine, *origin),
             Event::Transport { .. }
+            | Event::LinkLost { .. }
             | Event::TrackPublished { .. }
             | Event::TrackUnpublished { .. }
             | Event::NoCommonCodec { .. }
@@ -248,6 +270,7 @@ impl World {
             | Event::Data { .. } => {}
         }
         self.events.push((self.now, event));
+        self.teller.push(engine);
     }
 
     /// Notes what m-lines a client lacks; it offers them a moment later.

@@ -1,7 +1,9 @@
 //! [`World`]: the engine, its clients and their links on one virtual clock. What tests and scenarios
-//! do with it is here; how time passes is in [`course`].
+//! do with it is here; how time passes is in [`course`], and rooms that span several engines in
+//! [`span`].
 
 mod course;
+mod span;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -29,6 +31,8 @@ use crate::plan::Plan;
 use crate::queue::Queue;
 use crate::trace::Trace;
 use course::Happening;
+pub use span::Relayed;
+use span::Span;
 
 /// Where the engine is reached.
 const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 7882);
@@ -44,6 +48,8 @@ pub struct ClientId(usize);
 /// A client and its links.
 struct Node {
     client: Client,
+    /// The engine it is connected to.
+    engine: usize,
     address: SocketAddr,
     up: Link,
     down: Link,
@@ -60,12 +66,15 @@ struct Node {
 
 /// The engine and everything around it.
 pub struct World {
-    engine: Engine,
+    /// By worker number; one, unless rooms span several.
+    engines: Vec<Engine>,
+    /// What is between them.
+    span: Span,
     seed: u64,
     origin: Instant,
     now: Duration,
     nodes: Vec<Node>,
-    node_by_peer: HashMap<PeerId, usize>,
+    node_by_peer: HashMap<(usize, PeerId), usize>,
     /// Clients that may have something to send beside what their wake-ups bring.
     meddled: Vec<usize>,
     queue: Queue<Happening>,
@@ -74,6 +83,8 @@ pub struct World {
     flows: Vec<(BottleneckId, Flow)>,
     egress: Egress,
     events: Vec<(Duration, Event)>,
+    /// The engine that told each event.
+    teller: Vec<usize>,
     trace: Trace,
     crypto: Arc<dyn RTCCryptoProvider>,
     /// The clients' certificate, where media is encrypted.
@@ -89,31 +100,42 @@ impl World {
     /// A world with nobody in it, in which nothing is encrypted.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self::with_security(seed, Security::Plain)
+        Self::with_engines(seed, Security::Plain, 1)
+    }
+
+    /// The same with rooms that span so many engines; clients come to them in turn.
+    #[must_use]
+    pub fn spanning(seed: u64, engines: usize) -> Self {
+        Self::with_engines(seed, Security::Plain, engines)
     }
 
     /// A world in which clients and engine shake hands by DTLS and encrypt by SRTP. Slower, and the
     /// bytes of its course differ from run to run, for keys do.
     #[must_use]
     pub fn encrypted(seed: u64) -> Self {
-        Self::with_security(seed, Security::Full)
+        Self::with_engines(seed, Security::Full, 1)
     }
 
-    fn with_security(seed: u64, security: Security) -> Self {
+    fn with_engines(seed: u64, security: Security, engines: usize) -> Self {
         // The engine only ever sees differences to this.
         let origin = Instant::now();
-        let config = EngineConfig {
-            certificate: Arc::new(Certificate::generate().expect("keys can be made anywhere")),
-            candidates: vec![SERVER.into()],
-            worker: 0,
-            ntp_at_start: NTP_AT_START,
-            security,
+        let certificate = Arc::new(Certificate::generate().expect("keys can be made anywhere"));
+        let engine = |worker: usize| {
+            let config = EngineConfig {
+                certificate: certificate.clone(),
+                candidates: vec![SERVER.into()],
+                worker: u8::try_from(worker).expect("a few engines"),
+                ntp_at_start: NTP_AT_START,
+                security,
+            };
+            Engine::new(config, seed.wrapping_add(worker as u64), origin)
         };
         let crypto = rtc_crypto::default_provider().expect("aws-lc-rs is built in");
         Self {
             identity: (security == Security::Full).then(|| Identity::new(&*crypto)),
             crypto,
-            engine: Engine::new(config, seed, origin),
+            engines: (0..engines).map(engine).collect(),
+            span: Span::default(),
             seed,
             origin,
             now: Duration::ZERO,
@@ -126,6 +148,7 @@ impl World {
             flows: Vec::new(),
             egress: Egress::default(),
             events: Vec::new(),
+            teller: Vec::new(),
             trace: Trace::default(),
             steps_at_this_instant: 0,
             misdirected: 0,
@@ -156,16 +179,16 @@ impl World {
         self.events[from..].iter().map(|(_, event)| event)
     }
 
-    /// The engine's counters.
+    /// The engine's counters; of several, those of the first.
     #[must_use]
     pub fn stats(&self) -> EngineStats {
-        self.engine.stats()
+        self.engines[0].stats()
     }
 
-    /// One of the engine's drop counters.
+    /// One of the engine's drop counters; of several engines, their sum.
     #[must_use]
     pub fn drops(&self, reason: DropReason) -> u64 {
-        self.engine.stats().drops.get(reason)
+        self.engines.iter().map(|engine| engine.stats().drops.get(reason)).sum()
     }
 
     /// A client.
@@ -228,23 +251,34 @@ impl World {
         self.flows[flow].1.delivered
     }
 
-    /// Opens a room.
+    /// Opens a room, in every engine, and links it. Gives its id in the first one.
     pub fn create_room(&mut self) -> RoomId {
-        match self.command(Command::CreateRoom) {
-            Ok(Reply::Room(room)) => room,
-            other => panic!("no room: {other:?}"),
-        }
+        let rooms = self.create_unlinked();
+        self.link_all(&rooms);
+        rooms[0]
     }
 
-    /// Carries out a command now.
+    /// Carries out a command now; of several engines, in the first.
     pub fn command(&mut self, command: Command) -> Result<Reply, CommandError> {
-        let reply = self.engine.handle_command(self.origin + self.now, command);
+        self.command_at(0, command)
+    }
+
+    /// Carries out a command in one of several engines.
+    pub fn command_at(&mut self, engine: usize, command: Command) -> Result<Reply, CommandError> {
+        let reply = self.engines[engine].handle_command(self.origin + self.now, command);
         self.settle();
         reply
     }
 
-    /// A client comes into a room and makes its first offer.
+    /// A client comes into a room and makes its first offer. Of several engines it comes to the
+    /// next one in turn.
     pub fn join(&mut self, room: RoomId, plan: Plan) -> ClientId {
+        self.join_at(self.nodes.len() % self.engines.len(), room, plan)
+    }
+
+    /// The same at one of several engines; `room` is its id in the first one.
+    pub fn join_at(&mut self, engine: usize, room: RoomId, plan: Plan) -> ClientId {
+        let room = self.room_in(engine, room);
         let index = self.nodes.len();
         let lane = (index as u64) << 8;
         let up = Link::seeded(plan.up.clone(), self.seed, lane | 3);
@@ -257,14 +291,15 @@ impl World {
         let crypto = self.crypto.clone();
         let mut client = Client::new(plan, index, self.seed, crypto, secure, self.now);
         let add = Command::AddPeer { room, participant: client.participant, subscribe };
-        match self.engine.handle_command(self.origin + self.now, add) {
+        match self.engines[engine].handle_command(self.origin + self.now, add) {
             Ok(Reply::Peer(peer)) => client.peer = peer,
             other => panic!("not admitted: {other:?}"),
         }
         let address = address_of(index);
-        self.node_by_peer.insert(client.peer, index);
+        self.node_by_peer.insert((engine, client.peer), index);
         self.nodes.push(Node {
             client,
+            engine,
             address,
             up,
             down,
@@ -282,9 +317,9 @@ impl World {
     pub fn leave(&mut self, id: ClientId) {
         let node = &mut self.nodes[id.0];
         node.gone = true;
-        let peer = node.client.peer;
-        self.node_by_peer.remove(&peer);
-        self.command(Command::RemovePeer { peer }).expect("it was there");
+        let (peer, engine) = (node.client.peer, node.engine);
+        self.node_by_peer.remove(&(engine, peer));
+        self.command_at(engine, Command::RemovePeer { peer }).expect("it was there");
     }
 
     /// A client offers what it now has, and takes the answer.
@@ -292,7 +327,8 @@ impl World {
         let node = &mut self.nodes[id.0];
         let (offer, publish) = node.client.offer();
         let offer = Command::Offer { peer: node.client.peer, offer: Box::new(offer), publish };
-        let reply = self.engine.handle_command(self.origin + self.now, offer)?;
+        let engine = &mut self.engines[node.engine];
+        let reply = engine.handle_command(self.origin + self.now, offer)?;
         let Reply::Answer { answer, published } = reply else { panic!("no answer: {reply:?}") };
         self.nodes[id.0].client.answer(self.now, &answer, published);
         self.meddled.push(id.0);
@@ -300,16 +336,16 @@ impl World {
         Ok(())
     }
 
-    /// A datagram from any address arrives at the engine now.
+    /// A datagram from any address arrives at the (first) engine now.
     pub fn inject(&mut self, from: SocketAddr, datagram: &[u8]) {
         let path = path(from);
-        self.engine.handle_datagram(self.origin + self.now, path, &mut datagram.to_vec());
+        self.engines[0].handle_datagram(self.origin + self.now, path, &mut datagram.to_vec());
     }
 
-    /// The engine, taken out of the world, and its time.
+    /// The engines, taken out of the world, and their time.
     #[must_use]
-    pub fn into_engine(self) -> (Engine, Instant) {
-        (self.engine, self.origin + self.now)
+    pub fn into_engines(self) -> (Vec<Engine>, Instant) {
+        (self.engines, self.origin + self.now)
     }
 
     /// Lets time pass.
@@ -333,8 +369,8 @@ impl World {
         true
     }
 
-    fn node_of(&self, peer: PeerId) -> Option<usize> {
-        self.node_by_peer.get(&peer).copied()
+    fn node_of(&self, engine: usize, peer: PeerId) -> Option<usize> {
+        self.node_by_peer.get(&(engine, peer)).copied()
     }
 }
 

@@ -23,6 +23,7 @@ mod no_common_codec;
 mod outage;
 mod padding;
 mod pli_storm;
+mod relay;
 mod republish;
 mod room_of_ten;
 mod round_trips;

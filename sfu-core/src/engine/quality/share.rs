@@ -62,7 +62,7 @@ impl Engine {
 
     /// What there is to share out, and among whom.
     fn read_demands(&mut self, now: Instant, id: PeerId, run: &mut Allocation) -> Budget {
-        let Self { peers, tracks, subscriptions, rooms, .. } = self;
+        let Self { peers, tracks, subscriptions, rooms, touched_mirrors, .. } = self;
         let peer = &peers[id];
         let receive = &peer.receive;
         let estimate = receive.bandwidth.estimate();
@@ -87,7 +87,11 @@ impl Engine {
                 let off = this.preference.quality == Words::Off;
                 this.reason = withheld.or(off.then_some(Reason::Off)).unwrap_or_default();
                 let forwarded = this.reason == Reason::Best;
+                let before = this.granted;
                 this.granted = forwarded.then(|| LayerId::all_of(0));
+                if this.granted != before && track.mirror().is_some() {
+                    touched_mirrors.push(this.track);
+                }
                 this.selector.aim(this.granted);
                 if forwarded {
                     audio_bps += run.options.iter().map(|o| o.bitrate_bps).max().unwrap_or(0);
@@ -159,6 +163,8 @@ impl Engine {
         }
         if moved {
             self.update_demand(now, grant.track);
+        } else if !same_reason {
+            self.touch_mirror(grant.track);
         }
     }
 }

@@ -40,17 +40,20 @@ impl Engine {
         };
         let served = track.subscriptions.iter().map(|&id| &subscriptions[id]);
         let served = served.filter(|subscription| subscription.slot.is_some());
-        let watched = served.clone().next().is_some();
+        let watched = served.clone().next().is_some() || !track.wishes.is_empty();
         let layers = served.flat_map(|this| {
             // Who has the best there is would take more: a publisher may begin with fewer layers.
             let best = this.granted.filter(|_| this.reason == Reason::Best);
             let more = best.map(|layer| LayerId { spatial: SPATIAL_MAX, ..layer });
             this.granted.into_iter().chain(more).chain(this.selector.current())
         });
+        let layers = layers.chain(track.wishes.iter().flat_map(|wished| wished.wish.layers()));
         let lowest = track.meter.lowest();
         let asked = track.demand.update(now, layers, lowest, watched);
-        let peer = track.peer;
-        self.touch(peer);
+        let peer = track.peer();
+        self.touch_source(id);
+        // What a mirror asks for is worked out there.
+        let Some(peer) = peer else { return };
         if let Some(Asked { encodings: wanted, max_spatial }) = asked {
             self.tracks[id].meter.set_wanted(now, &wanted, max_spatial);
             self.tell(Event::Demand { peer, track: id, wanted, max_spatial });

@@ -49,7 +49,7 @@ impl Engine {
     ) -> Result<Reply, CommandError> {
         let room = self.rooms.get_mut(id).ok_or(CommandError::NoSuchRoom)?;
         if room.last_n.set_policy(now, policy) {
-            self.reconsider_room(now, id);
+            self.seats_moved(now, id);
         }
         Ok(Reply::Done)
     }

@@ -5,11 +5,10 @@ use std::num::{NonZeroU8, NonZeroU16};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sfu_core::id::TrackId;
 use sfu_core::preference::{PRIORITY_DEFAULT, Preference};
 
 use crate::limits;
-use crate::session::{ErrorCode, QualityWord, SessionError, track_id};
+use crate::session::{ErrorCode, QualityWord, SessionError, TrackKey, track_id};
 
 /// One of them. What is absent has its default.
 #[derive(Deserialize)]
@@ -40,7 +39,7 @@ fn default_visible() -> bool {
 /// Reads them all, or none. The last one of a track counts.
 pub(super) fn read(
     entries: Vec<Map<String, Value>>,
-) -> Result<BTreeMap<TrackId, Preference>, SessionError> {
+) -> Result<BTreeMap<TrackKey, Preference>, SessionError> {
     if entries.is_empty() {
         return Err(SessionError::new(ErrorCode::Malformed, "there are no preferences"));
     }
@@ -54,7 +53,7 @@ pub(super) fn read(
 fn read_entry(
     index: usize,
     entry: Map<String, Value>,
-) -> Result<(TrackId, Preference), SessionError> {
+) -> Result<(TrackKey, Preference), SessionError> {
     let malformed = |what: String| {
         SessionError::new(ErrorCode::Malformed, format!("preferences[{index}]: {what}"))
     };
@@ -83,13 +82,13 @@ mod tests {
     use super::*;
     use crate::session::ErrorCode::{Limit, Malformed, NoSuchTrack};
 
-    fn read_text(text: &str) -> Result<BTreeMap<TrackId, Preference>, ErrorCode> {
+    fn read_text(text: &str) -> Result<BTreeMap<TrackKey, Preference>, ErrorCode> {
         read(serde_json::from_str(text).unwrap()).map_err(|error| error.code)
     }
 
     fn of_track(fields: &str) -> Result<Preference, ErrorCode> {
         let text = format!(r#"[{{"track":"0123456789abcdef"{fields}}}]"#);
-        read_text(&text).map(|read| read[&TrackId::from_wire(0x0123_4567_89ab_cdef)])
+        read_text(&text).map(|read| read[&TrackKey::from_wire(0x0123_4567_89ab_cdef)])
     }
 
     #[test]
@@ -175,7 +174,7 @@ mod tests {
                        {"track":"0000000000000001","priority":2}]"#;
         let read = read_text(text).unwrap();
         let want = Preference { priority: 2, ..Preference::default() };
-        assert_eq!(read[&TrackId::from_wire(1)], want, "whole, not merged");
+        assert_eq!(read[&TrackKey::from_wire(1)], want, "whole, not merged");
         assert_eq!(read.len(), 2);
     }
 }

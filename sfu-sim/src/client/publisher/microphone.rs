@@ -60,6 +60,12 @@ impl AudioPublisher {
         self.media.ssrc
     }
 
+    /// The number of its source, as its stamps say.
+    #[must_use]
+    pub fn source(&self) -> u32 {
+        self.source
+    }
+
     pub(crate) fn wake(&self) -> Duration {
         self.next_packet.min(self.next_report)
     }
