@@ -119,14 +119,16 @@ fn judge(findings: &mut Findings, load: u32, delays: &Histogram<u64>) {
     }
 }
 
-/// The packets a second that make this load.
+/// The packets a second that make this load: by CPU time per packet, so that other programs on the
+/// same processor do not count.
 async fn find_rate(rig: &mut Rig, load: f64) -> Result<f64> {
     let mut rate = f64::from(rig.setup.packets_per_second);
     // A server finds out first what its paths carry.
     rig.publish(rate, 2 * SEARCH)?;
     for _ in 0..SEARCHES {
         let (round, _) = rig.timed_round(rate, SEARCH).await?;
-        rate *= (load / round.utilisation()).clamp(1.0 / GROWTH_MAX, GROWTH_MAX);
+        let now = rate * rig.setup.subscribers as f64 * round.cost_us() / 1e6;
+        rate *= (load / now).clamp(1.0 / GROWTH_MAX, GROWTH_MAX);
     }
     rig.publish(rate, 2 * SEARCH)?;
     rig.settle()?;

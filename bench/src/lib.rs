@@ -16,6 +16,7 @@ pub mod fanout;
 pub mod floor;
 mod lean;
 pub mod media;
+pub mod peers;
 pub mod results;
 pub mod run;
 pub mod scale;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bench::run::{churn, lean, load, print_report, publish};
-use bench::{all, cores, delay, engine, fanout, floor, scale};
+use bench::{all, cores, delay, engine, fanout, floor, peers, scale};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -55,6 +55,8 @@ enum Command {
     Delay(delay::DelayArgs),
     /// What a second worker gains.
     Cores(cores::CoresArgs),
+    /// This server and others under the same load: packets per second of CPU time.
+    Peers(peers::PeersArgs),
 }
 
 #[tokio::main]
@@ -85,5 +87,6 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Engine(args) => engine::run(&args, cli.results.as_deref()),
         Command::All(args) => all::run(&args, cli.results.as_deref()),
         Command::EngineScript => engine::play_script().map(|()| true),
+        Command::Peers(args) => peers::run(&args, cli.results.as_deref()).await,
     }
 }

@@ -40,7 +40,15 @@ pub async fn run(args: &ScaleArgs, results: Option<&Path>) -> Result<bool> {
             args.setup.burst,
             args.setup.rounds
         ),
-        &["subscribers", "F1", "F2", "server", "÷ F1", "server memory per subscriber, KiB"],
+        &[
+            "subscribers",
+            "F1",
+            "F2",
+            "server",
+            "÷ F1",
+            "delivered",
+            "server memory per subscriber, KiB",
+        ],
     );
     let names = ["F1", "F2", "server"];
     let mut lines = names.map(|name| Line { name: name.to_owned(), points: Vec::new() });
@@ -64,6 +72,7 @@ pub async fn run(args: &ScaleArgs, results: Option<&Path>) -> Result<bool> {
             costs[1].cost_us().to_string(),
             costs[2].cost_us().to_string(),
             format!("{:.2}", costs[2].ratio(&costs[0])),
+            format!("{:.2} %", 100.0 * costs[2].delivered_share()),
             format!("{:.0}", resident as f64 / count as f64),
         ]);
         for (line, cost) in lines.iter_mut().zip(&costs) {

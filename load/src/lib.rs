@@ -14,5 +14,5 @@ pub mod sdp;
 pub mod signal;
 pub mod wire;
 
-pub use clock::Clock;
+pub use clock::{Clock, thread_cpu_ns};
 pub use fleet::{Fleet, FleetConfig, FleetUse, Member};

@@ -72,6 +72,8 @@ drop_reasons! {
     NackMiss => "nack_miss",
     /// A retransmission refused by its budget, or asked again within a round-trip time.
     RtxBudget => "rtx_budget",
+    /// A NACK for a packet on which nothing builds any more: its layer was left for want of bandwidth.
+    NackSpent => "nack_spent",
     /// A packet of a muted track.
     Muted => "muted",
     /// A packet seen before at the RTP level (already recovered).

@@ -173,6 +173,9 @@ pub const SENT_AGE_MAX: Duration = Duration::from_secs(2);
 pub const SENT_BUCKET_STEPS_MAX: u32 = 16;
 /// Bins of arrived bytes that the acknowledged rate is computed from: of 2 ms at least, over 1 s.
 pub const ACKNOWLEDGED_BINS_MAX: usize = 512;
+/// Packets held back until it is clear whether they waited in a queue or for a reader: 3 s of
+/// 2 Mbit/s, or less of more.
+pub const LATE_PACKETS_MAX: usize = 1024;
 /// Probes under way or waiting for their feedback.
 pub const PROBES_MAX: usize = 8;
 /// Results of probes that nobody has fetched yet; the oldest go first.

@@ -277,7 +277,8 @@ mod tests {
             for (estimate_bps, reserve_bps, probed, millis, hurry) in runs {
                 now += Duration::from_micros(millis * 997);
                 let probed_bps = probed.map(u64::from);
-                let budget = Budget { estimate_bps, reserve_bps, probed_bps, now };
+                let strained = estimate_bps % 2 == 1;
+                let budget = Budget { estimate_bps, reserve_bps, probed_bps, strained, now };
                 let mut demands = Demands::default();
                 for (i, (id, preference, screen, options, withheld)) in tracks.iter().enumerate() {
                     let mut demand = Demand::new(TrackId::from_wire(*id));

@@ -1,17 +1,22 @@
-//! Through the whole server, in this process: what is published reaches every subscriber.
+//! The load generator through the whole server, in this process: what is published reaches
+//! everybody, by each of the doors, and the account says so.
+
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
 
-use reqwest::Url;
-use sfu_load::publish::{AudioPlan, Camera, Layer, Microphone, Publisher, VideoPlan};
-use sfu_load::sdp::{Encoding, Line};
-use sfu_load::signal::Http;
-use sfu_load::{Fleet, FleetConfig};
+use clap::Parser;
+use sfu_load::scenario::{LoadArgs, Outcome, Target, run};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_subscriber_receives_every_packet() {
+#[derive(Parser)]
+#[command(args_override_self = true)]
+struct Cli {
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+/// Makes the load that `flags` ask for, for a server of its own, and holds what always holds.
+async fn load(flags: &str) -> Outcome {
     let config = sfu_server::config::Config {
         http_addr: (Ipv4Addr::LOCALHOST, 0).into(),
         udp_port: 0,
@@ -19,55 +24,78 @@ async fn every_subscriber_receives_every_packet() {
         ..Default::default()
     };
     let server = sfu_server::run(config).await.unwrap();
-    let base = Url::parse(&format!("http://{}", server.http_addr)).unwrap();
-    let fleet = Fleet::start(FleetConfig { open_one_in: 1, ..Default::default() }).unwrap();
-    let http = Http::new(None).unwrap();
-
-    let encoding = Encoding { ssrc: 1000, rtx_ssrc: 1001, rid: None };
-    let lines =
-        vec![Line::SendAudio { ssrc: 999 }, Line::SendVideo { encodings: vec![encoding.clone()] }];
-    let setup = fleet.client(lines, Instant::now()).unwrap();
-    let mut publisher = http.join(&fleet, &base.join("whip/r").unwrap(), setup).await.unwrap();
-    let port = publisher.member.port.take().unwrap();
-    let plan =
-        VideoPlan { fps: 30.0, layers: vec![Layer::of_bitrate(1e6, 30.0, 1200, (1280, 720))] };
-    let (tag, start) = (port.tag_bytes(), Instant::now());
-    let sources = [fleet.sources.add(), fleet.sources.add()];
-    let [voice, picture] = sources.clone();
-    let audio = AudioPlan { packet_bytes: 136, turn: None };
-    fleet.publish(Publisher {
-        port,
-        camera: Some(Camera::new(&plan, "1", &[encoding], vec![picture], tag, start)),
-        microphone: Some(Microphone::new(audio, 999, voice, tag, start)),
-    });
-
-    let mut viewers = Vec::new();
-    for _ in 0..10 {
-        let lines = vec![Line::ReceiveAudio, Line::ReceiveVideo];
-        let setup = fleet.client(lines, Instant::now()).unwrap();
-        viewers.push(http.join(&fleet, &base.join("whep/r").unwrap(), setup).await.unwrap());
-    }
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    fleet.stage.stop_all();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let (reports, delays) = fleet.collect().await.unwrap();
-    let counters = fleet.used().counters;
-    assert_eq!(counters.undecryptable + counters.foreign, 0, "{counters:?}");
-    let (voice, picture) = (sources[0].sent(), sources[1].sent());
-    assert!(voice >= 95 && picture >= 200, "{voice} {picture}");
-    assert_eq!(reports.len(), 11);
-    for report in &reports[1..] {
-        assert_eq!(report.streams.len(), 2, "{report:?}");
-        for stream in &report.streams {
-            // All of them joined later than the publisher.
-            assert!(stream.received >= 90, "{report:?}");
-            assert_eq!((stream.lost, stream.tail, stream.withheld), (0, 0, 0), "{report:?}");
-        }
-    }
-    assert_eq!(delays.count(), counters.delivered, "each packet has a stamp of ours");
-    for viewer in viewers {
-        viewer.leave().await.unwrap();
-    }
-    publisher.leave().await.unwrap();
+    let target = Target { url: format!("http://{}", server.http_addr), pid: None };
+    let always =
+        ["load", "--quiet", "--duration", "2s", "--warm-up", "500ms", "--join-rate", "100"];
+    let words = always.into_iter().chain(flags.split_whitespace());
+    let outcome = run(&Cli::parse_from(words).load, &target).await.unwrap();
     server.stop().await;
+
+    assert_eq!(outcome.failures(), Vec::<String>::new(), "{}", outcome.markdown());
+    assert_eq!(outcome.packets.undecryptable + outcome.packets.foreign, 0, "{outcome:#?}");
+    assert_eq!((outcome.ended, outcome.leave_failures), (0, 0));
+    outcome
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_publisher_reaches_ten_subscribers_by_whip_and_whep() {
+    let outcome = load("--subscribers 10 --decrypt 1 --max-loss 0").await;
+    assert_eq!((outcome.packets.streams, outcome.joins.with_media), (20, 10));
+    // 50 packets of sound and 120 of video a second, times ten; what was under way when the
+    // measured time began or ended counts on one side only.
+    let expected = 10.0 * outcome.packets.published as f64;
+    assert!((outcome.delivered as f64 / expected - 1.0).abs() < 0.1, "{outcome:#?}");
+    assert!(outcome.delay_us.samples >= outcome.packets.received, "all were decrypted");
+    assert!(outcome.delay_us.p50 > 0.0 && outcome.delay_us.p50 < 1e6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_participants_meet_by_websocket() {
+    let four = "--preset meeting --video-publishers 4 --audio-publishers 4";
+    // Little enough that the server need not find out first what the path carries.
+    let plain =
+        load(&format!("{four} --simulcast false --bitrate 300k --warm-up 2s --max-loss 0")).await;
+    assert_eq!((plain.packets.streams, plain.packets.silent_streams), (4 * 6, 0));
+    assert_eq!((plain.packets.lost, plain.packets.withheld), (0, 0));
+
+    let simulcast = load(&format!("{four} --max-loss 0")).await;
+    assert_eq!((simulcast.packets.streams, simulcast.packets.silent_streams), (4 * 6, 0));
+    let small = load(&format!("{four} --layout 5x5 --max-loss 0")).await;
+    assert_eq!((small.packets.streams, small.packets.silent_streams), (4 * 6, 0));
+    assert!(
+        2 * small.counters.bytes < simulcast.counters.bytes,
+        "small tiles need small pictures: {} of {} bytes",
+        small.counters.bytes,
+        simulcast.counters.bytes
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_join_at_once_and_nobody_loses_anything() {
+    let outcome =
+        load("--preset storm --subscribers 5 --storm 50 --duration 4s --max-loss 0").await;
+    let storm = outcome.storm.unwrap();
+    assert_eq!((storm.connected, storm.with_media, outcome.joins.with_media), (50, 50, 5));
+    assert_eq!(outcome.packets.streams, 2 * 55);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_thrown_away_comes_by_nack() {
+    let outcome = load("--subscribers 5 --no-audio --lose-one-in 10 --max-loss 0").await;
+    let thrown_away = outcome.counters.thrown_away;
+    assert!(thrown_away > 50, "{outcome:#?}");
+    assert!(outcome.packets.recovered >= thrown_away, "{outcome:#?}");
+    let without = "--subscribers 5 --no-audio --lose-one-in 10 --no-nack";
+    let lossy = load(without).await;
+    assert_eq!(lossy.packets.recovered, 0);
+    let percent = lossy.loss_percent();
+    assert!((7.0..11.0).contains(&percent), "{percent}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn audio_rooms_and_the_older_cipher() {
+    let audio = "--preset audio --audio-publishers 3 --subscribers 4 --simulate-speakers";
+    let outcome = load(&format!("{audio} --rooms 2 --aes-cm --decrypt 1 --max-loss 0")).await;
+    assert_eq!(outcome.packets.streams, 2 * 4 * 3);
+    assert!(outcome.delay_us.samples >= outcome.packets.received);
 }

@@ -19,7 +19,9 @@ impl Client {
         if self.ended {
             return;
         }
-        if let Some(check) = self.ice.poll(now) {
+        let Some(ice) = &mut self.ice else { return };
+        let heard = ice.heard();
+        if let Some(check) = ice.poll(now) {
             match self.remote {
                 // What a full socket does not take is repeated.
                 Some(_) => _ = self.socket.send(&check),
@@ -37,13 +39,14 @@ impl Client {
         if self.media.is_none() && self.joining.give_up <= now {
             let what = if self.remote.is_none() { "no check was answered" } else { "no keys" };
             self.fail(anyhow!("not connected in time: {what}"));
-        } else if self.media.is_some() && now - self.ice.heard() > CONSENT_EXPIRY {
+        } else if self.media.is_some() && now - heard > CONSENT_EXPIRY {
             self.ended = true;
         }
     }
 
     pub(super) fn on_stun(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
-        match self.ice.handle(now, source, datagram) {
+        let Some(ice) = &mut self.ice else { return };
+        match ice.handle(now, source, datagram) {
             IceOutcome::Answered { first: true } => self.validated(now, source),
             IceOutcome::Respond(answer) => {
                 // Lost answers are asked for again.
@@ -90,7 +93,7 @@ impl Client {
         }
     }
 
-    fn secured(&mut self, now: Instant, keys: &Keys) -> anyhow::Result<()> {
+    pub(super) fn secured(&mut self, now: Instant, keys: &Keys) -> anyhow::Result<()> {
         self.media = Some(Media {
             opener: keys.opener()?,
             rtcp_in: keys.rtcp_opener()?,

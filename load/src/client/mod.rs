@@ -40,7 +40,8 @@ pub struct Client {
     remote: Option<SocketAddr>,
     identity: Identity,
     publishes: bool,
-    ice: Ice,
+    /// None for a client that was given its keys.
+    ice: Option<Ice>,
     secure: Option<Secure>,
     media: Option<Media>,
     ended: bool,

@@ -13,7 +13,7 @@ use crate::account::Stream;
 use crate::publish::Feedback;
 use crate::sdp::{self, Answer, AnswerLine, Line};
 use crate::wire::twcc::TwccWriter;
-use crate::wire::{Credentials, Ice, Identity};
+use crate::wire::{Credentials, Ice, Identity, Keys};
 
 /// Asked of the kernel for each socket, which grants what its sysctls allow.
 const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
@@ -70,15 +70,41 @@ impl Setup {
         let mut candidates = answer.candidates.clone();
         candidates.retain(|candidate| candidate.is_ipv4() == ipv4);
         ensure!(!candidates.is_empty(), "no candidate of our address family in the answer");
-        let now = Instant::now();
         let crypto = self.identity.crypto().clone();
-        let mut client = Client {
+        let ice = Ice::new(crypto, self.local.clone(), answer.ice.clone(), Instant::now());
+        let mut client = self.client(state);
+        (client.candidates, client.ice, client.joining.done) = (candidates, Some(ice), Some(done));
+        client.learn(&answer.lines);
+        Ok(client)
+    }
+
+    /// A client that is connected to `remote` by keys that both sides were given: for a sender
+    /// without ICE and DTLS. `lines` announce what it sends.
+    pub(crate) fn keyed(
+        self,
+        remote: SocketAddr,
+        keys: &Keys,
+        lines: &[AnswerLine],
+    ) -> anyhow::Result<Client> {
+        self.socket.connect(&remote.into())?;
+        let state = UdpSocketState::new((&self.socket).into())?;
+        let mut client = self.client(state);
+        client.remote = Some(remote);
+        client.learn(lines);
+        client.secured(Instant::now(), keys)?;
+        Ok(client)
+    }
+
+    fn client(self, state: UdpSocketState) -> Client {
+        let now = Instant::now();
+        let sends = |line: &Line| !matches!(line, Line::ReceiveAudio | Line::ReceiveVideo);
+        Client {
             id: self.id,
             socket: Arc::new(self.socket.into()),
             state,
-            candidates,
+            candidates: Vec::new(),
             remote: None,
-            ice: Ice::new(crypto, self.local, answer.ice.clone(), now),
+            ice: None,
             secure: None,
             media: None,
             ended: false,
@@ -87,14 +113,11 @@ impl Setup {
                 give_up: now + CONNECT_MAX,
                 connected: None,
                 first_media: None,
-                done: Some(done),
+                done: None,
                 port: None,
             },
             identity: self.identity,
-            publishes: self
-                .lines
-                .iter()
-                .any(|line| !matches!(line, Line::ReceiveAudio | Line::ReceiveVideo)),
+            publishes: self.lines.iter().any(sends),
             transport_id: 0,
             streams: Streams::default(),
             twcc: TwccWriter::default(),
@@ -102,9 +125,7 @@ impl Setup {
             next_report: now + Duration::from_secs(1),
             feedback: self.feedback,
             scratch: Vec::new(),
-        };
-        client.learn(&answer.lines);
-        Ok(client)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod worker;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::client::{ClientId, ClientReport, Setup};
 use crate::clock::Clock;
 use crate::publish::{Port, Publisher, Stage};
 use crate::sdp::{Answer, AnswerLine, Line};
-use crate::wire::{Identity, Profile};
+use crate::wire::{Identity, Keys, Profile};
 
 /// How a fleet works.
 #[derive(Clone, Debug)]
@@ -160,6 +160,22 @@ impl Fleet {
         let port = connected.await.context("the load generator ended")??;
         let receiver = &self.receivers[id.0 as usize % self.receivers.len()];
         Ok(Member { id, mailbox: receiver.mailbox.clone(), port })
+    }
+
+    /// A client whose sender has no ICE and no DTLS: both were given `keys`. Its address is where
+    /// the sender is to send to.
+    pub fn keyed(
+        &self,
+        remote: SocketAddr,
+        keys: &Keys,
+        lines: &[AnswerLine],
+    ) -> anyhow::Result<SocketAddr> {
+        let setup = self.client(Vec::new(), Instant::now())?;
+        let client = Box::new(setup.keyed(remote, keys, lines)?);
+        let address = client.socket().local_addr()?;
+        let receiver = &self.receivers[client.id.0 as usize % self.receivers.len()];
+        receiver.mailbox.send(Command::Add(client));
+        Ok(address)
     }
 
     /// Puts a publisher on the schedule.

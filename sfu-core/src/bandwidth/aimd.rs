@@ -30,6 +30,12 @@ const FOREIGN_MIN: Duration = Duration::from_millis(80);
 const FOREIGN_HALF_LIFE: Duration = Duration::from_secs(10);
 /// It is ours if it has become shorter by this share of what the decrease makes one expect.
 const OURS_MIN: f64 = 0.5;
+/// A probe that shows less than a rate that was proven, by more than this, lowers it only …
+const CORRECTED_MIN: f64 = 0.8;
+/// … together with another one, of so long before at least and at most: what disturbs one must not
+/// disturb both.
+const DOUBT_MIN: Duration = Duration::from_secs(1);
+const DOUBT_MAX: Duration = Duration::from_secs(15);
 /// What is kept of the capacity once the queue has drained.
 const RESUME: f64 = 0.95;
 /// What arrives is less than what is sent by more than this: it is still too much.
@@ -64,6 +70,8 @@ pub struct Signals {
     pub usage: Usage,
     /// How long packets wait.
     pub queue: Duration,
+    /// How long the last packet waited.
+    pub last_queue: Duration,
     /// Round-trip time.
     pub rtt: Duration,
     /// What arrives of late, bit/s.
@@ -88,6 +96,10 @@ pub struct Aimd {
     foreign_queue: f64,
     updated: Option<Instant>,
     decreased: Option<Instant>,
+    /// Whether the rate is what arrived, or was shown to.
+    is_proven: bool,
+    /// Since when a probe has shown less than the rate, and none that it passes.
+    doubt: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -124,6 +136,8 @@ impl Aimd {
             foreign_queue: 0.0,
             updated: None,
             decreased: None,
+            is_proven: false,
+            doubt: None,
         }
     }
 
@@ -153,6 +167,8 @@ impl Aimd {
         self.foreign_queue *= 0.5f64.powf(seconds / FOREIGN_HALF_LIFE.as_secs_f64());
         let beyond = self.own_queue(signals) - self.tolerated_queue();
         match (signals.usage, self.state) {
+            // A trend without a queue is noise.
+            (Usage::Overuse, State::Increase) if signals.last_queue < DRAINED => {}
             (Usage::Overuse, _) => self.decrease(now, signals),
             (_, State::Increase)
                 if beyond > QUEUE_TOLERATED.as_secs_f64() && !signals.is_application_limited =>
@@ -165,23 +181,43 @@ impl Aimd {
         }
     }
 
-    /// A probe has got through at this rate; `is_saturated` if it met the limit. It raises the rate,
-    /// and lowers only one that nothing else speaks for.
-    pub fn on_probe(&mut self, bps: u64, is_saturated: bool) {
+    /// A probe has got through at this rate; `is_saturated` if it met the limit. It raises the rate;
+    /// it lowers one that nothing speaks for, and one that another probe has put in doubt before.
+    pub fn on_probe(&mut self, now: Instant, bps: u64, is_saturated: bool) {
+        let shown = bps as f64;
+        if !is_saturated || shown >= self.bps {
+            self.doubt = None;
+        } else if self.ceiling.bps().is_none() && !self.is_believed(now, shown) {
+            return;
+        }
         let knew_nothing = self.ceiling.bps().is_none();
         if is_saturated {
             self.ceiling.on_probe(bps);
         } else if self.ceiling.is_below(bps) {
             self.ceiling.forget();
         }
-        if is_saturated && knew_nothing && (bps as f64) < self.bps {
-            // What was started with was too much.
-            self.set(bps as f64);
+        if is_saturated && knew_nothing && shown < self.bps {
+            self.set(shown);
         }
-        if bps as f64 > self.bps {
+        if shown > self.bps {
             self.state = State::Increase;
-            self.set(bps as f64);
+            self.is_proven = true;
+            self.set(shown);
         }
+    }
+
+    /// Whether a probe that shows less than the rate is enough to lower it. A single one may have
+    /// met with a receiver that was busy.
+    fn is_believed(&mut self, now: Instant, shown: f64) -> bool {
+        if !self.is_proven || shown >= CORRECTED_MIN * self.bps {
+            // What was started with was too much, or what was shown a little.
+            return true;
+        }
+        let since = self.doubt.map(|at| now.saturating_duration_since(at));
+        if since.is_none_or(|since| since > DOUBT_MAX) {
+            self.doubt = Some(now);
+        }
+        since.is_some_and(|since| (DOUBT_MIN..=DOUBT_MAX).contains(&since))
     }
 
     /// Nothing is heard any more.
@@ -192,6 +228,7 @@ impl Aimd {
     /// Starts again from a rate that is thought to be safe, knowing nothing of the path.
     pub fn restart(&mut self, bps: u64) {
         self.foreign_queue = 0.0;
+        (self.is_proven, self.doubt) = (false, None);
         self.ceiling.forget();
         self.state = State::Increase;
         self.set(bps as f64);
@@ -296,6 +333,7 @@ impl Aimd {
         // Until a queue was first met, what arrives is no more than the path carries, whatever was
         // thought of it: at the start more may be sent than the estimate.
         if self.decreased.is_none() && acked as f64 > self.bps {
+            self.is_proven = true;
             self.set(acked as f64);
         }
         if self.ceiling.is_below(acked) {

@@ -12,6 +12,7 @@ use super::groups::{Groups, Spread, Times};
 use super::loss::{LossModel, Surroundings};
 use super::queue::QueueDelay;
 use super::send_side::BandwidthConfig;
+use super::stall::{Arrival, Stalls};
 use super::trendline::Trendline;
 use crate::decision::LimitedBy;
 use crate::limits;
@@ -19,8 +20,11 @@ use crate::limits;
 /// A silence of the receiver this long ends what a trend was drawn from: 2 round trips, at most
 /// this.
 const SILENCE_MAX: Duration = Duration::from_millis(500);
-/// Without any feedback for this long, or three round trips, the path is out.
-const OUTAGE_MIN: Duration = Duration::from_millis(500);
+/// Without any feedback for this long, or three round trips, nothing is tried any more; …
+const QUIET_MIN: Duration = Duration::from_millis(500);
+/// … for so much longer, the path is dark. Until then what is in use goes on: receivers that have no
+/// time for a second are many, and what is taken from them comes back in the middle of the rush.
+const DARK_AFTER: Duration = Duration::from_millis(1500);
 /// Weight of a new round-trip time (RFC 6298 §2).
 const RTT_WEIGHT: f64 = 0.125;
 /// Before any is known.
@@ -32,11 +36,15 @@ const RTT_MAX: Duration = Duration::from_secs(5);
 /// is sent nothing tells nothing.
 const STALE: Duration = Duration::from_secs(2);
 
+/// Packets that wait for so long show that too much is sent, whatever else is thought of the path.
+const STRAIN: Duration = Duration::from_millis(60);
+
 /// Delay-based and loss-based estimation of one path.
 #[derive(Debug)]
 pub struct Estimator {
     epoch: Instant,
     config: BandwidthConfig,
+    stalls: Stalls,
     groups: Groups,
     trendline: Trendline,
     detector: Detector,
@@ -52,6 +60,8 @@ pub struct Estimator {
     /// The least of the batch: what the receiver held back until it reported is not of the path.
     round_trip: Option<Duration>,
     is_application_limited: bool,
+    /// What is granted at present, bit/s.
+    in_use_bps: u64,
     heard: Option<Instant>,
     outage: Option<Outage>,
     /// Whether anything is under way that feedback should come for, and since when.
@@ -63,7 +73,9 @@ pub struct Estimator {
 struct Outage {
     /// What arrived before.
     safe_bps: u64,
-    /// When the rate is halved again.
+    /// Whether that has lasted too long for a receiver that is only busy.
+    is_dark: bool,
+    /// When it is dark, or the rate is halved again.
     next: Instant,
 }
 
@@ -75,6 +87,7 @@ impl Estimator {
         Self {
             epoch: now,
             config,
+            stalls: Stalls::default(),
             groups: Groups::default(),
             trendline: Trendline::default(),
             detector: Detector::default(),
@@ -88,6 +101,7 @@ impl Estimator {
             rtt: None,
             round_trip: None,
             is_application_limited: false,
+            in_use_bps: 0,
             heard: None,
             outage: None,
             waiting_since: None,
@@ -107,12 +121,31 @@ impl Estimator {
         self.round_trip =
             self.round_trip.map_or(Some(round_trip), |least| Some(least.min(round_trip)));
         let Some(arrival) = report.arrival else { return Usage::Normal };
-        if report.id > last {
-            self.acked.on_packet(arrival, report.size, report.id > last + 1);
+        let arrival = Arrival {
+            times: self.times(report.departure, arrival),
+            bytes: report.size,
+            is_probe,
+            is_newest: report.id > last,
+            is_behind_gap: report.id > last + 1,
+        };
+        self.stalls.push(arrival, self.target_bps());
+        let mut usage = Usage::Normal;
+        while let Some(arrival) = self.stalls.pop() {
+            if self.on_arrival(&arrival) == Usage::Overuse {
+                usage = Usage::Overuse;
+            }
         }
-        let times = self.times(report.departure, arrival);
+        usage
+    }
+
+    /// Takes a packet whose times are clear.
+    fn on_arrival(&mut self, arrival: &Arrival) -> Usage {
+        let times = arrival.times;
+        if arrival.is_newest {
+            self.acked.on_packet(times.arrival, arrival.bytes, arrival.is_behind_gap);
+        }
         self.queue.on_packet(times);
-        if is_probe {
+        if arrival.is_probe {
             self.groups.reset();
             self.trendline.reset();
             self.detector.reset();
@@ -153,8 +186,10 @@ impl Estimator {
             self.on_round_trip(sample);
         }
         if let Some(outage) = self.outage.take() {
-            // What arrived before is likely to arrive again; a probe finds the rest.
-            self.aimd.restart(outage.safe_bps.max(self.aimd.bps()));
+            if outage.is_dark {
+                // What arrived before is likely to arrive again; a probe finds the rest.
+                self.aimd.restart(outage.safe_bps.max(self.aimd.bps()));
+            }
             // What was lost in it says nothing of rates.
             self.loss = LossModel::default();
         }
@@ -162,6 +197,7 @@ impl Estimator {
         let signals = Signals {
             usage: if overused { Usage::Overuse } else { self.detector.usage() },
             queue: self.queue.delay(),
+            last_queue: self.queue.last(),
             rtt: self.rtt(),
             acked_bps: self.acked.bps(),
             acked_smooth_bps: self.acked.smooth_bps(),
@@ -183,12 +219,12 @@ impl Estimator {
     }
 
     /// A probe has got through at this rate; `is_saturated` if it met the limit.
-    pub fn on_probed(&mut self, bps: u64, is_saturated: bool) {
+    pub fn on_probed(&mut self, now: Instant, bps: u64, is_saturated: bool) {
         // A cluster of a few packets that a busy receiver was late for shows less than what arrives
         // all the time: it shows nothing.
         let is_refuted = self.acked.smooth_bps().is_some_and(|acked| bps < acked);
         if self.detector.usage() != Usage::Overuse && !is_refuted {
-            self.aimd.on_probe(bps, is_saturated);
+            self.aimd.on_probe(now, bps, is_saturated);
             self.loss.on_probe(bps);
         }
     }
@@ -200,6 +236,7 @@ impl Estimator {
 
     /// Packets take another path. Half of what the old one carried is kept.
     pub fn on_route_change(&mut self) {
+        self.stalls.reset();
         self.groups.reset();
         self.trendline.reset();
         self.detector = Detector::default();
@@ -216,6 +253,11 @@ impl Estimator {
             self.is_application_limited = is;
             self.loss.forget_observations();
         }
+    }
+
+    /// What is granted to flow, bit/s.
+    pub fn set_in_use(&mut self, bps: u64) {
+        self.in_use_bps = bps;
     }
 
     /// Packets have been under way since then, for which feedback should come; `None`: none are.
@@ -289,6 +331,18 @@ impl Estimator {
         self.rtt
     }
 
+    /// Whether packets wait for long, or are lost to a limit.
+    #[must_use]
+    pub fn is_strained(&self) -> bool {
+        self.queue.delay() >= STRAIN || self.loss.is_decreasing()
+    }
+
+    /// Whether nothing has been heard for longer than a busy receiver takes.
+    #[must_use]
+    pub fn is_dark(&self) -> bool {
+        self.outage.is_some_and(|outage| outage.is_dark)
+    }
+
     /// Whether queues grow, or are being drained, or packets are lost to a limit, or nothing is
     /// heard.
     #[must_use]
@@ -308,8 +362,12 @@ impl Estimator {
         if self.heard.is_none() {
             target.1 = LimitedBy::Start;
         }
-        if self.outage.is_some() {
+        if let Some(outage) = &self.outage {
             target.1 = LimitedBy::Outage;
+            if !outage.is_dark {
+                // Nothing new is tried, and nothing taken away.
+                target.0 = target.0.min(outage.safe_bps.max(self.in_use_bps));
+            }
         }
         for (cap, by) in
             [(self.loss.limit_bps(), LimitedBy::Loss), (self.remb_bps, LimitedBy::Remb)]
@@ -339,13 +397,13 @@ impl Estimator {
         match self.outage {
             Some(outage) => self.waiting_since.map(|_| outage.next),
             None => self.waiting_since.map(|since| {
-                self.heard.map_or(since, |heard| heard.max(since)) + self.outage_after()
+                self.heard.map_or(since, |heard| heard.max(since)) + self.quiet_after()
             }),
         }
     }
 
-    fn outage_after(&self) -> Duration {
-        OUTAGE_MIN.max(3 * self.rtt())
+    fn quiet_after(&self) -> Duration {
+        QUIET_MIN.max(3 * self.rtt())
     }
 }
 
@@ -389,12 +447,17 @@ impl BandwidthEstimator for Estimator {
         if self.outage_due().is_none_or(|due| now < due) {
             return;
         }
-        let safe_bps = self.outage.map_or_else(
-            || self.acked.smooth_bps().unwrap_or(0).min(self.target_bps()),
-            |outage| outage.safe_bps,
-        );
-        self.aimd.on_outage();
-        self.outage = Some(Outage { safe_bps, next: now + self.outage_after() });
+        self.outage = Some(match self.outage {
+            None => {
+                let arrived_bps = self.acked.smooth_bps().unwrap_or(0);
+                let safe_bps = arrived_bps.min(self.target_bps());
+                Outage { safe_bps, is_dark: false, next: now + DARK_AFTER }
+            }
+            Some(Outage { safe_bps, .. }) => {
+                self.aimd.on_outage();
+                Outage { safe_bps, is_dark: true, next: now + self.quiet_after() }
+            }
+        });
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

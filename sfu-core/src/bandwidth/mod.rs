@@ -1,8 +1,8 @@
 //! What the path to a subscriber carries, and how that is shared out among what it wants.
 //!
 //! [`SendSide`] is what the engine uses; the rest is one idea a file. [`record`] remembers what was
-//! sent and [`feedback`] reads what is said of it. [`Estimator`] makes a rate of both: [`groups`],
-//! [`trendline`] and [`detector`] see queues grow, [`queue`] how long they are, [`acked`] what
+//! sent and [`feedback`] reads what is said of it. [`Estimator`] makes a rate of both: [`stall`]
+//! takes out what was only read late, [`groups`], [`trendline`] and [`detector`] see queues grow, [`queue`] how long they are, [`acked`] what
 //! arrives, [`aimd`] below its [`ceiling`] draws the conclusion, and [`loss`] caps it. [`prober`]
 //! decides when to try for more, [`probe`] what came of it, [`alr`] whether little is sent by choice.
 
@@ -21,6 +21,7 @@ pub mod prober;
 pub mod queue;
 pub mod record;
 pub mod send_side;
+pub mod stall;
 pub mod trendline;
 
 pub use estimator::Estimator;

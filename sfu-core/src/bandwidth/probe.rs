@@ -20,6 +20,9 @@ const UNSATURATED_MIN: f64 = 0.9;
 const USED: f64 = 0.95;
 /// Arriving faster than leaving by more than this is a clock's doing.
 const FASTER_MAX: f64 = 2.0;
+/// If without its longest gap a probe would have arrived faster than it did by more than this, the
+/// gap is not the path's, which takes as long for each packet: somebody had no time.
+const GAP_WEIGHT_MAX: f64 = 2.0;
 /// Longest that a probe may take to leave or to arrive.
 const SPAN_MAX: Duration = Duration::from_secs(1);
 /// What is not heard of a probe by now is not waited for.
@@ -34,6 +37,8 @@ pub struct Probed {
     pub bitrate_bps: Option<u64>,
     /// Whether the path was full.
     pub is_saturated: bool,
+    /// It arrived, but not at times that mean anything: the receiver was busy, or reads in batches.
+    pub was_disturbed: bool,
 }
 
 /// Probes under way.
@@ -61,6 +66,8 @@ struct Arrived {
     last_departure: Option<(Duration, u64)>,
     first_arrival: Option<(Duration, u64)>,
     last_arrival: Option<(Duration, u64)>,
+    /// The longest time from one arrival to the next, and the bytes that ended it.
+    gap: (Duration, u64),
 }
 
 impl Clusters {
@@ -149,32 +156,42 @@ impl Cluster {
     }
 
     fn evaluate(&self, inherent_loss: f64) -> Probed {
-        let (bitrate_bps, is_saturated) = self.measure(inherent_loss).unzip();
-        Probed { probe: self.probe, bitrate_bps, is_saturated: is_saturated.unwrap_or(false) }
+        let has_arrived = self.has_arrived(inherent_loss);
+        let measured = if has_arrived { self.arrived.measure() } else { None };
+        let (bitrate_bps, is_saturated) = measured.unzip();
+        Probed {
+            probe: self.probe,
+            bitrate_bps,
+            is_saturated: is_saturated.unwrap_or(false),
+            was_disturbed: has_arrived && bitrate_bps.is_none(),
+        }
     }
 
-    fn measure(&self, inherent_loss: f64) -> Option<(u64, bool)> {
+    fn has_arrived(&self, inherent_loss: f64) -> bool {
         let share = (ARRIVED_MIN - inherent_loss).max(ARRIVED_FLOOR);
         let arrived = &self.arrived;
-        let is_enough = self.has_left()
+        self.has_left()
             && arrived.packets >= PACKETS_MIN
             && f64::from(arrived.packets) >= share * f64::from(self.sent_packets)
-            && arrived.bytes as f64 >= share * self.sent_bytes as f64;
-        if !is_enough {
-            return None;
-        }
-        let sent = arrived.sent_bps()?;
-        let received = arrived.received_bps()?;
-        if received > FASTER_MAX * sent {
-            return None;
-        }
-        let is_saturated = received < UNSATURATED_MIN * sent;
-        let bps = if is_saturated { USED * received } else { received.min(sent) };
-        (bps.is_finite() && bps >= 1.0).then_some((bps as u64, is_saturated))
+            && arrived.bytes as f64 >= share * self.sent_bytes as f64
     }
 }
 
 impl Arrived {
+    /// The rate, and whether the path was full.
+    fn measure(&self) -> Option<(u64, bool)> {
+        let (sent, received) = (self.sent_bps()?, self.received_bps()?);
+        if received > FASTER_MAX * sent {
+            return None;
+        }
+        let is_saturated = received < UNSATURATED_MIN * sent;
+        if is_saturated && self.is_torn(received) {
+            return None;
+        }
+        let bps = if is_saturated { USED * received } else { received.min(sent) };
+        (bps.is_finite() && bps >= 1.0).then_some((bps as u64, is_saturated))
+    }
+
     fn add(&mut self, times: Times, bytes: u64) {
         self.packets += 1;
         self.bytes += bytes;
@@ -194,6 +211,10 @@ impl Arrived {
             self.first_arrival = Some((times.arrival, bytes));
         }
         if later(&self.last_arrival, times.arrival) {
+            let gap = self.last_arrival.map_or(Duration::ZERO, |(last, _)| times.arrival - last);
+            if gap > self.gap.0 {
+                self.gap = (gap, bytes);
+            }
             self.last_arrival = Some((times.arrival, bytes));
         }
     }
@@ -202,6 +223,17 @@ impl Arrived {
     fn sent_bps(&self) -> Option<f64> {
         let ((first, _), (last, bytes)) = (self.first_departure?, self.last_departure?);
         rate(self.bytes - bytes, first, last)
+    }
+
+    /// Whether it was mostly one gap that made it arrive as late as it did.
+    fn is_torn(&self, received: f64) -> bool {
+        let ((first, bytes), (last, _)) = match (self.first_arrival, self.last_arrival) {
+            (Some(first), Some(last)) => (first, last),
+            _ => return false,
+        };
+        let (gap, behind) = self.gap;
+        let without = rate((self.bytes - bytes).saturating_sub(behind), first + gap, last);
+        without.is_none_or(|without| without > GAP_WEIGHT_MAX * received)
     }
 
     /// Everything but the first packet, which had arrived when the time began.

@@ -39,6 +39,9 @@ const NEW_DEMAND: f64 = 1.1;
 /// Time between probes for demand that is not met, growing with those that find nothing.
 const UNMET_INTERVAL_MIN: Duration = Duration::from_millis(1500);
 const UNMET_INTERVAL_MAX: Duration = Duration::from_secs(3);
+/// A probe that a busy receiver has disturbed is tried again after this, so often.
+const RETRY_INTERVAL: Duration = Duration::from_millis(400);
+const RETRIES_MAX: u8 = 3;
 /// A probe that shows less than this of the estimate more has found nothing.
 const FOUND: f64 = 1.1;
 /// Time between probes while little is sent.
@@ -87,6 +90,8 @@ pub struct Prober {
     /// The probes that are out: until when they are waited for.
     awaited: Option<Instant>,
     interval: Duration,
+    /// Probes in a row that were disturbed and are to be tried again.
+    retries: u8,
     /// The rate before it fell, and when.
     dropped: Option<(u64, Instant)>,
     recovered: Option<Instant>,
@@ -114,6 +119,7 @@ impl Prober {
             free: None,
             awaited: None,
             interval: UNMET_INTERVAL_MIN,
+            retries: 0,
             dropped: None,
             recovered: None,
             peak: None,
@@ -182,6 +188,11 @@ impl Prober {
     /// A probe has come back, and the estimate with it.
     pub fn on_probed(&mut self, probed: &Probed) {
         self.awaited = None;
+        if probed.was_disturbed && self.retries < RETRIES_MAX {
+            self.retries += 1;
+            return;
+        }
+        self.retries = 0;
         let asked = probed.probe.bitrate_bps as f64;
         let shown = probed.bitrate_bps.unwrap_or(0) as f64;
         if shown < FOUND * self.estimate_bps as f64
@@ -253,7 +264,8 @@ impl Prober {
     /// What would be tried next without anything new, and from when on.
     fn next_try(&self) -> Option<(ProbeReason, Option<Instant>)> {
         if self.is_unmet() {
-            Some((ProbeReason::Demand, self.issued.map(|at| at + self.interval)))
+            let interval = if self.retries > 0 { RETRY_INTERVAL } else { self.interval };
+            Some((ProbeReason::Demand, self.issued.map(|at| at + interval)))
         } else if self.is_application_limited
             && (self.estimate_bps as f64) < self.wanted_bps as f64 * WANTED_MAX
             && self.estimate_bps < self.max_bps

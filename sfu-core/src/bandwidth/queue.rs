@@ -47,8 +47,19 @@ impl QueueDelay {
     #[must_use]
     pub fn delay(&self) -> Duration {
         let Some(&(_, present)) = self.present.front() else { return Duration::ZERO };
-        let base = self.base.iter().map(|&(_, least)| least).fold(present, f64::min);
-        Duration::try_from_secs_f64(present - base).unwrap_or(Duration::ZERO)
+        self.above_base(present)
+    }
+
+    /// How long the last packet has waited: jitter included.
+    #[must_use]
+    pub fn last(&self) -> Duration {
+        let Some(&(_, last)) = self.present.back() else { return Duration::ZERO };
+        self.above_base(last)
+    }
+
+    fn above_base(&self, delay: f64) -> Duration {
+        let base = self.base.iter().map(|&(_, least)| least).fold(delay, f64::min);
+        Duration::try_from_secs_f64(delay - base).unwrap_or(Duration::ZERO)
     }
 
     /// Forgets everything, as on a new path.
@@ -78,6 +89,9 @@ mod tests {
         assert_eq!(queue.delay(), Duration::ZERO);
         feed(&mut queue, 1000, 2000, |_| 130);
         assert!(queue.delay().abs_diff(Duration::from_millis(80)) < Duration::from_micros(10));
+        feed(&mut queue, 2000, 2020, |_| 150);
+        assert!(queue.delay().abs_diff(Duration::from_millis(80)) < Duration::from_micros(10));
+        assert!(queue.last().abs_diff(Duration::from_millis(100)) < Duration::from_micros(10));
     }
 
     #[test]

@@ -226,6 +226,7 @@ impl SendSide {
     /// What the subscriber would take if it could, and what is allocated to it now, bit/s.
     pub fn set_demand(&mut self, now: Instant, wanted_bps: u64, allocated_bps: u64) {
         self.allocated_bps = allocated_bps;
+        self.estimator.set_in_use(allocated_bps);
         self.follow(now);
         self.prober.set_wanted(wanted_bps);
         if wanted_bps > 0 {
@@ -297,6 +298,18 @@ impl SendSide {
         self.estimator.queue_delay()
     }
 
+    /// Whether what was heard of late shows that too much is sent: a queue, or loss to a limit.
+    #[must_use]
+    pub fn is_strained(&self, now: Instant) -> bool {
+        self.estimator.has_heard(now) && self.estimator.is_strained()
+    }
+
+    /// Whether nothing has been heard for so long that what is sent is likely lost.
+    #[must_use]
+    pub fn is_dark(&self) -> bool {
+        self.estimator.is_dark()
+    }
+
     /// The receiver has not got the packets from `first` to before `end`.
     fn lose(&mut self, first: u64, end: u64) {
         let (oldest, next) = (self.record.oldest_index(), self.record.next_index());
@@ -362,7 +375,7 @@ impl SendSide {
     fn take_probes(&mut self, now: Instant) {
         while let Some(probed) = self.clusters.poll(now, self.estimator.inherent_loss()) {
             if let Some(bps) = probed.bitrate_bps {
-                self.estimator.on_probed(bps, probed.is_saturated);
+                self.estimator.on_probed(now, bps, probed.is_saturated);
                 if self.probed.len() == limits::PROBE_RESULTS_MAX {
                     self.probed.pop_front();
                 }

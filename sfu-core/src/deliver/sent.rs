@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::drops::DropReason;
+use crate::forward::layer::Part;
 use crate::forward::munge::Edit;
 use crate::id::TrackId;
 use crate::limits::{
@@ -28,6 +29,8 @@ pub struct SentPacket {
     pub track: TrackId,
     /// The encoding of the track.
     pub encoding: u8,
+    /// Of which of its layers.
+    pub part: Part,
     /// The encoding's epoch.
     pub epoch: u32,
     /// Index on the encoding's line, the key into its history.
@@ -41,10 +44,11 @@ pub struct SentPacket {
 /// As it is kept: 48 bytes, so that remembering costs less than a cache line.
 #[derive(Clone, Copy, Debug, Default)]
 struct Kept {
-    /// The lower half of the index, and whether there is a packet at all.
+    /// The lower half of the index.
     index: u32,
-    is_kept: bool,
+    /// One more than the encoding; 0 if there is no packet.
     encoding: u8,
+    part: Part,
     source_index: [u16; 3],
     track: [u32; 2],
     epoch: u32,
@@ -57,14 +61,15 @@ const _: () = assert!(size_of::<Kept>() <= 48);
 impl Kept {
     #[inline]
     fn new(packet: SentPacket) -> Self {
-        let SentPacket { index, track, encoding, epoch, source_index, timestamp, edit } = packet;
-        let part = |at: u32| (source_index >> (16 * at)) as u16;
+        let SentPacket { index, track, encoding, part, epoch, source_index, timestamp, edit } =
+            packet;
+        let word = |at: u32| (source_index >> (16 * at)) as u16;
         let track = track.to_wire();
         Self {
             index: index as u32,
-            is_kept: true,
-            encoding,
-            source_index: [part(0), part(1), part(2)],
+            encoding: encoding + 1,
+            part,
+            source_index: [word(0), word(1), word(2)],
             track: [track as u32, (track >> 32) as u32],
             epoch,
             timestamp,
@@ -78,7 +83,8 @@ impl Kept {
         SentPacket {
             index,
             track: TrackId::from_wire(high << 32 | low),
-            encoding: self.encoding,
+            encoding: self.encoding - 1,
+            part: self.part,
             epoch: self.epoch,
             source_index: c << 32 | b << 16 | a,
             timestamp: self.timestamp,
@@ -145,6 +151,13 @@ impl Sent {
         Ok(packet)
     }
 
+    /// A packet leaves otherwise than was meant.
+    pub fn edited(&mut self, index: u64, edit: Edit) {
+        if self.at(index).is_some() {
+            self.ring[slot(index)].edit = edit;
+        }
+    }
+
     /// A packet worth sending once more when a probe needs bytes: the newest first, then ever
     /// older ones, and round again.
     pub fn next_padding(&mut self) -> Option<SentPacket> {
@@ -159,7 +172,7 @@ impl Sent {
     fn at(&self, index: u64) -> Option<SentPacket> {
         let near = self.highest.checked_sub(index).is_some_and(|age| age < SENT_PACKETS as u64);
         let kept = self.ring.get(slot(index)).filter(|_| near)?;
-        (kept.is_kept && kept.index == index as u32).then(|| kept.packet(index))
+        (kept.encoding > 0 && kept.index == index as u32).then(|| kept.packet(index))
     }
 
     /// The line index at or below the highest sent that ends in `sequence`.
@@ -213,6 +226,7 @@ mod tests {
             index,
             track: TrackId::default(),
             encoding: 0,
+            part: Part::default(),
             epoch: 0,
             source_index: index + 7,
             timestamp: 0,
@@ -254,6 +268,17 @@ mod tests {
         assert_eq!(sent.recall(now, 65_000, None), Err(DropReason::NackMiss), "overwritten");
         assert_eq!(sent.recall(now, 67_000_u64 as u16, None), Err(DropReason::NackMiss), "ahead");
         assert_eq!(sent.recall(now, 66_490_u64 as u16, None), Ok(packet(66_490)));
+    }
+
+    #[test]
+    fn what_left_otherwise_than_was_meant_is_repeated_as_it_left() {
+        let mut sent = Sent::default();
+        sent.remember(packet(5));
+        sent.edited(4, Edit::fill());
+        assert_eq!(sent.recall(start(), 5, None), Ok(packet(5)));
+        sent.edited(5, Edit::fill());
+        let later = start() + Duration::from_secs(1);
+        assert_eq!(sent.recall(later, 5, None).unwrap().edit, Edit::fill());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::deliver::pacer::Class;
 use crate::deliver::sent::SentPacket;
 use crate::deliver::slot::Slot;
 use crate::drops::DropReason;
+use crate::forward::layer::Part;
 use crate::forward::munge::Edit;
 use crate::forward::selector::{Candidate, Verdict};
 use crate::id::{PayloadType, TrackId};
@@ -181,6 +182,7 @@ fn forward(
         index: mapped.index,
         track: route.track,
         encoding: route.encoding,
+        part: Part::of(info),
         epoch,
         source_index: index,
         timestamp: mapped.timestamp,
@@ -206,6 +208,9 @@ fn forward(
     };
     let pushed = receive.pacer.push(now, class, payload_bytes + PACKET_OVERHEAD, outgoing);
     pushed.map_err(|_| DropReason::EgressFull)?;
+    if info.keyframe_start && class == Class::Video {
+        receive.pacer.hurry(now);
+    }
     Ok(true)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! One file per way in or out: [`commands`] and [`offer`] from the control plane, [`ingress`] and
 //! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network; [`relay`] from
-//! and to other engines, with [`mirrors`] of their tracks and what [`members`] of one room share.
+//! and to other engines, with [`mirrors`] of their tracks, the [`origins`] of ours, and what
+//! [`members`] of one room share.
 
 mod build;
 mod commands;
@@ -12,9 +13,11 @@ mod explain;
 mod fan_out;
 mod feedback;
 mod ingress;
+mod leave;
 mod members;
 mod mirrors;
 mod offer;
+mod origins;
 mod outgoing;
 mod peer;
 mod quality;

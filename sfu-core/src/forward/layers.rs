@@ -147,6 +147,15 @@ impl Layers {
         }
     }
 
+    /// The subscriber has not got what was to be forwarded of layers above these.
+    pub(super) fn take_back(&mut self, now: Choice) {
+        match &mut self.kind {
+            Kind::Flat | Kind::Temporal(_) => {}
+            Kind::Scalable(scalable) => scalable.take_back(now),
+            Kind::Targets(targets) => targets.keep_only(now),
+        }
+    }
+
     /// Whether a picture that is not forwarded is to be taken out of the line of picture ids.
     /// VP9's groups of pictures are counted by them; its receivers expect the gaps.
     pub(super) fn closes_ranks(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use arrayvec::ArrayVec;
 
 use super::align::SILENT_AFTER;
-use super::layer::LayerId;
+use super::layer::{LayerId, Part};
 use super::layers::{Choice, Layers, Packet, Want};
 use super::munge::Edit;
 use super::numbers::Numbers;
@@ -47,6 +47,20 @@ pub enum Verdict {
     Drop,
 }
 
+/// What a packet that was forwarded is still worth, should it be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worth {
+    /// What is forwarded builds on it, or may.
+    Needed,
+    /// It is of a spatial layer that was left since. If it was sent, its picture is not complete
+    /// without it, and receivers decode a picture with all its layers or not at all; if not, the
+    /// picture can do without.
+    Left,
+    /// Nothing builds on it: it is of a layer that is not forwarded any more, and a keyframe came
+    /// behind it.
+    Spent,
+}
+
 /// The state of one subscription's selection.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
@@ -64,6 +78,8 @@ struct Following {
     epoch: u32,
     /// Index of its first packet.
     first: u64,
+    /// Index where its last keyframe began.
+    keyframe: u64,
     /// Its highest index so far, and when that came.
     highest: u64,
     heard: Instant,
@@ -115,6 +131,28 @@ impl Selector {
     #[must_use]
     pub fn follows(&self, encoding: u8, epoch: u32) -> bool {
         self.following.as_ref().is_some_and(|f| f.encoding == encoding && f.epoch == epoch)
+    }
+
+    /// What a packet that was forwarded earlier is worth now.
+    #[must_use]
+    pub fn worth(&self, encoding: u8, epoch: u32, index: u64, part: Part) -> Worth {
+        let following = self.following.as_ref();
+        let same = |f: &&Following| f.encoding == encoding && f.epoch == epoch;
+        let Some(following) = following.filter(same) else { return Worth::Spent };
+        let choice = following.choice();
+        match part {
+            part if part.spatial() > choice.spatial && index >= following.keyframe => Worth::Left,
+            part if part.spatial() > choice.spatial => Worth::Spent,
+            _ => Worth::Needed,
+        }
+    }
+
+    /// Packets of layers above those that are forwarded now were not sent after all.
+    pub fn take_back(&mut self) {
+        if let Some(following) = &mut self.following {
+            let now = following.choice();
+            following.layers.take_back(now);
+        }
     }
 
     /// Forgets what is being forwarded: what comes next starts anew.
@@ -171,6 +209,7 @@ impl Selector {
             encoding: candidate.encoding,
             epoch: candidate.epoch,
             first: candidate.index,
+            keyframe: candidate.index,
             highest: candidate.index,
             heard: candidate.now,
             picture: candidate.timestamp,
@@ -243,6 +282,7 @@ impl Following {
     /// The first packet of a picture has come, in order: layers may change here.
     fn begin_picture(&mut self, packet: Packet<'_>, numbers: &mut Numbers) {
         if packet.info.keyframe_start {
+            self.keyframe = packet.index;
             numbers.keyframe(packet.info);
         }
         let now = self.choice();

@@ -126,6 +126,7 @@ impl Writer {
         self.number(budget.estimate_bps);
         self.number(budget.reserve_bps);
         self.optional(budget.probed_bps);
+        self.byte(u8::from(budget.strained));
     }
 
     fn demand(&mut self, demand: &Demand, now: Duration) {
@@ -220,7 +221,9 @@ impl Reader<'_> {
     fn budget(&mut self) -> Option<Budget> {
         let now = Duration::from_millis(self.number()?);
         let (estimate_bps, reserve_bps) = (self.number()?, self.number()?);
-        Some(Budget { estimate_bps, reserve_bps, probed_bps: self.optional()?, now })
+        let probed_bps = self.optional()?;
+        let strained = self.byte()? != 0;
+        Some(Budget { estimate_bps, reserve_bps, probed_bps, strained, now })
     }
 
     fn demand(&mut self, now: Duration) -> Option<Demand> {

@@ -143,10 +143,10 @@ impl Packets {
         self.bytes.len()
     }
 
-    /// Where the buffers are.
+    /// Bytes there is room for without another allocation.
     #[cfg(test)]
-    pub(super) fn buffers(&self) -> [*const u8; 2] {
-        [self.records.as_ptr().cast(), self.bytes.as_ptr()]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Forgets the packets and keeps the buffers.

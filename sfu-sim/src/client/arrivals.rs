@@ -115,6 +115,12 @@ impl Arrivals {
         });
     }
 
+    /// Stops asking for what lies before an index. How many packets that were.
+    pub(crate) fn forget_before(&mut self, index: u64) -> u64 {
+        let known = self.missing.partition_point(|missing| missing.index < index);
+        self.missing.drain(..known).count() as u64
+    }
+
     pub(crate) fn wake(&self) -> Option<Duration> {
         self.missing.iter().map(|missing| missing.next.min(missing.since + AGE_MAX)).min()
     }

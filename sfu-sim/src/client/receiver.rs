@@ -158,9 +158,11 @@ impl Receiver {
         &self.playout.history
     }
 
-    /// Time without a new picture at each change of encoding or layer.
+    /// When what is shown changed to another encoding or layer, and the time without a new picture
+    /// there, by pictures from one to the next in what was shown before or is shown after, where
+    /// temporal layers are left out.
     #[must_use]
-    pub fn switch_gaps(&self) -> &[Duration] {
+    pub fn switch_gaps(&self) -> &[(Duration, Duration)] {
         &self.playout.switch_gaps
     }
 
@@ -227,7 +229,10 @@ impl Receiver {
         };
         if packet.payload_bytes == 0 && (repeated || packet.padding_bytes > 0) {
             // A probe: padding and nothing else. On the line itself it takes a number, too.
-            return self.skip(now, packet.header.sequence, repeated);
+            if !repeated {
+                self.skip(now, packet.header.sequence, true);
+            }
+            return;
         }
         let (sequence, packet) = match packet.payload.first_chunk::<2>() {
             Some(original) if repeated => {
@@ -235,6 +240,10 @@ impl Receiver {
             }
             _ => (packet.header.sequence, *packet),
         };
+        if repeated && packet.payload_bytes == 0 {
+            // It left empty, too.
+            return self.skip(now, sequence, false);
+        }
         if self.first_sequence.is_none() {
             self.first_sequence = Some(sequence);
             if sequence >= 0x8000 {
@@ -275,11 +284,12 @@ impl Receiver {
     }
 
     /// A number that carries nothing.
-    fn skip(&mut self, now: Duration, sequence: u16, repeated: bool) {
-        if repeated || self.first_sequence.is_none() {
+    fn skip(&mut self, now: Duration, sequence: u16, direct: bool) {
+        if self.first_sequence.is_none() {
             return;
         }
-        if let Arrival::New(index) | Arrival::Late(index) = self.arrivals.note(now, sequence, true)
+        if let Arrival::New(index) | Arrival::Late(index) =
+            self.arrivals.note(now, sequence, direct)
         {
             let shown = self.playout.pass(now, index, &mut self.quality);
             self.show(now, shown);
@@ -310,6 +320,7 @@ impl Receiver {
             descriptor: descriptor.filter(|_| begins).map(Into::into),
         };
         let shown = self.playout.insert(now, index, packet, &mut self.quality);
+        self.quality.lost += self.arrivals.forget_before(self.playout.next());
         self.show(now, shown);
     }
 

@@ -10,11 +10,11 @@ use super::{Check, Party, Scenario, at_least, at_most, conference};
 use crate::link::{Conditions, LinkPlan, Loss};
 use crate::plan::{Plan, VideoPlan};
 
-const fn ms(ms: u64) -> Duration {
+pub(super) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-const fn s(s: u64) -> Duration {
+pub(super) const fn s(s: u64) -> Duration {
     Duration::from_secs(s)
 }
 

@@ -10,18 +10,11 @@ use super::Measure::{
     AudioArrived, EmptySeconds, FirstFrame, FramesUndecodable, Freezes500, KeyframeRequestSpacing,
     LongestFreeze, NarrowAfter, Received, SwitchGapP99, Switches, Violations, WideAfter, Width,
 };
+use super::catalogue::{ms, s};
 use super::{Deed, Party, Scenario, What, at_least, at_most, percentile};
 use crate::client::layers::Layering;
 use crate::link::{Conditions, LinkPlan, Rate};
 use crate::plan::{Feedback, Plan, VideoPlan};
-
-const fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-const fn s(s: u64) -> Duration {
-    Duration::from_secs(s)
-}
 
 /// Every scenario of this file.
 pub(super) fn all() -> Vec<Scenario> {
@@ -185,7 +178,7 @@ fn switches() -> [Scenario; 6] {
         }],
         checks: vec![
             at_most("fickle", FramesUndecodable, 0.0),
-            at_most("fickle", SwitchGapP99, 2.0),
+            at_most("fickle", SwitchGapP99(3), 2.0),
             at_least("fickle", Switches, 170.0),
             at_most("fickle", Violations, 0.0),
             at_most("steady", EmptySeconds, 0.0),

@@ -40,9 +40,10 @@ pub enum Measure {
     EmptySeconds,
     /// Changes of encoding or layer, and returns from a pause.
     Switches,
-    /// Time without a new picture at changes of encoding or layer: that which 99 of 100 keep, in
-    /// frame intervals of 1/30 s.
-    SwitchGapP99,
+    /// Time without a new picture at changes of encoding or layer from this second on: that which
+    /// 99 of 100 keep, in frame intervals: 1/30 s, or where temporal layers are left out, before or
+    /// after, twice or four times that.
+    SwitchGapP99(u32),
     /// From coming to the first picture of any video, in ms.
     FirstFrame,
     /// Width of what is shown of a party's first camera, the median over seconds from the 20th on.
@@ -113,10 +114,12 @@ impl Measure {
                 let history = client.receivers().flat_map(|receiver| receiver.history());
                 history.filter(|(_, shown)| shown.width > 0).count().saturating_sub(1) as f64
             }
-            Self::SwitchGapP99 => {
+            Self::SwitchGapP99(from) => {
+                let from = Duration::from_secs(from.into());
                 let receivers = client.receivers();
                 let gaps = receivers.flat_map(|receiver| receiver.switch_gaps().iter());
-                let mut gaps: Vec<_> = gaps.map(|gap| gap.as_secs_f64() * 30.0).collect();
+                let gaps = gaps.filter(|(at, _)| *at >= from);
+                let mut gaps: Vec<_> = gaps.map(|(_, gap)| gap.as_secs_f64() * 30.0).collect();
                 gaps.sort_by(f64::total_cmp);
                 gaps.get((gaps.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0.0)
             }

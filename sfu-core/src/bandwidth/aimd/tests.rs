@@ -4,6 +4,7 @@ use crate::bandwidth::tests::origin;
 const STEADY: Signals = Signals {
     usage: Usage::Normal,
     queue: Duration::ZERO,
+    last_queue: Duration::ZERO,
     rtt: Duration::from_millis(100),
     acked_bps: Some(1_000_000),
     acked_smooth_bps: Some(1_000_000),
@@ -17,9 +18,11 @@ fn ms(ms: u64) -> Duration {
 
 /// One batch every 50 ms; gives the rate.
 fn feed(aimd: &mut Aimd, now: &mut Instant, batches: u32, signals: &Signals) -> u64 {
+    // Packets wait at least as long as the one that waited least.
+    let signals = Signals { last_queue: signals.last_queue.max(signals.queue), ..*signals };
     for _ in 0..batches {
         *now += ms(50);
-        aimd.update(*now, signals);
+        aimd.update(*now, &signals);
     }
     aimd.bps()
 }
@@ -43,10 +46,10 @@ fn grows_by_eight_per_cent_a_second_while_nothing_is_known() {
 #[test]
 fn grows_by_a_packet_per_response_time_near_its_ceiling() {
     let (mut aimd, mut now) = at_a_million();
-    aimd.on_probe(1_000_000, true);
+    aimd.on_probe(now, 1_000_000, true);
     let grown = feed(&mut aimd, &mut now, 20, &STEADY);
     assert!((1_024_000..=1_026_000).contains(&grown), "half of 9600 bits in 200 ms: {grown}");
-    (0..5).for_each(|_| aimd.on_probe(1_050_000, true));
+    (0..5).for_each(|_| aimd.on_probe(now, 1_050_000, true));
     let grown = aimd.bps();
     aimd.ceiling.on_probe(1_090_000);
     let grown = feed(&mut aimd, &mut now, 2, &STEADY) - grown;
@@ -139,7 +142,8 @@ fn a_queue_that_does_not_drain_is_not_waited_for_for_ever() {
 #[test]
 fn two_decreases_are_a_round_trip_apart_unless_it_is_much_too_much() {
     let (mut aimd, mut now) = at_a_million();
-    let over = Signals { usage: Usage::Overuse, acked_bps: Some(900_000), ..STEADY };
+    let over =
+        Signals { usage: Usage::Overuse, last_queue: ms(20), acked_bps: Some(900_000), ..STEADY };
     let first = feed(&mut aimd, &mut now, 1, &over);
     let less = Signals { acked_bps: Some(700_000), ..over };
     assert_eq!(feed(&mut aimd, &mut now, 1, &less), first);
@@ -150,15 +154,46 @@ fn two_decreases_are_a_round_trip_apart_unless_it_is_much_too_much() {
 
 #[test]
 fn probes_raise_and_lower_nothing_that_is_known() {
-    let (mut aimd, _) = at_a_million();
-    aimd.on_probe(900_000, true);
+    let (mut aimd, now) = at_a_million();
+    aimd.on_probe(now, 900_000, true);
     assert_eq!(aimd.bps(), 900_000, "nothing else is known");
-    aimd.on_probe(500_000, true);
+    aimd.on_probe(now, 500_000, true);
     assert_eq!(aimd.bps(), 900_000);
-    aimd.on_probe(2_000_000, false);
+    aimd.on_probe(now, 2_000_000, false);
     assert_eq!((aimd.bps(), aimd.ceiling_bps()), (2_000_000, None));
-    aimd.on_probe(u64::MAX, false);
+    aimd.on_probe(now, u64::MAX, false);
     assert_eq!(aimd.bps(), 20_000_000);
+}
+
+#[test]
+fn what_was_shown_to_pass_takes_two_probes_to_be_doubted() {
+    // When the second comes, and what it shows: does the rate fall to it?
+    for (after, shown, is_saturated, expected) in [
+        (100, 500_000, true, 2_000_000),
+        (1_500, 500_000, true, 500_000),
+        (20_000, 500_000, true, 2_000_000),
+        (1_500, 2_000_000, true, 2_000_000),
+        (1_500, 1_800_000, false, 2_000_000),
+    ] {
+        let (mut aimd, now) = at_a_million();
+        aimd.on_probe(now, 2_000_000, false);
+        aimd.on_probe(now, 400_000, true);
+        assert_eq!((aimd.bps(), aimd.ceiling_bps()), (2_000_000, None));
+        aimd.on_probe(now + ms(after), shown, is_saturated);
+        assert_eq!(aimd.bps(), expected, "{shown} after {after} ms");
+    }
+    let (mut aimd, now) = at_a_million();
+    aimd.on_probe(now, 2_000_000, false);
+    aimd.on_probe(now, 1_700_000, true);
+    assert_eq!(aimd.bps(), 1_700_000, "a little too much was shown");
+}
+
+#[test]
+fn a_trend_without_a_queue_is_noise() {
+    let (mut aimd, mut now) = at_a_million();
+    let over = Signals { usage: Usage::Overuse, ..STEADY };
+    assert_eq!(feed(&mut aimd, &mut now, 5, &over), 1_000_000);
+    assert!(feed(&mut aimd, &mut now, 1, &Signals { last_queue: ms(20), ..over }) < 900_000);
 }
 
 #[test]

@@ -8,13 +8,12 @@ use super::{Budget, Entry};
 /// What must be left over for a step up, in per cent of what would flow then: an estimate that is
 /// this much too high does not take the step back.
 const UP_MARGIN_PERCENT: u64 = 15;
-/// The same for a video that comes back from a pause: a pause is worse than a blur, and coming
-/// back costs a keyframe.
-const RESUME_MARGIN_PERCENT: u64 = 25;
-/// The same for what a probe has shown to pass.
+/// The same for what a probe has shown to pass, …
 const PROBED_MARGIN_PERCENT: u64 = 5;
-/// How much too much is borne for a moment before a video is paused, in per cent.
-const PAUSE_SLACK_PERCENT: u64 = 10;
+/// … and for who is careful because such a step was taken back of late.
+const CAREFUL_MARGIN_PERCENT: u64 = 25;
+/// How much too much is borne for a moment before anything goes down, in per cent.
+const SLACK_PERCENT: u64 = 10;
 /// How much more a step counts that is granted already: near equals do not change places.
 const INCUMBENT_FACTOR: u64 = 2;
 
@@ -23,12 +22,13 @@ const INCUMBENT_FACTOR: u64 = 2;
 pub(super) struct Limits {
     /// On what is granted already, and on the lowest step of a new one.
     pub(super) all: u64,
-    /// On steps up.
+    /// On steps up, and on coming back from a pause.
     up: u64,
-    /// On coming back from a pause.
-    resume: u64,
-    /// On not having to pause, for a moment.
+    /// On steps up that are granted already, and the same for a moment.
+    keep: u64,
     patience: u64,
+    /// On not having to pause, for a moment.
+    pause: u64,
     /// What a probe has shown to pass, with a small margin and with a wide one.
     probed: Option<(u64, u64)>,
 }
@@ -41,19 +41,24 @@ impl Limits {
         let flows = if present <= all { present } else { 0 };
         let probed = budget.probed_bps.map(|probed| {
             let with = |percent| without(probed, percent).saturating_sub(budget.reserve_bps);
-            (with(PROBED_MARGIN_PERCENT).min(all), with(RESUME_MARGIN_PERCENT).min(all))
+            (with(PROBED_MARGIN_PERCENT).min(all), with(CAREFUL_MARGIN_PERCENT).min(all))
         });
         let proven = flows.max(probed.map_or(0, |(passes, _)| passes));
-        let margin = |percent| {
-            without(budget.estimate_bps, percent).saturating_sub(budget.reserve_bps).max(proven)
-        };
+        let room = without(budget.estimate_bps, UP_MARGIN_PERCENT);
+        let patience = all.saturating_add(all / (100 / SLACK_PERCENT));
         Self {
             all,
-            up: margin(UP_MARGIN_PERCENT),
-            resume: margin(RESUME_MARGIN_PERCENT),
-            patience: all.saturating_add(all / (100 / PAUSE_SLACK_PERCENT)),
+            up: room.saturating_sub(budget.reserve_bps).max(proven),
+            keep: all,
+            patience,
+            pause: if budget.strained { patience } else { u64::MAX },
             probed,
         }
+    }
+
+    /// The same where no step up is granted without the margin.
+    pub(super) fn without_slack(self) -> Self {
+        Self { keep: self.up, patience: self.up, ..self }
     }
 
     /// Whether a probe has shown that `total` passes; with a wide margin for who is careful.
@@ -64,8 +69,7 @@ impl Limits {
     /// The estimate at which `entry` could take its next step, if that makes `total` of video.
     pub(super) fn estimate_for(&self, entry: &Entry, total: u64, reserve: u64) -> u64 {
         let percent = match entry.level {
-            0 if entry.paused || entry.present > 0 => RESUME_MARGIN_PERCENT,
-            0 => 0,
+            0 if !entry.paused && entry.present == 0 => 0,
             _ => UP_MARGIN_PERCENT,
         };
         total.saturating_add(reserve).div_ceil(100).saturating_mul(100 + percent)
@@ -123,9 +127,9 @@ impl Fill {
             }
             let with = spent.saturating_add(entry.ladder.cost(steps, 1));
             let limit = match entry.present {
-                0 if entry.paused => limits.resume,
+                0 if entry.paused => limits.up,
                 0 => limits.all,
-                _ if entry.patience => limits.patience,
+                _ if entry.patience => limits.pause,
                 _ => limits.all,
             };
             if with <= limit {
@@ -151,7 +155,11 @@ impl Fill {
         while let Some(Bid { earlier: std::cmp::Reverse(i), .. }) = self.heap.pop() {
             let entry = &mut entries[i];
             let Some(cost) = entry.ladder.next_cost(steps, entry.level) else { continue };
-            let limit = if entry.level < entry.present { limits.all } else { limits.up };
+            let limit = match entry.level < entry.present {
+                true if entry.patience => limits.patience,
+                true => limits.keep,
+                false => limits.up,
+            };
             let with = spent.saturating_add(cost);
             // A ladder only gets dearer: what does not fit now never will.
             if with > limit {

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::Entry;
 
-/// How long a step up, or coming back from a pause, must have fitted with its margin at every run.
+/// How long a step up must have fitted with its margin at every run, …
 const HOLD: Duration = Duration::from_secs(2);
+/// … and how long coming back from a pause must: a pause is worse than a blur.
+const RESUME_HOLD: Duration = Duration::from_millis(750);
 /// A step up that is taken back within this time was a mistake; after as much time it is forgiven.
 const REGRET: Duration = Duration::from_secs(30);
-/// Each mistake doubles the hold, this many times: 2 s to 16 s.
+/// Each mistake doubles the hold, this many times: 2 s to 16 s, 0.75 s to 6 s.
 const CAUTION_MAX: u8 = 3;
-/// How long a slight excess is borne before a video is paused.
-const PAUSE_HOLD: Duration = Duration::from_secs(1);
+/// How long an excess is borne that may pass.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a run remembers of one demand for the next. Times are ages of the engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub struct Memory {
     pub(crate) hurry: bool,
     /// Since when more than the grant would have fitted.
     pub(crate) fits_since: Option<Duration>,
-    /// Since when even the lowest steps have been a little too much.
+    /// Since when what is granted has been too much, and was borne.
     pub(crate) tight_since: Option<Duration>,
     /// The last step up.
     pub(crate) raised_at: Option<Duration>,
@@ -51,8 +53,13 @@ impl Mood {
         Self { now, caution: caution.min(CAUTION_MAX), probed: false, asked }
     }
 
-    fn hold(&self) -> Duration {
-        HOLD * (1 << self.caution)
+    /// How long what `memory` is about must have fitted. A pause is the business of who is paused,
+    /// whatever mistakes others have made.
+    fn hold(&self, memory: &Memory) -> Duration {
+        match memory.state {
+            State::Paused => RESUME_HOLD * (1 << memory.caution.min(CAUTION_MAX)),
+            State::New | State::Served => HOLD * (1 << self.caution),
+        }
     }
 }
 
@@ -79,20 +86,19 @@ impl Memory {
         self.state == State::Paused
     }
 
-    /// Whether a slight excess may be borne at `now`.
+    /// Whether an excess may be borne at `now`.
     pub(super) fn patient(&self, now: Duration) -> bool {
-        self.tight_since.is_none_or(|since| now.saturating_sub(since) < PAUSE_HOLD)
+        self.tight_since.is_none_or(|since| now.saturating_sub(since) < PATIENCE)
     }
 
     /// Whether it may have what fits, rather than stay as it is.
     pub(super) fn settled(&self, mood: &Mood) -> bool {
         let held =
-            self.fits_since.is_some_and(|since| mood.now.saturating_sub(since) >= mood.hold());
+            self.fits_since.is_some_and(|since| mood.now.saturating_sub(since) >= mood.hold(self));
         self.state == State::New || self.hurry || mood.probed || held
     }
 
-    /// What to remember after a run. `tight`: it has its lowest step, and all together are a little
-    /// too much.
+    /// What to remember after a run. `tight`: all together have too much.
     pub(super) fn after(mut self, mood: &Mood, entry: &Entry, tight: bool) -> Self {
         if entry.ladder.len() == 0 {
             return Self::default();
@@ -123,8 +129,8 @@ impl Memory {
 
     /// When a run is due although nothing has changed.
     pub(super) fn due(&self, mood: &Mood) -> Option<Duration> {
-        let fits = self.fits_since.map(|since| since + mood.hold());
-        let tight = self.tight_since.map(|since| since + PAUSE_HOLD);
+        let fits = self.fits_since.map(|since| since + mood.hold(self));
+        let tight = self.tight_since.map(|since| since + PATIENCE);
         match (fits, tight) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

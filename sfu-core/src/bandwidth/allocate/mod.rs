@@ -15,8 +15,9 @@
 //! 4. **Improvement**: what is left goes first to the pinned, then to each priority in turn; among
 //!    equals to whoever gains most per bit. A step that does not fit is `Bandwidth`, or `Priority`
 //!    if it would fit without what those of a higher rank have beyond their lowest step.
-//! 5. **Hysteresis** ([`memory`]): down at once; up only with a margin, and only once that has held
-//!    for a while (`Settling` until then) or a probe has shown that it passes.
+//! 5. **Hysteresis** ([`memory`]): down at once, but a slight excess is borne for a second, and so is
+//!    any before a pause, unless the path is [`Budget::strained`]; up only with a margin, and only
+//!    once that has held for a while (`Settling` until then) or a probe has shown that it passes.
 //!
 //! The whole is a function of its arguments: what must be remembered from run to run is in
 //! [`Memory`], which travels with the demand and comes back with the grant. So a recorded input
@@ -54,6 +55,9 @@ pub struct Budget {
     pub reserve_bps: u64,
     /// What a probe has just shown to pass, bit/s in all; only for the run after the probe.
     pub probed_bps: Option<u64>,
+    /// Whether the path shows at this moment that it carries too much: a queue, or loss that moves
+    /// with the rate. Without that a low estimate alone pauses nobody at once.
+    pub strained: bool,
     /// Age of the engine; what is less than a millisecond is ignored.
     pub now: Duration,
 }
@@ -183,7 +187,7 @@ struct Entry {
     target: usize,
     /// Paused for want of bandwidth: comes back only with a margin.
     paused: bool,
-    /// A little too much is borne for a moment before it is paused.
+    /// A little too much is borne for a moment before it goes down.
     patience: bool,
 }
 
@@ -217,7 +221,7 @@ impl Allocator {
         for entry in &mut self.entries {
             entry.cap = entry.ladder.len();
         }
-        let ideal = self.fill.run(&limits, &self.steps, &mut self.entries);
+        let ideal = self.fill(&limits);
         for entry in &mut self.entries {
             entry.target = entry.level;
         }
@@ -229,8 +233,19 @@ impl Allocator {
             let settled = demand.memory.settled(&mood);
             entry.cap = if settled { entry.target.max(entry.present) } else { entry.present };
         }
-        let spent = self.fill.run(&limits, &self.steps, &mut self.entries);
+        let spent = self.fill(&limits);
         self.tell(budget.reserve_bps, demands, &limits, &mood, spent, grants)
+    }
+
+    /// Gives each entry its level, within its cap. Returns what they cost in all, bit/s.
+    fn fill(&mut self, limits: &Limits) -> u64 {
+        let spent = self.fill.run(limits, &self.steps, &mut self.entries);
+        if self.entries.iter().all(|entry| entry.level <= entry.present.max(1)) {
+            return spent;
+        }
+        // Who goes up does so for all: others do not keep what then leaves no margin, for they would
+        // lose it at the next breath of wind.
+        self.fill.run(&limits.without_slack(), &self.steps, &mut self.entries)
     }
 
     /// Demands to entries with ladders.
@@ -289,7 +304,7 @@ impl Allocator {
                 let needs = limits.estimate_for(entry, spent.saturating_add(cost), reserve);
                 totals.next_step_bps = Some(totals.next_step_bps.map_or(needs, |n| n.min(needs)));
             }
-            let tight = spent > limits.all && entry.level == 1;
+            let tight = spent > limits.all && entry.level > 0;
             let memory = demand.memory.after(mood, entry, tight);
             totals.rerun_at = match (totals.rerun_at, memory.due(mood)) {
                 (Some(a), Some(b)) => Some(a.min(b)),

@@ -56,7 +56,7 @@ fn a_quiet_path_lets_it_grow_and_a_growing_queue_does_not() {
     assert_eq!(estimator.acked_bps(), Some(1_000_000));
     assert_eq!(estimator.measured_rtt(), Some(Duration::from_millis(110)));
 
-    estimator.on_probed(1_600_000, false);
+    estimator.on_probed(start, 1_600_000, false);
     assert_eq!(estimator.target_bps(), 1_600_000);
     // A tenth more each time: 900 kbit/s arrive.
     send(&mut estimator, start, 1000, 1100, |n| 50 + (n - 1000) * 10 / 9);
@@ -74,12 +74,12 @@ fn the_receiver_s_own_estimate_is_a_cap_and_the_bounds_hold() {
     assert_eq!((estimator.target_bps(), estimator.limited_by()), (30_000, LimitedBy::Bounds));
     estimator.on_remb(u64::MAX);
     assert_eq!(estimator.target_bps(), 300_000);
-    estimator.on_probed(u64::MAX, false);
+    estimator.on_probed(start, u64::MAX, false);
     assert_eq!((estimator.target_bps(), estimator.limited_by()), (20_000_000, LimitedBy::Bounds));
 }
 
 #[test]
-fn silence_while_packets_are_under_way_halves_it_and_feedback_brings_it_back() {
+fn silence_while_packets_are_under_way_is_borne_for_a_while_and_halves_it_then() {
     let start = origin();
     let mut estimator = Estimator::new(start, CONFIG);
     send(&mut estimator, start, 0, 1000, |_| 50);
@@ -88,20 +88,41 @@ fn silence_while_packets_are_under_way_halves_it_and_feedback_brings_it_back() {
     estimator.set_waiting(None);
     assert_eq!(estimator.poll_timeout(), None, "nothing is under way");
     estimator.set_waiting(Some(heard));
-    assert_eq!(estimator.poll_timeout(), Some(heard + OUTAGE_MIN));
-    estimator.handle_timeout(heard + OUTAGE_MIN - Duration::from_millis(1));
+    assert_eq!(estimator.poll_timeout(), Some(heard + QUIET_MIN));
+    estimator.handle_timeout(heard + QUIET_MIN - Duration::from_millis(1));
     assert_eq!(estimator.target_bps(), before);
-    let mut now = heard + OUTAGE_MIN;
+
+    estimator.handle_timeout(heard + QUIET_MIN);
+    assert_eq!((estimator.target_bps(), estimator.is_dark()), (1_000_000, false), "what arrived");
+    assert_eq!(estimator.limited_by(), LimitedBy::Outage);
+    estimator.set_in_use(1_200_000);
+    assert_eq!(estimator.target_bps(), 1_200_000, "what is in use goes on");
+    let mut now = heard + QUIET_MIN + DARK_AFTER;
     for halvings in 1..4 {
         assert_eq!(estimator.poll_timeout(), Some(now));
         estimator.handle_timeout(now);
-        assert_eq!(estimator.target_bps(), before >> halvings);
+        assert_eq!((estimator.target_bps(), estimator.is_dark()), (before >> halvings, true));
         assert_eq!(estimator.limited_by(), LimitedBy::Outage);
-        now += OUTAGE_MIN;
+        now += QUIET_MIN;
     }
-    send(&mut estimator, start, 1200, 1205, |_| 50);
+    send(&mut estimator, start, 1400, 1405, |_| 50);
     // What surely arrived before, not what it had grown to beyond that.
     assert!((1_000_000..=before).contains(&estimator.target_bps()));
+    assert!(!estimator.is_dark());
+}
+
+#[test]
+fn who_was_only_busy_for_a_second_finds_everything_as_it_was() {
+    let start = origin();
+    let mut estimator = Estimator::new(start, CONFIG);
+    send(&mut estimator, start, 0, 1000, |_| 50);
+    let before = estimator.target_bps();
+    let heard = start + Duration::from_millis(10_100);
+    estimator.set_waiting(Some(heard));
+    estimator.handle_timeout(heard + QUIET_MIN);
+    // All of it comes at once, and the next as always.
+    send(&mut estimator, start, 1000, 1105, |n| if n < 1100 { 50 + 10 * (1100 - n) } else { 50 });
+    assert!(estimator.target_bps() >= before, "{} of {before}", estimator.target_bps());
 }
 
 #[test]
@@ -186,7 +207,7 @@ proptest! {
                         .collect();
                     estimator.on_reports(now, &reports);
                 }
-                Happening::Probed(bps, full) => estimator.on_probed(bps, full),
+                Happening::Probed(bps, full) => estimator.on_probed(now, bps, full),
                 Happening::Remb(bps) => estimator.on_remb(bps),
                 Happening::Route => estimator.on_route_change(),
                 Happening::Limited(is) => estimator.set_application_limited(is),

@@ -4,6 +4,10 @@ use crate::decision::ProbeReason;
 
 const PACKET: usize = 600;
 
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
 fn probe(bitrate_bps: u64) -> Probe {
     Probe {
         id: ProbeId(3),
@@ -68,6 +72,38 @@ fn the_lesser_of_both_rates_counts() {
 fn few_packets_or_a_long_time_show_nothing() {
     assert_eq!(run(100_000, 2000, 2000, &[0, 1], 0.5).bitrate_bps, None);
     assert_eq!(run(2_400_000, 150_000, 150_000, &[], 0.0).bitrate_bps, None);
+}
+
+/// 8 packets of 600 bytes sent 2 ms apart, that arrive at these times, in ms.
+fn arrive(arrivals_ms: [u64; 8]) -> Probed {
+    let now = origin();
+    let mut clusters = Clusters::default();
+    clusters.on_issued(now, probe(2_400_000));
+    arrivals_ms.iter().for_each(|_| clusters.on_sent(ProbeId(3), PACKET));
+    for (n, at) in (0u64..).zip(arrivals_ms) {
+        let departure = Duration::from_millis(2 * n);
+        clusters.on_arrived(ProbeId(3), Times { departure, arrival: ms(50 + at) }, PACKET);
+    }
+    clusters.poll(now, 0.0).unwrap()
+}
+
+#[test]
+fn one_that_a_single_gap_has_torn_shows_nothing_and_says_so() {
+    for (arrivals, shown) in [
+        // As sent; behind a slow link; read after a while, twice.
+        ([0, 2, 4, 6, 8, 10, 12, 14], Some((2_400_000, false))),
+        ([0, 4, 8, 12, 16, 20, 24, 28], Some((1_140_000, true))),
+        ([0, 2, 4, 30, 30, 30, 30, 30], None),
+        ([0, 25, 26, 27, 28, 29, 30, 31], None),
+        // A longer one among others does not.
+        ([0, 2, 4, 6, 8, 16, 18, 20], Some((1_596_000, true))),
+    ] {
+        let probed = arrive(arrivals);
+        let seen = probed.bitrate_bps.map(|bps| (bps, probed.is_saturated));
+        assert_eq!((seen, probed.was_disturbed), (shown, shown.is_none()), "{arrivals:?}");
+    }
+    // Nothing that was lost was disturbed.
+    assert!(!run(2_400_000, 2000, 2000, &[3, 5], 0.0).was_disturbed);
 }
 
 #[test]

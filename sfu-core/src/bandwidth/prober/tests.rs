@@ -50,7 +50,16 @@ impl Run {
     fn answer(&mut self, asked: u64, shown: Option<u64>, why: ProbeReason) {
         let probe =
             Probe { id: ProbeId(0), bitrate_bps: asked, duration: DURATION, packets_min: 5, why };
-        self.prober.on_probed(&Probed { probe, bitrate_bps: shown, is_saturated: false });
+        let (is_saturated, was_disturbed) = (false, false);
+        let probed = Probed { probe, bitrate_bps: shown, is_saturated, was_disturbed };
+        self.prober.on_probed(&probed);
+    }
+
+    fn disturb(&mut self, why: ProbeReason) {
+        let probe =
+            Probe { id: ProbeId(0), bitrate_bps: 1, duration: DURATION, packets_min: 5, why };
+        let (bitrate_bps, is_saturated) = (None, false);
+        self.prober.on_probed(&Probed { probe, bitrate_bps, is_saturated, was_disturbed: true });
     }
 }
 
@@ -190,4 +199,19 @@ fn a_deadline_lies_ahead_once_it_was_served() {
         assert!(run.prober.next_timeout(run.now).is_none_or(|due| due > run.now));
         run.now += Duration::from_millis(1);
     }
+}
+
+#[test]
+fn what_was_disturbed_is_soon_tried_again_but_not_for_ever() {
+    let mut run = Run::started(2_000_000);
+    let mut waited = vec![];
+    run.probes(2000);
+    for _ in 0..6 {
+        run.disturb(ProbeReason::Demand);
+        let issued = run.prober.issued.unwrap();
+        run.now = issued + Duration::from_millis(50);
+        waited.push(50 + run.probes(5000)[0].0);
+        run.now = run.prober.issued.unwrap() + Duration::from_millis(50);
+    }
+    assert_eq!(waited, [400, 400, 400, 2250, 400, 400]);
 }

@@ -2,6 +2,7 @@
 //! feedback. Virtual time, one seed.
 
 mod closed_loop;
+mod stalls;
 mod world;
 
 use std::time::Instant;

@@ -45,6 +45,8 @@ pub(super) struct Setup {
     pub(super) outage: Option<(f64, f64)>,
     /// Feedback only does not get through.
     pub(super) feedback_outage: Option<(f64, f64)>,
+    /// The receiver's machine has no time now and then.
+    pub(super) stalls: Option<Stalls>,
     pub(super) config: BandwidthConfig,
     /// Packets sent before the run, for other places of the numbers.
     pub(super) numbered: u16,
@@ -76,11 +78,23 @@ impl Default for Setup {
             pacing: 1.2,
             outage: None,
             feedback_outage: None,
+            stalls: None,
             config: BandwidthConfig::default(),
             numbered: 0,
             sequence: 0,
         }
     }
+}
+
+/// How a receiver's machine stalls: for a random time within these, in ms, and again after another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stalls {
+    pub(super) length: (u64, u64),
+    pub(super) apart: (u64, u64),
+    /// Packets read each ms after a stall, while there are any: at most so many.
+    pub(super) reads: u64,
+    /// Only reports wait, as when the socket has a process of its own.
+    pub(super) only_reports: bool,
 }
 
 /// What a millisecond was like.
@@ -129,6 +143,10 @@ pub(super) struct World {
     arrivals: Vec<(Ssrc, u16, Instant)>,
     next_report: [u16; 2],
     feedback_due: Instant,
+    /// From and to when it reads nothing, or sends nothing; and how much it reads in a ms after it.
+    stalled: (Instant, Instant),
+    reads: u64,
+    dice: Pcg32,
     back: VecDeque<(Instant, Vec<u8>)>,
     pub(super) samples: Vec<Sample>,
     pub(super) probes: Vec<(f64, Probe)>,
@@ -178,6 +196,9 @@ impl World {
             arrivals: Vec::new(),
             next_report: [first; 2],
             feedback_due: start + setup.feedback,
+            stalled: (start, start),
+            reads: u64::MAX,
+            dice: Pcg32::new(setup.seed, 11),
             back: VecDeque::new(),
             samples: Vec::new(),
             probes: Vec::new(),
@@ -333,9 +354,34 @@ impl World {
         }
     }
 
+    /// Whether the receiver's machine has no time.
+    fn is_stalled(&mut self) -> bool {
+        let Some(stalls) = self.setup.stalls else { return false };
+        if self.now >= self.stalled.1 {
+            let dice = &mut self.dice;
+            let mut from = |(least, most): (u64, u64)| {
+                Duration::from_millis(least + u64::from(dice.next_u32()) % (most - least + 1))
+            };
+            let begin = self.now + from(stalls.apart);
+            self.stalled = (begin, begin + from(stalls.length));
+            self.reads = 1 + u64::from(dice.next_u32()) % stalls.reads;
+        }
+        self.now >= self.stalled.0
+    }
+
     fn arrive(&mut self) {
-        while self.wire.front().is_some_and(|packet| packet.at <= self.now) {
-            let packet = self.wire.pop_front().unwrap();
+        let is_stalled = self.is_stalled();
+        let only_reports = self.setup.stalls.is_some_and(|stalls| stalls.only_reports);
+        if is_stalled && !only_reports {
+            return;
+        }
+        let mut reads = if self.setup.stalls.is_some() { self.reads } else { u64::MAX };
+        while reads > 0 && self.wire.front().is_some_and(|packet| packet.at <= self.now) {
+            let mut packet = self.wire.pop_front().unwrap();
+            reads -= 1;
+            if self.setup.stalls.is_some() {
+                packet.at = self.now;
+            }
             let sample = self.samples.last_mut().unwrap();
             sample.delivered += packet.bytes as u64;
             if !packet.padding {
@@ -344,7 +390,7 @@ impl World {
             self.recorder.on_packet(packet.at, packet.sequence);
             self.arrivals.push((packet.ssrc, packet.rtp_sequence, packet.at));
         }
-        if self.now < self.feedback_due {
+        if self.now < self.feedback_due || is_stalled {
             return;
         }
         self.feedback_due = self.now + self.setup.feedback;
@@ -476,6 +522,12 @@ impl World {
     pub(super) fn target_mean(&self, from: f64, to: f64) -> f64 {
         let span = self.span(from, to);
         span.iter().map(|sample| sample.target as f64).sum::<f64>() / span.len() as f64
+    }
+
+    /// The least estimate, and when.
+    pub(super) fn target_min(&self, from: f64, to: f64) -> (f64, u64) {
+        let least = self.span(from, to).iter().enumerate().min_by_key(|(_, sample)| sample.target);
+        least.map(|(n, sample)| (from + n as f64 / 1000.0, sample.target)).unwrap()
     }
 
     /// Seconds from `from` until the first moment at which something holds.

@@ -80,6 +80,10 @@ impl Scalable {
         !above && !unneeded
     }
 
+    pub(super) fn take_back(&mut self, now: Choice) {
+        self.lacking |= !up_to(now.spatial);
+    }
+
     pub(super) fn needs_keyframe(&self, now: Choice, want: Want, top: Want) -> bool {
         let wanted = want.0.min(top.0);
         if now.alone {

@@ -90,9 +90,13 @@ impl Targets {
     /// of targets beyond that, something may be lacking from now on.
     fn note_gap(&mut self, number: u16, now: Choice) {
         if self.sent.leaves_gap(number) {
-            self.joined &=
-                self.structure.included.get(usize::from(now.target)).copied().unwrap_or(0);
+            self.keep_only(now);
         }
+    }
+
+    /// Of targets beyond this one, something may be lacking from now on.
+    pub(super) fn keep_only(&mut self, now: Choice) {
+        self.joined &= self.structure.included.get(usize::from(now.target)).copied().unwrap_or(0);
     }
 
     pub(super) fn needs_keyframe(&self, now: Choice, want: Want) -> bool {

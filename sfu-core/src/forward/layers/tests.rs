@@ -104,6 +104,23 @@ fn where_layers_stay_apart_the_highest_comes_alone_between_keyframes() {
 }
 
 #[test]
+fn a_layer_that_was_taken_back_is_lacking() {
+    for (taken_back, wanted) in [(false, vec![0, 1, 2]), (true, vec![0])] {
+        let mut script = Script::new((2, 0));
+        assert_eq!(script.picture(3, true, false), [0, 1, 2]);
+        script.want = (0, 0);
+        // A picture that has nothing of the layers that are left here.
+        assert_eq!(script.picture(1, false, false), [0]);
+        if taken_back {
+            script.layers.take_back(script.choice);
+        }
+        script.want = (2, 0);
+        assert_eq!(script.picture(3, false, false), wanted);
+        assert_eq!(script.needs_keyframe(), taken_back);
+    }
+}
+
+#[test]
 fn a_layer_forwarded_alone_that_ends_needs_a_keyframe() {
     let mut script = Script::new((7, 0));
     assert_eq!(script.picture(3, true, true), [0, 1, 2]);

@@ -177,3 +177,30 @@ fn audio_begins_anywhere() {
     assert_eq!(script.decide(0, 0, 71, &info), Forward);
     assert_eq!(script.decide(0, 1, 7, &info), Switch, "a source that begins again");
 }
+
+#[test]
+fn what_was_sent_is_worth_what_is_still_built_on_it() {
+    let part = |spatial, temporal| {
+        let (spatial, temporal) = (Some(spatial), Some(temporal));
+        Part::of(&PayloadInfo { spatial, temporal, ..PayloadInfo::default() })
+    };
+    let mut script = Script::aiming(LayerId { encoding: 1, spatial: 7, temporal: 2 });
+    let worth = |script: &Script, encoding, epoch, index, spatial, temporal| {
+        script.selector.worth(encoding, epoch, index, part(spatial, temporal))
+    };
+    assert_eq!(worth(&script, 1, 0, 9, 0, 0), Worth::Spent, "nothing is forwarded");
+    script.check(&[(1, 0, 10, true, Switch), (1, 0, 11, false, Forward)]);
+    assert_eq!(worth(&script, 1, 0, 11, 2, 2), Worth::Needed);
+    assert_eq!(worth(&script, 0, 0, 11, 0, 0), Worth::Spent, "of another encoding");
+    assert_eq!(worth(&script, 1, 1, 11, 0, 0), Worth::Spent, "of another sequence");
+    // Down to the lowest layer, and then a keyframe.
+    let following = script.selector.following.as_mut().unwrap();
+    following.choices.push((12, Choice::default()));
+    assert_eq!(worth(&script, 1, 0, 11, 1, 0), Worth::Left, "its picture is incomplete without");
+    assert_eq!(worth(&script, 1, 0, 11, 0, 1), Worth::Needed, "the layer may be taken up again");
+    script.check(&[(1, 0, 13, true, Forward)]);
+    let following = script.selector.following.as_mut().unwrap();
+    following.choices.push((13, Choice::default()));
+    assert_eq!(worth(&script, 1, 0, 11, 1, 0), Worth::Spent, "a keyframe came behind it");
+    assert_eq!(worth(&script, 1, 0, 14, 1, 0), Worth::Left);
+}

@@ -43,6 +43,8 @@ impl Unwrapped {
 pub(crate) struct Claims {
     /// What was decoded, by (picture or frame number) * 8 + spatial layer.
     decoded: VecDeque<i64>,
+    /// Those of them that belong to a picture of which layers are still to come.
+    undecided: Vec<i64>,
     /// For formats in which every frame builds on the one before it.
     unbroken: bool,
     picture: Unwrapped,
@@ -68,6 +70,18 @@ impl Claims {
     /// Something was lost.
     pub(crate) fn gap(&mut self) {
         self.unbroken = false;
+    }
+
+    /// A picture is complete.
+    pub(crate) fn settle(&mut self) {
+        self.undecided.clear();
+    }
+
+    /// A picture was not decoded after all, in none of its layers.
+    pub(crate) fn withdraw(&mut self) {
+        let Self { decoded, undecided, .. } = self;
+        decoded.retain(|frame| !undecided.contains(frame));
+        undecided.clear();
     }
 
     /// Decodes a layer frame, if it can be placed and all it says it builds on was decoded.
@@ -113,6 +127,7 @@ impl Claims {
         let ok = (alone || !needs.is_empty()) && needs.iter().all(|need| self.has(*need));
         if ok {
             self.decoded.push_back(frame);
+            self.undecided.push(frame);
             if self.decoded.len() > FRAMES {
                 self.decoded.pop_front();
             }

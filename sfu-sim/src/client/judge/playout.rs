@@ -19,6 +19,8 @@ use crate::wire::codec::Seen;
 const JITTER_BUFFER: Duration = Duration::from_millis(200);
 /// How long the first packets wait for one they may have overtaken.
 const START_WAIT: Duration = Duration::from_millis(100);
+/// How long what is missing before a whole keyframe is waited for.
+const KEYFRAME_WAIT: Duration = Duration::from_millis(30);
 /// How far the timestamp may be off the time that passed: the path's jitter, not a jump.
 const TIMESTAMP_TOLERANCE: Duration = Duration::from_millis(300);
 /// Pictures after which temporal patterns repeat.
@@ -52,6 +54,8 @@ pub(crate) struct Playout {
     next: u64,
     buffer: VecDeque<Place>,
     began: Option<Duration>,
+    /// Where a keyframe begins that is whole, though what is before it is not, and since when.
+    ahead: Option<(u64, Duration)>,
     /// A packet was taken off the line.
     begun: bool,
     /// A picture has been shown.
@@ -60,6 +64,8 @@ pub(crate) struct Playout {
     broken: bool,
     /// Nothing was lost since the last picture.
     contiguous: bool,
+    /// Packets of the present picture came empty: the forwarder has given it up.
+    hollow: bool,
     unit: Option<Unit>,
     picture: Option<Picture>,
     truth: Truth,
@@ -77,8 +83,12 @@ pub(crate) struct Playout {
     showing: Option<Shown>,
     /// What was shown from when on.
     pub(crate) history: Vec<(Duration, Shown)>,
-    /// Time without a new picture at each change of encoding or layer.
-    pub(crate) switch_gaps: Vec<Duration>,
+    /// When what is shown changed to another encoding or layer, and the time without a new picture
+    /// there, by pictures from one to the next in what was shown before or is shown after, where
+    /// temporal layers are left out.
+    pub(crate) switch_gaps: Vec<(Duration, Duration)>,
+    /// The last of them, and that step before; what comes after is still to be seen.
+    switched: Option<(Duration, Duration, u32)>,
 }
 
 /// A layer frame of which packets are coming.
@@ -159,8 +169,52 @@ impl Playout {
             }
             self.next = index;
         }
+        let keyframe = packet.stamp.keyframe;
         self.set(index, Place::Here(packet));
+        if keyframe && let Some(begin) = self.whole_picture(index) {
+            self.ahead.get_or_insert((begin, now));
+        }
+        self.skip_to_keyframe(now);
         self.advance(now, quality)
+    }
+
+    /// Where the picture that a packet belongs to begins, if all of it is there.
+    fn whole_picture(&self, index: u64) -> Option<u64> {
+        let at = usize::try_from(index.checked_sub(self.next)?).ok()?;
+        let Some(Place::Here(packet)) = self.buffer.get(at) else { return None };
+        let timestamp = packet.timestamp;
+        let of_picture = |place: &&Place| match place {
+            Place::Here(packet) => packet.timestamp == timestamp,
+            Place::Empty => true,
+            Place::Awaited | Place::Lost => false,
+        };
+        let first = |packet: &Packet| (packet.stamp.spatial, packet.stamp.part) == (0, 0);
+        let begins = |place: &Place| matches!(place, Place::Here(packet) if first(packet));
+        let ends = |place: &Place| matches!(place, Place::Here(packet) if packet.marker);
+        let before = self.buffer.range(..=at).rev().take_while(of_picture);
+        let (back, _) = before.enumerate().find(|(_, place)| begins(place))?;
+        let mut behind = self.buffer.range(at..).take_while(of_picture);
+        behind.any(ends).then_some(index - back as u64)
+    }
+
+    /// Receivers do not wait for what is missing before a whole keyframe, beyond what may have been
+    /// overtaken.
+    fn skip_to_keyframe(&mut self, now: Duration) {
+        let Some((begin, since)) = self.ahead else { return };
+        if begin <= self.next {
+            self.ahead = None;
+        } else if now - since >= KEYFRAME_WAIT {
+            self.ahead = None;
+            let skipped = usize::try_from(begin - self.next).expect("it is in the buffer");
+            self.buffer.drain(..skipped);
+            self.next = begin;
+            self.gap();
+        }
+    }
+
+    /// The number that is played next: nothing before it is of use any more.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
     }
 
     /// A packet has come that carries nothing.
@@ -213,19 +267,33 @@ impl Playout {
                 Some(Place::Here(packet)) => {
                     shown = self.take(now, index, packet, quality).max(shown);
                 }
-                Some(Place::Empty) => {}
+                Some(Place::Empty) => {
+                    self.hollow = true;
+                    if self.unit.is_some() {
+                        self.gap();
+                    }
+                }
                 Some(Place::Lost | Place::Awaited) | None => self.gap(),
             }
         }
     }
 
-    /// What was being put together stays incomplete.
+    /// What was being put together stays incomplete. Receivers decode a picture when all its layers
+    /// are there, or none of them: those that were complete are as good as lost.
     fn gap(&mut self) {
         self.contiguous = false;
         self.unit = None;
-        self.picture = None;
+        if let Some(picture) = self.picture.take() {
+            self.withdraw(&picture);
+        }
         self.last_timestamp = None;
         self.claims.gap();
+    }
+
+    /// No layer of a picture gets to the decoder.
+    fn withdraw(&mut self, picture: &Picture) {
+        self.truth.withdraw(picture.stamp.frame);
+        self.claims.withdraw();
     }
 
     /// Takes the next packet of the line.
@@ -250,7 +318,7 @@ impl Playout {
                 let source = packet.stamp.source;
                 let goes_on = self.unit.as_ref().is_some_and(|u| u.first.stamp.source == source)
                     || self.picture.is_some_and(|picture| picture.stamp.source == source);
-                if goes_on {
+                if goes_on && !self.hollow {
                     quality.violation(Violation::FrameEnd { index });
                 }
                 self.gap();
@@ -267,7 +335,7 @@ impl Playout {
             unit.packets += 1;
         } else {
             // Its beginning is lost. Unless nothing is.
-            if self.playing && self.contiguous {
+            if self.playing && self.contiguous && !self.hollow {
                 quality.violation(Violation::FrameStart { index });
             }
             self.gap();
@@ -313,23 +381,35 @@ impl Playout {
         quality: &mut Quality,
     ) -> Option<Duration> {
         let stamp = picture.stamp;
+        if std::mem::take(&mut self.hollow) && !picture.decodable {
+            // It was given up; what builds on it will show.
+            self.picture = Some(picture);
+            self.gap();
+            return None;
+        }
         quality.frames += 1;
         quality.keyframes += u64::from(stamp.keyframe);
         // Nothing is missing, and still it cannot be decoded.
         if !picture.decodable && self.contiguous && !self.broken {
             quality.violation(Violation::Switch { index });
         }
+        let step = self.step.max(1);
         if let Some(last) = self.last {
             self.compare(now, index, last, &picture, quality);
         }
         // What was under way when the pause began does not end it.
         let resumed = self.interrupted.is_none_or(|since| stamp.sent >= since);
         self.broken = !picture.decodable;
+        if picture.decodable {
+            self.claims.settle();
+        } else {
+            self.withdraw(&picture);
+        }
         let mut gap = None;
         if picture.decodable {
             let before = self.shown.take();
             gap = Some(before.map_or(Duration::ZERO, |shown| now - shown));
-            self.show(now, &stamp, before, quality);
+            self.show(now, &stamp, before.map(|shown| (shown, step)), quality);
             self.shown = resumed.then_some(now);
             self.playing = true;
         } else {
@@ -378,6 +458,7 @@ impl Playout {
             // Nothing is missing: what was left out was left out on purpose.
             Some(step) if self.contiguous && same_encoding && !stamp.keyframe => {
                 self.step = step;
+                self.settle_switch(step);
             }
             // So it is before a keyframe, as long as it is no more than a cycle of layers.
             Some(step) if self.contiguous && same_encoding && step <= CYCLE_MAX => {}
@@ -392,10 +473,10 @@ impl Playout {
         &mut self,
         now: Duration,
         stamp: &Stamp,
-        before: Option<Duration>,
+        before: Option<(Duration, u32)>,
         quality: &mut Quality,
     ) {
-        if let Some(shown) = before {
+        if let Some((shown, _)) = before {
             note_gap(now - shown, quality);
         }
         let &Stamp { source, encoding, spatial, width, .. } = stamp;
@@ -404,12 +485,20 @@ impl Playout {
             return;
         }
         let same_source = self.showing.is_some_and(|was| was.source == source);
-        if let Some(shown) = before.filter(|_| same_source) {
+        if let Some((shown, step)) = before.filter(|_| same_source) {
             quality.switches += 1;
-            self.switch_gaps.push(now - shown);
+            self.settle_switch(1);
+            self.switched = Some((now, now - shown, step));
         }
         self.showing = Some(showing);
         self.history.push((now, showing));
+    }
+
+    /// Notes a change of what is shown, now that it is known how pictures follow each other there.
+    fn settle_switch(&mut self, step: u32) {
+        if let Some((at, gap, before)) = self.switched.take() {
+            self.switch_gaps.push((at, gap / before.max(step)));
+        }
     }
 
     fn time(&mut self, delay: Duration, quality: &mut Quality) {

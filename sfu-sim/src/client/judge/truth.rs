@@ -42,6 +42,14 @@ impl Truth {
         place.1 |= 1 << stamp.spatial;
         true
     }
+
+    /// A picture was not decoded after all, in none of its layers.
+    pub(crate) fn withdraw(&mut self, frame: u32) {
+        let place = &mut self.decoded[frame as usize % PICTURES];
+        if place.0 == frame {
+            place.1 = 0;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn rung(subscriber: &Subscriber, at: usize) -> (usize, Vec<u64>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_ladder_gets_better_and_dearer(options in published(), (preference, screen) in wish()) {
@@ -84,22 +84,24 @@ proptest! {
     fn the_budget_is_kept_whatever_came_before(
         wants in wants(),
         reserve in 0..400u64,
-        estimates in proptest::collection::vec((0..8_000u64, 1..40u64, any::<bool>()), 1..12),
+        estimates in proptest::collection::vec(
+            (0..8_000u64, 1..40u64, any::<bool>(), any::<bool>()), 1..12,
+        ),
     ) {
         let mut subscriber = Subscriber::with(wants);
         subscriber.budget.reserve_bps = reserve * KBPS;
-        for (kbps, tenths, probed) in estimates {
+        for (kbps, tenths, probed, strained) in estimates {
             subscriber.budget.probed_bps = probed.then_some(kbps * KBPS);
+            subscriber.budget.strained = strained;
             subscriber.run_for(tenths * 100, kbps);
-            let total = subscriber.spent() + reserve * KBPS;
+            let (spent, all) = (subscriber.spent(), kbps.saturating_sub(reserve) * KBPS);
             let lowest = (0..subscriber.grants.len()).all(|at| rung(&subscriber, at).0 <= 1);
-            let budget = kbps * KBPS;
-            prop_assert!(total <= budget || lowest, "{total} of {budget}");
-            if subscriber.spent() > 0 {
-                prop_assert!(subscriber.spent() <= budget.saturating_sub(reserve * KBPS) * 11 / 10);
-            }
-            prop_assert_eq!(subscriber.totals.allocated_bps, total);
-            prop_assert!(subscriber.totals.wanted_bps >= total);
+            // A slight excess may pass, and before a pause any; for a second.
+            let is_patient = tenths <= 11;
+            let limit = if is_patient { all * 11 / 10 } else { all };
+            prop_assert!(spent <= limit || is_patient && lowest && !strained, "{spent} of {all}");
+            prop_assert_eq!(subscriber.totals.allocated_bps, spent + reserve * KBPS);
+            prop_assert!(subscriber.totals.wanted_bps >= subscriber.totals.allocated_bps);
         }
     }
 
