@@ -441,7 +441,8 @@ impl Engine {
                 stats.drops.count(DropReason::EgressFull);
                 continue;
             }
-            if info.keyframe_start && class == Class::Video {
+            // At the start the pace is a guess, and many keyframes come at once.
+            if info.keyframe_start && class == Class::Video && !peer.receive.is_starting(now) {
                 peer.receive.pacer.hurry(now);
             }
             peer.stats.rtp_out += 1;

@@ -472,7 +472,7 @@ impl super::peer::ReceiveState {
     }
 
     /// Whether media has only just begun to leave.
-    fn is_starting(&self, now: Instant) -> bool {
+    pub(super) fn is_starting(&self, now: Instant) -> bool {
         let new = |&(since, _): &(Instant, _)| now.saturating_duration_since(since) < START;
         self.sending.as_ref().is_none_or(new)
     }
