@@ -208,7 +208,8 @@ fn forward(
     };
     let pushed = receive.pacer.push(now, class, payload_bytes + PACKET_OVERHEAD, outgoing);
     pushed.map_err(|_| DropReason::EgressFull)?;
-    if info.keyframe_start && class == Class::Video {
+    // At the start the pace is a guess, and many keyframes come at once.
+    if info.keyframe_start && class == Class::Video && !receive.is_starting(now) {
         receive.pacer.hurry(now);
     }
     Ok(true)

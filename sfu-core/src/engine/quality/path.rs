@@ -127,7 +127,7 @@ impl ReceiveState {
     }
 
     /// Whether media has only just begun to leave.
-    pub(super) fn is_starting(&self, now: Instant) -> bool {
+    pub(in crate::engine) fn is_starting(&self, now: Instant) -> bool {
         let new = |&(since, _): &(Instant, _)| now.saturating_duration_since(since) < START;
         self.sending.as_ref().is_none_or(new)
     }
