@@ -11,6 +11,9 @@ use super::detector::Usage;
 const DECREASE_MAX: f64 = 0.88;
 /// … and at least.
 const DECREASE_MIN: f64 = 0.5;
+/// A rate this many times what arrives was not in use: the queue at its fall is not of its making, and
+/// is not paid for with more than the least decrease, unless it stays.
+const OVERSHOOT_MAX: f64 = 2.0;
 /// A queue is to be drained within about this time, which is what sets the decrease in between.
 const DRAIN_TIME: Duration = Duration::from_millis(800);
 /// A queue this short is empty, or one of a packet, whose size makes that difference.
@@ -239,7 +242,9 @@ impl Aimd {
         if !self.may_decrease(now, signals.rtt, carried) {
             return;
         }
-        let factor = self.decrease_factor(signals);
+        // What arrives is far from what was allowed: the queue is not one that we have heaped up.
+        let is_ours = self.bps <= OVERSHOOT_MAX * carried;
+        let factor = if is_ours { self.decrease_factor(signals) } else { DECREASE_MAX };
         if let Some(acked) = signals.acked_bps.filter(|_| !signals.is_application_limited) {
             self.ceiling.on_overuse(acked);
         }

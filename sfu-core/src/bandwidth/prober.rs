@@ -28,8 +28,9 @@ const THROUGH: f64 = 0.7;
 const DEMAND: [f64; 2] = [1.0, 2.0];
 /// No probe asks for more than this much of the estimate, unless it is one of the first, …
 const AHEAD_MAX: f64 = 2.0;
-/// … nor for less than this: what is smaller than a few packets shows nothing.
-const LEAST_BPS: f64 = 150_000.0;
+/// … nor for less than this, which is still no more than the few packets that make a probe: what has
+/// fallen to nearly nothing would never find its way back in doublings.
+const LEAST_BPS: f64 = 500_000.0;
 /// … and while loss has just been overcome, than this.
 const AHEAD_MAX_RECOVERING: f64 = 1.5;
 /// Nor for more than this much of what is wanted.

@@ -149,13 +149,14 @@ fn a_probe_that_comes_back_is_a_result() {
 #[test]
 fn a_route_change_keeps_half_and_probes() {
     let start = origin();
-    let mut side = SendSide::new(start, BandwidthConfig::default());
+    let config = BandwidthConfig { start_bps: 1_000_000, ..BandwidthConfig::default() };
+    let mut side = SendSide::new(start, config);
     side.set_demand(start, 5_000_000, 0);
     while side.poll_probe(start).is_some() {}
     side.on_route_change(time(start, 1000));
-    assert_eq!(side.estimate().target_bps, 150_000);
+    assert_eq!(side.estimate().target_bps, 500_000);
     let probe = side.poll_probe(time(start, 1000)).unwrap();
-    assert_eq!((probe.bitrate_bps, probe.why), (300_000, ProbeReason::Route));
+    assert_eq!((probe.bitrate_bps, probe.why), (1_000_000, ProbeReason::Route));
 }
 
 /// What may happen to a sender, from any receiver.
