@@ -1,6 +1,8 @@
 //! The binary: reads the configuration, starts the server, and stops it at a signal. `sfu load`
 //! makes load for a server instead.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
+
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;

