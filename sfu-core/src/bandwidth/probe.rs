@@ -227,9 +227,9 @@ impl Arrived {
 
     /// Whether it was mostly one gap that made it arrive as late as it did.
     fn is_torn(&self, received: f64) -> bool {
-        let ((first, bytes), (last, _)) = match (self.first_arrival, self.last_arrival) {
-            (Some(first), Some(last)) => (first, last),
-            _ => return false,
+        let (Some((first, bytes)), Some((last, _))) = (self.first_arrival, self.last_arrival)
+        else {
+            return false;
         };
         let (gap, behind) = self.gap;
         let without = rate((self.bytes - bytes).saturating_sub(behind), first + gap, last);

@@ -136,9 +136,11 @@ impl Selector {
     /// What a packet that was forwarded earlier is worth now.
     #[must_use]
     pub fn worth(&self, encoding: u8, epoch: u32, index: u64, part: Part) -> Worth {
-        let following = self.following.as_ref();
-        let same = |f: &&Following| f.encoding == encoding && f.epoch == epoch;
-        let Some(following) = following.filter(same) else { return Worth::Spent };
+        // Before a pause all was shown.
+        let Some(following) = &self.following else { return Worth::Needed };
+        if !self.follows(encoding, epoch) {
+            return Worth::Spent;
+        }
         let choice = following.choice();
         match part {
             part if part.spatial() > choice.spatial && index >= following.keyframe => Worth::Left,

@@ -247,7 +247,7 @@ impl Drop for Held<'_> {
         if self.place.find_room(&mut registry).is_none() {
             return;
         }
-        let cleanup = registry.release(&self.place.room_name());
+        let cleanup = registry.release(self.place.room_name());
         drop(registry);
         self.sessions.spawn(cleanup);
     }

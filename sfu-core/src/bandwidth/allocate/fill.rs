@@ -56,6 +56,11 @@ impl Limits {
         }
     }
 
+    /// The same where no excess is borne.
+    pub(super) fn without_patience(self) -> Self {
+        Self { patience: self.all, pause: self.all, ..self }
+    }
+
     /// The same where no step up is granted without the margin.
     pub(super) fn without_slack(self) -> Self {
         Self { keep: self.up, patience: self.up, ..self }

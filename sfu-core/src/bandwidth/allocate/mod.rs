@@ -239,13 +239,20 @@ impl Allocator {
 
     /// Gives each entry its level, within its cap. Returns what they cost in all, bit/s.
     fn fill(&mut self, limits: &Limits) -> u64 {
-        let spent = self.fill.run(limits, &self.steps, &mut self.entries);
-        if self.entries.iter().all(|entry| entry.level <= entry.present.max(1)) {
-            return spent;
+        let mut limits = *limits;
+        let mut spent = self.fill.run(&limits, &self.steps, &mut self.entries);
+        if self.entries.iter().any(|entry| entry.level > entry.present) {
+            // Who comes or goes up does not make the excess that is borne with.
+            limits = limits.without_patience();
+            spent = self.fill.run(&limits, &self.steps, &mut self.entries);
         }
-        // Who goes up does so for all: others do not keep what then leaves no margin, for they would
-        // lose it at the next breath of wind.
-        self.fill.run(&limits.without_slack(), &self.steps, &mut self.entries)
+        if self.entries.iter().any(|entry| entry.level > entry.present.max(1)) {
+            // Who goes up does so for all: others do not keep what then leaves no margin, for they
+            // would lose it at the next breath of wind.
+            limits = limits.without_slack();
+            spent = self.fill.run(&limits, &self.steps, &mut self.entries);
+        }
+        spent
     }
 
     /// Demands to entries with ladders.

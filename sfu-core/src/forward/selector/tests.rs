@@ -188,7 +188,7 @@ fn what_was_sent_is_worth_what_is_still_built_on_it() {
     let worth = |script: &Script, encoding, epoch, index, spatial, temporal| {
         script.selector.worth(encoding, epoch, index, part(spatial, temporal))
     };
-    assert_eq!(worth(&script, 1, 0, 9, 0, 0), Worth::Spent, "nothing is forwarded");
+    assert_eq!(worth(&script, 1, 0, 9, 0, 0), Worth::Needed, "nothing is forwarded");
     script.check(&[(1, 0, 10, true, Switch), (1, 0, 11, false, Forward)]);
     assert_eq!(worth(&script, 1, 0, 11, 2, 2), Worth::Needed);
     assert_eq!(worth(&script, 0, 0, 11, 0, 0), Worth::Spent, "of another encoding");

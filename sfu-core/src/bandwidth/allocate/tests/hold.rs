@@ -173,6 +173,18 @@ fn a_pause_takes_a_second_or_a_path_that_shows_strain() {
 }
 
 #[test]
+fn who_comes_back_does_not_make_an_excess_that_is_borne() {
+    let mut subscriber = Subscriber::with((0..2).map(|n| (Demand::new(track(n)), single(200))));
+    subscriber.run_for(100, 250);
+    assert_eq!(subscriber.layers(), [Some(layer(0, 0, 0)), None]);
+    // The paused one is the more important from now on.
+    subscriber.wants[1].0.preference.pinned = true;
+    subscriber.run_for(2_000, 250);
+    assert_eq!(subscriber.layers(), [None, Some(layer(0, 0, 0))]);
+    assert_eq!(subscriber.totals.allocated_bps, 200 * KBPS);
+}
+
+#[test]
 fn who_goes_up_leaves_the_margin_to_all() {
     let mut subscriber = Subscriber::cameras(7);
     subscriber.wants[0].0.preference.pinned = true;
