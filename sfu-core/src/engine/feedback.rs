@@ -145,7 +145,8 @@ impl Engine {
         if !receive.rtx_budget.allows_a_packet() {
             return Err(DropReason::RtxBudget);
         }
-        let mut packet = slot.sent.recall(now, sequence, receive.rtt)?;
+        let rtt = receive.rtt.map(|rtt| round_trip(rtt, &receive.bandwidth));
+        let mut packet = slot.sent.recall(now, sequence, rtt)?;
         let track = tracks.get(packet.track).ok_or(DropReason::NackMiss)?;
         if let Some(id) = slot.subscription
             && let Some(subscription) = subscriptions.get(id)
@@ -217,6 +218,16 @@ impl Engine {
         self.touch_source(track);
     }
 }
+
+/// How long the answer to a request takes at present. Reports tell once a second; a queue grows
+/// faster, and fills with repetitions if it is not reckoned with.
+fn round_trip(reported: Duration, path: &SendSide) -> Duration {
+    let queued = path.queue_delay() + reported.min(REPORTED_MAX);
+    reported.max(path.estimate().rtt.unwrap_or_default()).max(queued)
+}
+
+/// Of a longer round trip that was reported, a part is the queue.
+const REPORTED_MAX: Duration = Duration::from_millis(100);
 
 /// The codec of the published packet behind a sent one, and the bytes of its payload.
 fn original<'a>(track: &'a Track, packet: &SentPacket) -> Option<(&'a CodecParameters, usize)> {

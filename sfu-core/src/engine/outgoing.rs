@@ -154,6 +154,9 @@ fn deliver_media(
             let (ssrc, sequence) = (header.ssrc, header.sequence);
             receive.bandwidth.record(now, Departure { ssrc, sequence, bytes, kind, probe });
         }
+        if class == Some(Class::Video) {
+            receive.shown.get_or_insert(now);
+        }
         egress.commit(path, start);
     }
     false

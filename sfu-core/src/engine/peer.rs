@@ -126,6 +126,8 @@ pub(crate) struct ReceiveState {
     pub(crate) reports_by_ssrc: bool,
     /// Since when media leaves for the peer, and where to.
     pub(crate) sending: Option<(Instant, Path)>,
+    /// Since when there is video: sound alone tells little of what a path carries.
+    pub(crate) shown: Option<Instant>,
     pub(crate) rtx_budget: RtxBudget,
     pub(crate) rtt: Option<Duration>,
     /// What [`crate::event::Event::SlotsNeeded`] last said.
@@ -146,6 +148,7 @@ impl ReceiveState {
             lossy_since: None,
             reports_by_ssrc: false,
             sending: None,
+            shown: None,
             rtx_budget: RtxBudget::default(),
             rtt: None,
             slots_announced: (0, 0),

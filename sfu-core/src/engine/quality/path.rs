@@ -10,7 +10,7 @@ use crate::engine::peer::ReceiveState;
 use crate::id::PeerId;
 use crate::negotiation::MediaKind;
 
-/// How long after the first media tracks and estimate are new.
+/// How long after the first video tracks and estimate are new.
 const START: Duration = Duration::from_millis(1_500);
 /// Loss of this share for so long is the path's nature.
 const STEADY_LOSS: f32 = 0.03;
@@ -60,7 +60,7 @@ impl Engine {
     /// it.
     fn start_again(&mut self, now: Instant, id: PeerId) {
         let receive = &mut self.peers[id].receive;
-        if let Some((since, _)) = &mut receive.sending {
+        if let Some(since) = &mut receive.shown {
             *since = now;
         }
         receive.pacer.drop_retransmissions();
@@ -126,10 +126,9 @@ impl ReceiveState {
         self.lossy_since.is_some_and(|since| now.saturating_duration_since(since) >= STEADY_AFTER)
     }
 
-    /// Whether media has only just begun to leave.
+    /// Whether video has only just begun to leave, or has yet to.
     pub(in crate::engine) fn is_starting(&self, now: Instant) -> bool {
-        let new = |&(since, _): &(Instant, _)| now.saturating_duration_since(since) < START;
-        self.sending.as_ref().is_none_or(new)
+        self.shown.is_none_or(|since| now.saturating_duration_since(since) < START)
     }
 
     /// Whether the estimate is one: a peer that says nothing of what arrives, whether it promised
