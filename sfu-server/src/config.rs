@@ -32,6 +32,19 @@ pub struct Config {
     #[arg(long, env = "SFU_ADVERTISE", value_name = "IP", value_delimiter = ',')]
     pub advertise: Vec<IpAddr>,
 
+    /// A STUN or TURN server that clients are told of, such as `turn:turn.example.org?transport=udp`.
+    /// May be repeated (in the environment: separated by commas).
+    #[arg(long, env = "SFU_ICE_SERVER", value_name = "URL", value_delimiter = ',')]
+    pub ice_server: Vec<String>,
+
+    /// The secret shared with the TURN servers (coturn: `use-auth-secret`).
+    #[arg(long, env = "SFU_TURN_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub turn_secret: Option<String>,
+
+    /// How long credentials for TURN servers are valid, in seconds.
+    #[arg(long, env = "SFU_TURN_TTL", value_name = "SECONDS", default_value_t = limits::TURN_TTL)]
+    pub turn_ttl: u64,
+
     /// Media workers: threads that forward, each with peers of its own; all share the UDP port.
     /// Without it: one for each core.
     #[arg(long, env = "SFU_WORKERS", value_name = "N",
@@ -90,6 +103,9 @@ impl Default for Config {
             http_addr: SocketAddr::from(([127, 0, 0, 1], 7880)),
             udp_port: 7882,
             advertise: Vec::new(),
+            ice_server: Vec::new(),
+            turn_secret: None,
+            turn_ttl: limits::TURN_TTL,
             workers: None,
             placement: PlacementPolicy::Balance,
             log: DEFAULT_LOG.to_owned(),

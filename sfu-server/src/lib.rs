@@ -8,6 +8,7 @@
 mod api;
 mod assets;
 pub mod config;
+mod ice_servers;
 pub mod limits;
 mod media;
 mod metrics;
@@ -18,12 +19,14 @@ mod tcp;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 
 use crate::api::Context;
 use crate::config::Config;
+use crate::ice_servers::IceServers;
 use crate::media::Media;
 use crate::session::Sessions;
 
@@ -42,7 +45,10 @@ pub struct RunningServer {
 pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
     let media = Media::start(config.udp_port, &config.advertise, config.workers())?;
     let runtime = tokio::runtime::Handle::current();
-    let sessions = Sessions::new(&config, media.handle.clone(), runtime.clone());
+    let valid_for = Duration::from_secs(config.turn_ttl);
+    let secret = config.turn_secret.as_deref();
+    let ice_servers = IceServers::new(&config.ice_server, secret, valid_for)?;
+    let sessions = Sessions::new(&config, media.handle.clone(), ice_servers, runtime.clone());
     sessions.follow(media.outputs);
 
     let context = Arc::new(Context::new(&config, Arc::clone(&sessions)));

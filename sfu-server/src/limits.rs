@@ -28,6 +28,10 @@ pub const EMPTY_PART_MAX: Duration = Duration::from_secs(5);
 /// Names of ended mirrors kept for each part of a room: a flight recorder has no more records.
 pub const ENDED_MIRRORS_MAX: usize = sfu_core::limits::RECORDS_PER_PEER_MAX;
 
+/// Seconds that credentials for TURN servers are valid, unless configured: a long call, which needs
+/// them again whenever ICE restarts.
+pub const TURN_TTL: u64 = 12 * 3600;
+
 /// Longest HTTP body other than SDP.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Longest time a client may take for the body of a request.
@@ -62,6 +66,10 @@ pub const MESSAGES_PER_SECOND: u32 = 50;
 pub const OFFERS_PER_SECOND: u32 = 5;
 /// Offers in a burst.
 pub const OFFERS_BURST: u32 = 20;
+/// `PATCH`es per second of one WHIP or WHEP session: candidates trickle in dozens at the beginning.
+pub const PATCHES_PER_SECOND: u32 = 5;
+/// `PATCH`es in a burst.
+pub const PATCHES_BURST: u32 = 40;
 /// Protocol errors (malformed, unknown or too many requests) forgiven at a time; beyond it the
 /// WebSocket is closed.
 pub const ERRORS_BURST: u32 = 20;

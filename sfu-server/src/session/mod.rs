@@ -29,12 +29,14 @@ mod tracks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::ice_servers::{IceServer, IceServers};
 use crate::media::MediaHandle;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
@@ -64,6 +66,7 @@ pub(crate) struct Sessions {
     /// Taken while `registry` is held, never the other way round.
     placement: Mutex<Placement>,
     limits: SessionLimits,
+    ice_servers: IceServers,
     pub(crate) counters: Counters,
     /// Where tasks run that must outlive the request that caused them.
     runtime: Handle,
@@ -93,7 +96,12 @@ pub(crate) struct Counters {
 
 impl Sessions {
     /// A session layer without rooms.
-    pub(crate) fn new(config: &Config, media: MediaHandle, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        media: MediaHandle,
+        ice_servers: IceServers,
+        runtime: Handle,
+    ) -> Arc<Self> {
         let placement = Placement::new(config.placement, media.workers());
         Arc::new(Self {
             media,
@@ -103,11 +111,17 @@ impl Sessions {
                 rooms_max: config.max_rooms,
                 participants_per_room_max: config.max_participants_per_room,
             },
+            ice_servers,
             counters: Counters::default(),
             runtime,
             is_draining: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
+    }
+
+    /// The STUN and TURN servers a client is told of, with credentials of its own.
+    pub(crate) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
+        self.ice_servers.tell(user, SystemTime::now())
     }
 
     /// The media workers.
