@@ -6,11 +6,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::bail;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+
+use crate::config::{IceSettings, Secret};
 
 /// What the operator says of STUN and TURN servers.
 #[derive(Default)]
@@ -31,26 +32,15 @@ pub(crate) struct IceServer {
 }
 
 impl IceServers {
-    /// Checks the URLs (RFC 7064, RFC 7065). TURN servers need the `secret` they share with this one.
-    pub(crate) fn new(
-        urls: &[String],
-        secret: Option<&str>,
-        valid_for: Duration,
-    ) -> anyhow::Result<Self> {
-        for url in urls {
-            let Some(is_turn) = check_url(url) else {
-                bail!(
-                    "`{url}` is no STUN or TURN server: \
-                     stun:host[:port] or turn[s]:host[:port][?transport=udp|tcp]"
-                );
-            };
-            if is_turn && secret.is_none_or(str::is_empty) {
-                bail!("`{url}` needs the secret that server shares with this one");
-            }
+    pub(crate) fn new(settings: &IceSettings) -> anyhow::Result<Self> {
+        let secret = settings.turn_secret.as_ref().map(Secret::expose);
+        for url in &settings.servers {
+            check(url, secret.is_some_and(|secret| !secret.is_empty()))
+                .map_err(anyhow::Error::msg)?;
         }
         let algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
         let key = secret.map(|secret| hmac::Key::new(algorithm, secret.as_bytes()));
-        Ok(Self { urls: urls.to_vec(), key, valid_for })
+        Ok(Self { urls: settings.servers.clone(), key, valid_for: settings.turn_ttl() })
     }
 
     /// What `user` is told at `now`. `user` has no colon.
@@ -80,6 +70,18 @@ impl IceServer {
             );
         }
         link
+    }
+}
+
+/// Checks a URL (RFC 7064, RFC 7065). TURN servers need a secret that they share with this one.
+pub(crate) fn check(url: &str, has_secret: bool) -> Result<(), String> {
+    match check_url(url) {
+        None => Err(format!(
+            "`{url}` is no STUN or TURN server: \
+             stun:host[:port] or turn[s]:host[:port][?transport=udp|tcp]"
+        )),
+        Some(true) if !has_secret => Err(format!("`{url}` needs ice.turn_secret")),
+        Some(_) => Ok(()),
     }
 }
 
@@ -121,8 +123,11 @@ mod tests {
     use super::*;
 
     fn servers(urls: &[&str], secret: Option<&str>) -> anyhow::Result<IceServers> {
-        let urls: Vec<String> = urls.iter().map(|&url| url.to_owned()).collect();
-        IceServers::new(&urls, secret, Duration::from_secs(3600))
+        IceServers::new(&IceSettings {
+            servers: urls.iter().map(|&url| url.to_owned()).collect(),
+            turn_secret: secret.map(Secret::new),
+            turn_ttl_seconds: 3600,
+        })
     }
 
     /// What `printf 1700003600:ann | openssl dgst -sha1 -hmac north -binary | base64` says.

@@ -28,10 +28,6 @@ pub const EMPTY_PART_MAX: Duration = Duration::from_secs(5);
 /// Names of ended mirrors kept for each part of a room: a flight recorder has no more records.
 pub const ENDED_MIRRORS_MAX: usize = sfu_core::limits::RECORDS_PER_PEER_MAX;
 
-/// Seconds that credentials for TURN servers are valid, unless configured: a long call, which needs
-/// them again whenever ICE restarts.
-pub const TURN_TTL: u64 = 12 * 3600;
-
 /// Longest HTTP body other than SDP.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Longest time a client may take for the body of a request.
@@ -89,6 +85,17 @@ pub const EMPTY_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Media workers: as many as one room may be on.
 pub const WORKERS_MAX: u8 = sfu_core::limits::LINKS_PER_ROOM_MAX as u8;
+/// TCP connections of media at a time: as many as an engine has peers.
+pub const TCP_CONNECTIONS_MAX: usize = sfu_core::limits::PEERS_MAX;
+/// TCP connections whose first frame is awaited, at a time: each costs a descriptor and a buffer, and
+/// nobody has shown who they are.
+pub const TCP_WAITING_MAX: usize = 1024;
+/// Of these, those of one address: an office behind a NAT that begins a meeting.
+pub const TCP_WAITING_PER_ADDRESS_MAX: usize = 64;
+/// From the connection to its first valid check.
+pub const TCP_CHECK_DEADLINE: Duration = Duration::from_secs(10);
+/// TCP connections on their way to one media worker.
+pub const TCP_NEWCOMERS_MAX: usize = 256;
 /// Messages of the relay waiting for one media worker. What finds no room waits in the engine that
 /// sends it, and becomes one message of more.
 pub const RELAY_MESSAGES_MAX: usize = 64;

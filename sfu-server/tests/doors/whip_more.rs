@@ -1,7 +1,7 @@
 //! More rows of the conformance table: what is refused, what is limited, and what clients are told
 //! beside the answer.
 
-use sfu_server::config::Config;
+use sfu_server::config::Secret;
 
 use crate::harness::{TestServer, assert_problem};
 use crate::whip::{
@@ -65,12 +65,11 @@ async fn c30_patches_are_limited_for_each_session() {
 #[tokio::test]
 async fn c33_turn_servers_are_in_the_201() {
     let urls = ["stun:stun.test:3478", "turn:turn.test:3478?transport=udp"];
-    let config = Config {
-        ice_server: urls.map(str::to_owned).to_vec(),
-        turn_secret: Some("north".to_owned()),
-        ..Config::default()
-    };
-    let server = TestServer::start_with(config).await;
+    let server = TestServer::start_with(|settings| {
+        settings.ice.servers = urls.map(str::to_owned).to_vec();
+        settings.ice.turn_secret = Some(Secret::new("north"));
+    })
+    .await;
     for (path, sdp) in [("/whip/r", publisher()), ("/whep/r", viewer())] {
         let response = post(&server, path, sdp).await;
         assert_eq!(response.status(), 201);
@@ -95,12 +94,11 @@ async fn c33_turn_servers_are_in_the_201() {
 
 #[tokio::test]
 async fn c08_no_credentials_are_in_what_needs_no_authentication() {
-    let config = Config {
-        ice_server: vec!["turn:turn.test".to_owned()],
-        turn_secret: Some("north".to_owned()),
-        ..Config::default()
-    };
-    let server = TestServer::start_with(config).await;
+    let server = TestServer::start_with(|settings| {
+        settings.ice.servers = vec!["turn:turn.test".to_owned()];
+        settings.ice.turn_secret = Some(Secret::new("north"));
+    })
+    .await;
     for path in ["/whip/r", "/whep/r"] {
         for method in ["OPTIONS", "GET", "HEAD"] {
             let response = server.request(method, path).send().await.unwrap();
