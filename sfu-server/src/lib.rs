@@ -14,10 +14,12 @@ mod metrics;
 mod session;
 pub mod shutdown;
 mod tcp;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
@@ -26,6 +28,10 @@ use crate::api::Context;
 use crate::config::{Live, Reloaded, Settings};
 use crate::media::Media;
 use crate::session::Sessions;
+use crate::tls::{Renewal, Tls};
+
+pub use crate::media::KERNEL_BUFFER_BYTES;
+pub use crate::tls::certificate_end;
 
 /// A server that accepts clients.
 pub struct RunningServer {
@@ -33,7 +39,10 @@ pub struct RunningServer {
     pub http_addr: SocketAddr,
     /// Where media is received, IPv4 first.
     pub udp_addrs: Vec<SocketAddr>,
+    /// Whether that is with TLS.
+    pub is_https: bool,
     settings: Live,
+    renewal: Renewal,
     http: ServerHandle,
     sessions: Arc<Sessions>,
     media_threads: Vec<JoinHandle<()>>,
@@ -41,6 +50,7 @@ pub struct RunningServer {
 
 /// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
 pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
+    let tls = Tls::new(&settings.tls)?;
     let media = &settings.media;
     let media = Media::start(media.udp_port, &media.advertise, media.worker_count())?;
     let http_addr = settings.http.addr;
@@ -50,7 +60,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     sessions.follow(media.outputs);
 
     let context = Arc::new(Context::new(settings.clone(), Arc::clone(&sessions)));
-    let served = api::serve(http_addr, context);
+    let renewal = tls.as_ref().map(Tls::renewal).unwrap_or_default();
+    let is_https = tls.is_some();
+    let served = api::serve(http_addr, tls, context);
     let (server, http_addrs) = served.with_context(|| format!("cannot listen on {http_addr}"))?;
     let http = server.handle();
     runtime.spawn(async move {
@@ -61,7 +73,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     Ok(RunningServer {
         http_addr: http_addrs.first().copied().unwrap_or(http_addr),
         udp_addrs: media.addrs,
+        is_https,
         settings,
+        renewal,
         http,
         sessions,
         media_threads: media.threads,
@@ -69,14 +83,40 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
 }
 
 impl RunningServer {
-    /// Puts new settings in force, as far as that can be done while the server runs.
-    pub fn reload(&self, settings: &Settings) -> Reloaded {
-        self.settings.replace(settings)
+    /// Puts new settings in force, as far as that can be done while the server runs, all or none.
+    pub fn reload(&self, settings: &Settings) -> anyhow::Result<Reloaded> {
+        if self.renewal.reload(&settings.tls)? {
+            tracing::info!("the certificate was renewed");
+        }
+        Ok(self.settings.replace(settings))
     }
 
     /// Refuses joins from now on, without ending anything: the first half of a stop.
     pub fn refuse_joins(&self) {
         self.sessions.refuse_joins();
+    }
+
+    /// How long participants may stay once the server is to end.
+    pub fn drain_timeout(&self) -> Duration {
+        self.settings.now().drain.timeout()
+    }
+
+    /// Refuses joins, tells everybody, and waits until all have left or `patience` is over.
+    pub async fn drain(&self, patience: Duration) {
+        self.sessions.begin_drain();
+        let empty = async {
+            while !self.sessions.is_empty() {
+                tokio::time::sleep(limits::DRAIN_LOOK).await;
+            }
+        };
+        if tokio::time::timeout(patience, empty).await.is_err() {
+            tracing::info!("not everybody left in time");
+        }
+    }
+
+    /// Whether the process makes progress, as `/livez` says.
+    pub fn is_alive(&self) -> bool {
+        self.sessions.media().is_alive(limits::TICK_AGE_MAX)
     }
 
     /// Stops: new joins are refused, clients are told, rooms are closed, and everything ends

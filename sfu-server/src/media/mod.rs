@@ -23,6 +23,8 @@ use tokio::sync::mpsc;
 
 use crate::limits;
 
+pub use port::KERNEL_BUFFER_BYTES;
+
 pub(crate) use handle::{MediaError, MediaHandle, Output, WorkerId, WorkerSnapshot};
 
 /// The running workers.
