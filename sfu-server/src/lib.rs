@@ -23,7 +23,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 
 use crate::api::Context;
-use crate::config::Config;
+use crate::config::{Live, Reloaded, Settings};
 use crate::media::Media;
 use crate::session::Sessions;
 
@@ -33,22 +33,25 @@ pub struct RunningServer {
     pub http_addr: SocketAddr,
     /// Where media is received, IPv4 first.
     pub udp_addrs: Vec<SocketAddr>,
+    settings: Live,
     http: ServerHandle,
     sessions: Arc<Sessions>,
     media_threads: Vec<JoinHandle<()>>,
 }
 
 /// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
-pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
-    let media = Media::start(config.udp_port, &config.advertise, config.workers())?;
+pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
+    let media = &settings.media;
+    let media = Media::start(media.udp_port, &media.advertise, media.worker_count())?;
+    let http_addr = settings.http.addr;
+    let settings = Live::new(settings);
     let runtime = tokio::runtime::Handle::current();
-    let sessions = Sessions::new(&config, media.handle.clone(), runtime.clone());
+    let sessions = Sessions::new(settings.clone(), media.handle.clone(), runtime.clone());
     sessions.follow(media.outputs);
 
-    let context = Arc::new(Context::new(&config, Arc::clone(&sessions)));
-    let served = api::serve(config.http_addr, context);
-    let (server, http_addrs) =
-        served.with_context(|| format!("cannot listen on {}", config.http_addr))?;
+    let context = Arc::new(Context::new(settings.clone(), Arc::clone(&sessions)));
+    let served = api::serve(http_addr, context);
+    let (server, http_addrs) = served.with_context(|| format!("cannot listen on {http_addr}"))?;
     let http = server.handle();
     runtime.spawn(async move {
         if let Err(e) = server.await {
@@ -56,8 +59,9 @@ pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
         }
     });
     Ok(RunningServer {
-        http_addr: http_addrs.first().copied().unwrap_or(config.http_addr),
+        http_addr: http_addrs.first().copied().unwrap_or(http_addr),
         udp_addrs: media.addrs,
+        settings,
         http,
         sessions,
         media_threads: media.threads,
@@ -65,6 +69,11 @@ pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
 }
 
 impl RunningServer {
+    /// Puts new settings in force, as far as that can be done while the server runs.
+    pub fn reload(&self, settings: &Settings) -> Reloaded {
+        self.settings.replace(settings)
+    }
+
     /// Refuses joins from now on, without ending anything: the first half of a stop.
     pub fn refuse_joins(&self) {
         self.sessions.refuse_joins();

@@ -34,7 +34,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::Live;
 use crate::media::MediaHandle;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
@@ -63,7 +63,7 @@ pub(crate) struct Sessions {
     registry: Mutex<Registry>,
     /// Taken while `registry` is held, never the other way round.
     placement: Mutex<Placement>,
-    limits: SessionLimits,
+    pub(crate) settings: Live,
     pub(crate) counters: Counters,
     /// Where tasks run that must outlive the request that caused them.
     runtime: Handle,
@@ -71,13 +71,6 @@ pub(crate) struct Sessions {
     is_draining: AtomicBool,
     /// Whether everybody is being sent away.
     stopping: watch::Sender<bool>,
-}
-
-/// The configured bounds.
-#[derive(Clone, Copy, Debug)]
-struct SessionLimits {
-    rooms_max: usize,
-    participants_per_room_max: usize,
 }
 
 /// What happened since the start, for metrics.
@@ -93,16 +86,13 @@ pub(crate) struct Counters {
 
 impl Sessions {
     /// A session layer without rooms.
-    pub(crate) fn new(config: &Config, media: MediaHandle, runtime: Handle) -> Arc<Self> {
-        let placement = Placement::new(config.placement, media.workers());
+    pub(crate) fn new(settings: Live, media: MediaHandle, runtime: Handle) -> Arc<Self> {
+        let placement = Placement::new(settings.now().media.placement, media.workers());
         Arc::new(Self {
             media,
             registry: Mutex::default(),
             placement: Mutex::new(placement),
-            limits: SessionLimits {
-                rooms_max: config.max_rooms,
-                participants_per_room_max: config.max_participants_per_room,
-            },
+            settings,
             counters: Counters::default(),
             runtime,
             is_draining: AtomicBool::new(false),
