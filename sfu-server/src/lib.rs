@@ -7,6 +7,7 @@
 
 mod api;
 mod assets;
+pub mod auth;
 pub mod config;
 pub mod limits;
 mod media;
@@ -23,6 +24,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 
 use crate::api::Context;
+use crate::auth::{KeyRing, Keys};
 use crate::config::{Live, Reloaded, Settings};
 use crate::media::Media;
 use crate::session::Sessions;
@@ -34,6 +36,7 @@ pub struct RunningServer {
     /// Where media is received, IPv4 first.
     pub udp_addrs: Vec<SocketAddr>,
     settings: Live,
+    keys: KeyRing,
     http: ServerHandle,
     sessions: Arc<Sessions>,
     media_threads: Vec<JoinHandle<()>>,
@@ -49,7 +52,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     let sessions = Sessions::new(settings.clone(), media.handle.clone(), runtime.clone());
     sessions.follow(media.outputs);
 
-    let context = Arc::new(Context::new(settings.clone(), Arc::clone(&sessions)));
+    let keys = KeyRing::new(Keys::new(&settings.now().auth)?);
+    let context = Arc::new(Context::new(settings.clone(), keys.clone(), Arc::clone(&sessions)));
     let served = api::serve(http_addr, context);
     let (server, http_addrs) = served.with_context(|| format!("cannot listen on {http_addr}"))?;
     let http = server.handle();
@@ -62,6 +66,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
         http_addr: http_addrs.first().copied().unwrap_or(http_addr),
         udp_addrs: media.addrs,
         settings,
+        keys,
         http,
         sessions,
         media_threads: media.threads,
@@ -71,7 +76,17 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
 impl RunningServer {
     /// Puts new settings in force, as far as that can be done while the server runs.
     pub fn reload(&self, settings: &Settings) -> Reloaded {
-        self.settings.replace(settings)
+        let reloaded = self.settings.replace(settings);
+        match Keys::new(&self.settings.now().auth) {
+            Ok(keys) => self.keys.replace(keys),
+            Err(error) => tracing::error!("the keys stay as they were: {error}"),
+        }
+        reloaded
+    }
+
+    /// The keys in force.
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
     }
 
     /// Refuses joins from now on, without ending anything: the first half of a stop.

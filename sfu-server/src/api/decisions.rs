@@ -5,6 +5,7 @@ use actix_web::http::header::{self, Accept, ContentType, Header as _};
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::access::{self, Need};
 use super::{Context, Problem};
 use crate::session::{DecisionsView, RecordView, participant_id};
 
@@ -24,8 +25,9 @@ async fn get(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     if prefers_lines(&request) {
-        return records(context, path).await;
+        return records(context, request, path).await;
     }
+    access::check(&context, &request, Need::Room(&path.0))?;
     let decisions = context.sessions.decisions(&path.0, participant_id(&path.1)?).await?;
     let vary = (header::VARY, "Accept");
     Ok(HttpResponse::Ok().insert_header(vary).json(DecisionsView::from(&decisions)))
@@ -34,8 +36,10 @@ async fn get(
 /// Oldest first.
 async fn records(
     context: Data<Context>,
+    request: HttpRequest,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
+    access::check(&context, &request, Need::Room(&path.0))?;
     let decisions = context.sessions.decisions(&path.0, participant_id(&path.1)?).await?;
     let mut lines = Vec::new();
     for record in &decisions.records {

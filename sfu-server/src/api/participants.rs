@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use sfu_core::stats::PeerStats;
 
+use super::access::{self, Need};
 use super::{Context, Problem, body};
 use crate::session::{Door, ParticipantDetail, ParticipantView, participant_id, track_id};
 
@@ -56,7 +57,12 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         );
 }
 
-async fn list(context: Data<Context>, room: Path<String>) -> Result<HttpResponse, Problem> {
+async fn list(
+    context: Data<Context>,
+    request: HttpRequest,
+    room: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    access::check(&context, &request, Need::Room(&room))?;
     let participants = context.sessions.participants(&room)?;
     let participants = participants.into_iter().map(|detail| participant_body(detail, None));
     Ok(HttpResponse::Ok().json(Participants { participants: participants.collect() }))
@@ -64,8 +70,10 @@ async fn list(context: Data<Context>, room: Path<String>) -> Result<HttpResponse
 
 async fn get(
     context: Data<Context>,
+    request: HttpRequest,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
+    access::check(&context, &request, Need::Room(&path.0))?;
     let id = participant_id(&path.1)?;
     let (detail, stats) = context.sessions.participant_detail(&path.0, id).await?;
     Ok(HttpResponse::Ok().json(participant_body(detail, stats)))
@@ -73,8 +81,10 @@ async fn get(
 
 async fn kick(
     context: Data<Context>,
+    request: HttpRequest,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
+    access::check(&context, &request, Need::Room(&path.0))?;
     context.sessions.kick(&path.0, participant_id(&path.1)?)?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -85,6 +95,7 @@ async fn mute(
     path: Path<(String, String)>,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
+    access::check(&context, &request, Need::Room(&path.0))?;
     let Mute { track, muted } = body::json(&request, payload).await?;
     let (id, track) = (participant_id(&path.1)?, track_id(&track)?);
     context.sessions.mute_by_server(&path.0, id, track, muted).await?;

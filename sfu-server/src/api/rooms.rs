@@ -8,6 +8,7 @@ use actix_web::web::{self, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
+use super::access::{self, Need};
 use super::{Context, Problem, body};
 use crate::limits;
 use crate::session::{ErrorCode, RoomSettings, RoomView, SessionError, SettingsChange};
@@ -41,8 +42,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         );
 }
 
-async fn list(context: Data<Context>) -> HttpResponse {
-    HttpResponse::Ok().json(Rooms { rooms: context.sessions.rooms() })
+async fn list(context: Data<Context>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let caller = access::check(&context, &request, Need::List)?;
+    let mut rooms = context.sessions.rooms();
+    if let Some(only) = access::only_room(&caller) {
+        rooms.retain(|room| room.name == only);
+    }
+    Ok(HttpResponse::Ok().json(Rooms { rooms }))
 }
 
 /// An existing room is answered with 200 and left as it is, a new one with 201.
@@ -51,8 +57,10 @@ async fn create(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
+    let caller = access::authenticate(&context, &request)?;
     let NewRoom { name, empty_timeout, audio_last_n, video_last_n } =
         body::json(&request, payload).await?;
+    access::authorize(&caller, Need::Create(&name))?;
     let empty_timeout = empty_timeout.map_or(limits::EMPTY_TIMEOUT, Duration::from_secs);
     if empty_timeout > limits::EMPTY_TIMEOUT_MAX {
         let detail = format!("empty_timeout is over {} s", limits::EMPTY_TIMEOUT_MAX.as_secs());
@@ -70,7 +78,12 @@ async fn create(
     Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(room))
 }
 
-async fn get(context: Data<Context>, room: Path<String>) -> Result<HttpResponse, Problem> {
+async fn get(
+    context: Data<Context>,
+    request: HttpRequest,
+    room: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    access::check(&context, &request, Need::See(&room))?;
     Ok(HttpResponse::Ok().json(context.sessions.room(&room)?))
 }
 
@@ -81,13 +94,19 @@ async fn change(
     room: Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
+    access::check(&context, &request, Need::Room(&room))?;
     let change: SettingsChange = body::json(&request, payload).await?;
     let room = context.sessions.change_settings(room.into_inner(), change).await?;
     Ok(HttpResponse::Ok().json(room))
 }
 
 /// Everybody in it is sent away.
-async fn delete(context: Data<Context>, room: Path<String>) -> Result<HttpResponse, Problem> {
+async fn delete(
+    context: Data<Context>,
+    request: HttpRequest,
+    room: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    access::check(&context, &request, Need::Delete(&room))?;
     if !context.sessions.close_room(&room) {
         return Err(SessionError::new(ErrorCode::NoSuchRoom, "there is no such room").into());
     }

@@ -6,7 +6,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{Context, Problem, cors, negotiated, rooms};
+use super::{Context, Problem, access, cors, negotiated, rooms};
 use crate::session::{Door, participant_id};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -36,9 +36,10 @@ async fn play_room(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let room = room.into_inner();
+    let grant = access::entry(&context, &request, &room)?.grant;
     let base = format!("/whep/{}", rooms::path_segment(&room));
     let sessions = context.sessions.clone();
-    let make = |sdp| async move { sessions.create_whep(room, None, sdp).await };
+    let make = |sdp| async move { sessions.create_whep(room, None, grant, sdp).await };
     negotiated::create(&context, &request, payload, &base, make).await
 }
 
@@ -49,10 +50,11 @@ async fn play_participant(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let (room, participant) = path.into_inner();
+    let grant = access::entry(&context, &request, &room)?.grant;
     let participant = participant_id(&participant)?;
     let base = format!("/whep/{}", rooms::path_segment(&room));
     let sessions = context.sessions.clone();
-    let make = |sdp| async move { sessions.create_whep(room, Some(participant), sdp).await };
+    let make = |sdp| async move { sessions.create_whep(room, Some(participant), grant, sdp).await };
     negotiated::create(&context, &request, payload, &base, make).await
 }
 

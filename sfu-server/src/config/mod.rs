@@ -29,7 +29,7 @@ mod webhooks;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use auth::AuthSettings;
+pub use auth::{AuthSettings, KeySettings};
 pub use drain::DrainSettings;
 pub use environment::Variables;
 pub use fault::{Fault, Faults};
@@ -68,6 +68,7 @@ impl Settings {
     /// What no type can say: every rule that is broken.
     pub fn validate(&self) -> Faults {
         let mut faults = Faults::default();
+        self.auth.validate(&mut faults);
         self.http.validate(&mut faults);
         self.limits.validate(&mut faults);
         self.log.validate(&mut faults);

@@ -69,13 +69,14 @@ impl Sessions {
         }
         let room = registry.room_by_id(worker, room).expect("bind_peer found it");
         let others = room.visible().filter(|other| other.id != id);
+        let newcomer = &room.participants[&id];
         let joined = Reply::Joined {
             room: room.name.to_string(),
             participant: id.into(),
             participants: others.map(|other| other.view_from(worker)).collect(),
+            permissions: newcomer.grant.view(),
             settings: room.settings,
         };
-        let newcomer = &room.participants[&id];
         newcomer.outbox.push(&joined.to(newcomer.join_request));
         if newcomer.is_visible() {
             let event = ServerEvent::ParticipantJoined { participant: newcomer.view() };
@@ -135,7 +136,7 @@ impl Sessions {
                 let room = registry.room_by_id(worker, room);
                 // All engines of a room say the same; one is enough.
                 if let Some(room) = room.filter(|room| room.leader() == Some(worker)) {
-                    for participant in room.visible() {
+                    for participant in room.listeners() {
                         participant.outbox.push_lossy(&message);
                     }
                 }

@@ -199,6 +199,7 @@ mod tests {
             name: String::new(),
             metadata: String::new(),
             door: Door::WebSocket,
+            grant: crate::session::Grant::everything(),
             subscribe: SubscribePolicy::Manual,
             outbox: outbox.clone(),
             request: None,

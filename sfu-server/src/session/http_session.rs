@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use sfu_core::command::{Command, Reply, SubscribePolicy};
+use sfu_core::command::{Command, Reply, Sources, SubscribePolicy};
 use sfu_core::id::ParticipantId;
 use sfu_core::negotiation::{Answer, SdpFragment, SectionContent};
 use sfu_core::transport::IceCredentials;
 
 use super::offer::{Negotiated, parse_offer, render_answer};
 use super::participant::{Door, LeaveReason};
-use super::{ErrorCode, JoinRequest, Membership, Outbox, SessionError, Sessions};
+use super::{ErrorCode, Grant, JoinRequest, Membership, Outbox, SessionError, Sessions, forbidden};
 use crate::media::MediaError;
 
 /// What the registry keeps of such a session.
@@ -110,9 +110,13 @@ impl Sessions {
         self: &Arc<Self>,
         room: String,
         name: String,
+        grant: Grant,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
-        self.create_http(Door::Whip, room, name, SubscribePolicy::Manual, sdp).await
+        if grant.permissions.publish == Sources::NONE {
+            return Err(forbidden("the token does not allow to publish"));
+        }
+        self.create_http(Door::Whip, room, name, grant, SubscribePolicy::Manual, sdp).await
     }
 
     /// A viewer by WHEP.
@@ -120,10 +124,14 @@ impl Sessions {
         self: &Arc<Self>,
         room: String,
         participant: Option<ParticipantId>,
+        grant: Grant,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
+        if !grant.permissions.subscribe {
+            return Err(forbidden("the token does not allow to subscribe"));
+        }
         let policy = self.viewer_policy(&room, participant)?;
-        self.create_http(Door::Whep, room, "whep".to_owned(), policy, sdp).await
+        self.create_http(Door::Whep, room, "whep".to_owned(), grant, policy, sdp).await
     }
 
     async fn create_http(
@@ -131,6 +139,7 @@ impl Sessions {
         door: Door,
         room: String,
         name: String,
+        grant: Grant,
         subscribe: SubscribePolicy,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
@@ -146,6 +155,7 @@ impl Sessions {
             name,
             metadata: String::new(),
             door,
+            grant,
             subscribe,
             outbox: Outbox::default(),
             request: None,

@@ -9,6 +9,7 @@ use sfu_core::id::{Mid, ParticipantId, TrackId};
 use sfu_core::negotiation::MediaKind;
 
 use super::forwarding::LayerView;
+use super::grant::PermissionsView;
 use super::settings::RoomSettings;
 use super::track::TrackKey;
 
@@ -136,6 +137,7 @@ pub(crate) enum Reply {
         room: String,
         participant: WireId,
         participants: Vec<ParticipantView>,
+        permissions: PermissionsView,
         #[serde(flatten)]
         settings: RoomSettings,
     },
@@ -241,6 +243,14 @@ pub(crate) enum ServerEvent {
     Transport {
         state: &'static str,
         reason: Option<&'static str>,
+    },
+    /// One's own permissions from now on.
+    Permissions(PermissionsView),
+    /// Somebody's name or metadata changed, perhaps one's own.
+    ParticipantUpdated {
+        participant: WireId,
+        name: String,
+        metadata: String,
     },
     Draining {},
 }
@@ -354,6 +364,10 @@ error_codes! {
     OriginRefused "origin_refused" "Pages of this origin may not connect",
     PreconditionRequired "precondition_required" "If-Match is required",
     PreconditionFailed "precondition_failed" "If-Match names another version",
+    Unauthorized "unauthorized" "A valid token is needed",
+    Forbidden "forbidden" "This is not permitted",
+    NoKeys "no_keys" "There is no key to sign with",
+    NotAcceptable "not_acceptable" "The answer cannot be had in this form",
 }
 
 #[cfg(test)]

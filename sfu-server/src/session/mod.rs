@@ -10,6 +10,7 @@ mod decisions;
 mod error;
 mod events;
 mod forwarding;
+mod grant;
 mod http_session;
 mod join;
 mod message;
@@ -39,16 +40,17 @@ use crate::media::MediaHandle;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
 pub(crate) use error::SessionError;
+pub(crate) use grant::{Grant, Identity, PermissionsChange, PermissionsView, forbidden};
 pub(crate) use http_session::{HttpSession, IfMatch, PatchOutcome};
 pub(crate) use join::{JoinRequest, Membership};
 pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, WireId};
 pub(crate) use outbox::{CloseCode, Closing, Outbox, OutboxItem};
-pub(crate) use participant::{Door, LeaveReason};
+pub(crate) use participant::{Door, LeaveReason, check_name};
 pub(crate) use prefer::QualityWord;
-pub(crate) use rate::{Bucket, JoinRates};
+pub(crate) use rate::{AddressRates, Bucket};
 pub(crate) use registry::Census;
 pub(crate) use requests::{
-    DataRequest, ParticipantDetail, participant_id, publish_request, track_id,
+    DataRequest, ParticipantDetail, participant_id, publish_request, source_by_name, track_id,
 };
 pub(crate) use room::RoomView;
 pub(crate) use settings::{RoomSettings, SettingsChange};

@@ -143,9 +143,14 @@ impl Room {
         self.participants.values().filter(|participant| participant.is_visible())
     }
 
+    /// Those who hear of others.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Participant> {
+        self.participants.values().filter(|participant| participant.is_entered())
+    }
+
     /// Tells everybody but `except`.
     pub(crate) fn tell_others(&self, except: Option<ParticipantId>, message: &Json) {
-        for participant in self.visible().filter(|participant| Some(participant.id) != except) {
+        for participant in self.listeners().filter(|participant| Some(participant.id) != except) {
             participant.outbox.push(message);
         }
     }
@@ -157,10 +162,19 @@ impl Room {
         except: Option<ParticipantId>,
         message: &Json,
     ) {
-        let there = self.visible().filter(|participant| participant.worker == worker);
+        let there = self.listeners().filter(|participant| participant.worker == worker);
         for participant in there.filter(|participant| Some(participant.id) != except) {
             participant.outbox.push(message);
         }
+    }
+
+    /// Who is there under an identity, viewers left out.
+    pub(crate) fn participant_of(&self, identity: &str) -> Option<ParticipantId> {
+        let is_it = |participant: &&Participant| {
+            let own = participant.grant.identity.as_ref();
+            participant.door != Door::Whep && own.is_some_and(|own| *own.name == *identity)
+        };
+        self.participants.values().find(is_it).map(|participant| participant.id)
     }
 
     /// Names and metadata of everybody, in bytes.
@@ -169,7 +183,7 @@ impl Room {
     }
 
     pub(crate) fn view(&self) -> RoomView {
-        let participants = self.visible().count();
+        let participants = self.listeners().count();
         RoomView {
             name: self.name.to_string(),
             participants,

@@ -8,6 +8,7 @@ mod quality;
 mod rooms;
 mod shutdown;
 mod spanning;
+mod tokens;
 mod websocket;
 mod websocket_limits;
 mod whip;

@@ -33,6 +33,8 @@ pub(super) struct Join {
     pub(super) metadata: String,
     #[serde(default)]
     pub(super) subscribe: Subscribe,
+    /// Unless the WebSocket was opened with one.
+    pub(super) token: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -158,6 +160,7 @@ mod tests {
             name: "n".into(),
             metadata: String::new(),
             subscribe: Subscribe::Auto,
+            token: None,
         };
         assert_eq!((id, request.unwrap()), (Some(3), Request::Join(want)));
         let (_, request) = parse(r#"{"id":3,"type":"data","payload":"p"}"#);
