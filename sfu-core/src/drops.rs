@@ -94,6 +94,8 @@ drop_reasons! {
     DataOversize => "dc_oversize",
     /// A data message that does not parse.
     DataMalformed => "dc_malformed",
+    /// From a peer that may not send messages.
+    DataNotPermitted => "dc_not_permitted",
     /// A data message for a receiver that is too slow.
     DataSlowReceiver => "dc_slow_receiver",
     /// SCTP that does not parse or breaks a bound.

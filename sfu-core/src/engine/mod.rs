@@ -20,6 +20,7 @@ mod offer;
 mod origins;
 mod outgoing;
 mod peer;
+mod permit;
 mod quality;
 mod relay;
 mod subscriptions;

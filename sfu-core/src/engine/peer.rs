@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::quality::Quality;
 use crate::bandwidth::{BandwidthConfig, ProbeId, SendSide};
-use crate::command::{PublishRequest, SubscribePolicy};
+use crate::command::{Permissions, PublishRequest, SubscribePolicy};
 use crate::deliver::pacer::{Pacer, PacerConfig};
 use crate::deliver::rtcp_queue::RtcpQueue;
 use crate::deliver::sent::{RtxBudget, SentPacket};
@@ -22,6 +22,7 @@ pub(crate) struct Peer {
     pub(crate) room: RoomId,
     pub(crate) participant: ParticipantId,
     pub(crate) policy: SubscribePolicy,
+    pub(crate) permissions: Permissions,
     /// There from the first offer on.
     pub(crate) link: Option<Link>,
     pub(crate) publish: PublishState,
@@ -199,6 +200,7 @@ impl Peer {
             room,
             participant,
             policy,
+            permissions: Permissions::ALL,
             link: None,
             publish: PublishState::default(),
             receive: ReceiveState::new(now),

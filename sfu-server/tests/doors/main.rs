@@ -11,6 +11,7 @@ mod rooms;
 mod shutdown;
 mod spanning;
 mod tls;
+mod tokens;
 mod websocket;
 mod websocket_limits;
 mod whip;
