@@ -16,7 +16,7 @@ export class Panel {
   #log = h('div', { class: 'log', role: 'log', 'aria-live': 'polite', tabIndex: 0, 'aria-label': strings.controls.chat }, h('p', { class: 'faint empty' }, strings.chat.empty));
   #input;
   #chat;
-  #people = h('ul', { class: 'people' });
+  #people = h('ul', { class: 'people', tabIndex: 0, 'aria-label': strings.controls.people });
   #title = h('h2');
   #last = { name: '', at: 0 };
 
@@ -57,6 +57,8 @@ export class Panel {
   #why = null;
   #room;
   #changed;
+  /** Where the focus goes back to. @type {HTMLElement | null} */
+  #opener = null;
 
   /** Shows a view, or hides it when it is shown. @param {View} view */
   async toggle(view) {
@@ -70,6 +72,8 @@ export class Panel {
 
   /** @param {View | null} view */
   show(view) {
+    if (view && !this.view) this.#opener = /** @type {HTMLElement | null} */ (document.activeElement);
+    if (!view && this.element.contains(document.activeElement)) this.#opener?.focus();
     this.view = view;
     this.element.hidden = view === null;
     this.#chat.hidden = view !== 'chat';
