@@ -1,6 +1,6 @@
 /** The side panel: chat, the list of people, and why one sees what one sees. */
 
-import { h, icon, iconButton } from './dom.js';
+import { h, icon, iconButton, needStyle } from './dom.js';
 import { strings } from './strings.js';
 import { hue, initials } from './tiles.js';
 
@@ -63,7 +63,7 @@ export class Panel {
   /** Shows a view, or hides it when it is shown. @param {View} view */
   async toggle(view) {
     if (view === 'why' && !this.#why) {
-      const { Why } = await import('./why.js');
+      const [{ Why }] = await Promise.all([import('./why.js'), needStyle('more.css')]);
       this.#why = new Why(this.#room);
       this.element.append(this.#why.element);
     }
@@ -124,8 +124,8 @@ export class Panel {
   #count = 0;
 
   #retitle() {
-    const { people, why, controls } = strings;
-    this.#title.textContent = this.view === 'people' ? people.heading(this.#count) : this.view === 'why' ? why.heading : controls.chat;
+    const { people, controls } = strings;
+    this.#title.textContent = this.view === 'people' ? people.heading(this.#count) : this.view === 'why' ? controls.why : controls.chat;
     this.element.setAttribute('aria-label', this.#title.textContent);
   }
 }
