@@ -8,6 +8,7 @@
 mod api;
 mod assets;
 pub mod config;
+mod ice_servers;
 pub mod limits;
 mod media;
 mod metrics;
@@ -23,7 +24,8 @@ use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 
 use crate::api::Context;
-use crate::config::Config;
+use crate::config::{Live, Reloaded, Settings};
+use crate::ice_servers::IceServers;
 use crate::media::Media;
 use crate::session::Sessions;
 
@@ -33,22 +35,28 @@ pub struct RunningServer {
     pub http_addr: SocketAddr,
     /// Where media is received, IPv4 first.
     pub udp_addrs: Vec<SocketAddr>,
+    /// Where media is accepted by TCP, IPv4 first; empty if nowhere.
+    pub tcp_addrs: Vec<SocketAddr>,
+    settings: Live,
     http: ServerHandle,
     sessions: Arc<Sessions>,
     media_threads: Vec<JoinHandle<()>>,
 }
 
 /// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
-pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
-    let media = Media::start(config.udp_port, &config.advertise, config.workers())?;
+pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
+    let media = Media::start(&settings.media, None)?;
+    let http_addr = settings.http.addr;
+    let ice_servers = IceServers::new(&settings.ice)?;
+    let settings = Live::new(settings);
     let runtime = tokio::runtime::Handle::current();
-    let sessions = Sessions::new(&config, media.handle.clone(), runtime.clone());
+    let sessions =
+        Sessions::new(settings.clone(), media.handle.clone(), ice_servers, runtime.clone());
     sessions.follow(media.outputs);
 
-    let context = Arc::new(Context::new(&config, Arc::clone(&sessions)));
-    let served = api::serve(config.http_addr, context);
-    let (server, http_addrs) =
-        served.with_context(|| format!("cannot listen on {}", config.http_addr))?;
+    let context = Arc::new(Context::new(settings.clone(), Arc::clone(&sessions)));
+    let served = api::serve(http_addr, context);
+    let (server, http_addrs) = served.with_context(|| format!("cannot listen on {http_addr}"))?;
     let http = server.handle();
     runtime.spawn(async move {
         if let Err(e) = server.await {
@@ -56,8 +64,10 @@ pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
         }
     });
     Ok(RunningServer {
-        http_addr: http_addrs.first().copied().unwrap_or(config.http_addr),
+        http_addr: http_addrs.first().copied().unwrap_or(http_addr),
         udp_addrs: media.addrs,
+        tcp_addrs: media.tcp_addrs,
+        settings,
         http,
         sessions,
         media_threads: media.threads,
@@ -65,6 +75,11 @@ pub async fn run(config: Config) -> anyhow::Result<RunningServer> {
 }
 
 impl RunningServer {
+    /// Puts new settings in force, as far as that can be done while the server runs.
+    pub fn reload(&self, settings: &Settings) -> Reloaded {
+        self.settings.replace(settings)
+    }
+
     /// Refuses joins from now on, without ending anything: the first half of a stop.
     pub fn refuse_joins(&self) {
         self.sessions.refuse_joins();

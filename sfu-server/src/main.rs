@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use sfu_load::scenario::{LoadArgs, Target, run_and_tell};
-use sfu_server::config::Config;
+use sfu_server::config::{Flags, LogFormat, LogSettings, Settings, Variables, load};
 use sfu_server::shutdown::Signals;
 use tracing_subscriber::EnvFilter;
 
@@ -22,7 +22,7 @@ use tracing_subscriber::EnvFilter;
 #[command(name = "sfu", version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(flatten)]
-    server: Config,
+    flags: Flags,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::Load(load)) => make_load(&load),
-        None => be_server(cli.server),
+        None => be_server(&cli.flags),
     }
 }
 
@@ -70,10 +70,18 @@ fn make_load(args: &Load) -> ExitCode {
     }
 }
 
-fn be_server(config: Config) -> ExitCode {
-    let ended = start_logging(&config.log).and_then(|()| {
+fn be_server(flags: &Flags) -> ExitCode {
+    let loaded = match load(flags, &Variables::of_process()) {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            eprintln!("sfu: the configuration is wrong\n{faults}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let settings = loaded.settings;
+    let ended = start_logging(&settings.log).and_then(|()| {
         let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
-        let ended = runtime.block_on(serve(config));
+        let ended = runtime.block_on(serve(settings));
         // Connections that did not end in time are not waited for.
         runtime.shutdown_background();
         ended
@@ -88,19 +96,22 @@ fn be_server(config: Config) -> ExitCode {
 }
 
 /// Logs go to stderr; stdout has the addresses only.
-fn start_logging(filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).context("--log is no filter")?;
-    tracing_subscriber::fmt()
+fn start_logging(settings: &LogSettings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.filter).context("log.filter is no filter")?;
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    match settings.format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
     Ok(())
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let server = sfu_server::run(config).await?;
+    let server = sfu_server::run(settings).await?;
     announce(&server)?;
     signals.next().await;
     tracing::info!("stopping; a second signal ends at once");
@@ -134,7 +145,7 @@ mod tests {
     #[test]
     fn load_is_a_command_and_everything_else_the_server() {
         let cli = Cli::try_parse_from(["sfu", "--udp-port", "1"]).unwrap();
-        assert!(cli.command.is_none() && cli.server.udp_port == 1);
+        assert!(cli.command.is_none() && cli.flags.udp_port == Some(1));
         let cli = Cli::try_parse_from(["sfu", "load", "--viewers", "3", "--json", "x"]).unwrap();
         let Some(Command::Load(load)) = cli.command else { panic!() };
         assert_eq!(

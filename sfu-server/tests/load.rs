@@ -17,13 +17,11 @@ struct Cli {
 
 /// Makes the load that `flags` ask for, for a server of its own, and holds what always holds.
 async fn load(flags: &str) -> Outcome {
-    let config = sfu_server::config::Config {
-        http_addr: (Ipv4Addr::LOCALHOST, 0).into(),
-        udp_port: 0,
-        advertise: vec![Ipv4Addr::LOCALHOST.into()],
-        ..Default::default()
-    };
-    let server = sfu_server::run(config).await.unwrap();
+    let mut settings = sfu_server::config::Settings::default();
+    settings.http.addr = (Ipv4Addr::LOCALHOST, 0).into();
+    settings.media.udp_port = 0;
+    settings.media.advertise = vec![Ipv4Addr::LOCALHOST.into()];
+    let server = sfu_server::run(settings).await.unwrap();
     let target = Target { url: format!("http://{}", server.http_addr), pid: None };
     let always =
         ["load", "--quiet", "--duration", "2s", "--warm-up", "500ms", "--join-rate", "100"];

@@ -82,7 +82,7 @@ impl Call {
         let now = Instant::now();
         let config = EngineConfig {
             certificate: Arc::new(Certificate::generate().context("no certificate")?),
-            candidates: vec![([127, 0, 0, 1], 7882).into()],
+            candidates: vec![Candidate::udp(([127, 0, 0, 1], 7882))],
             worker: 0,
             ntp_at_start: 0,
             security: Security::Full,
@@ -245,7 +245,7 @@ impl Member {
         let (ufrag, password) = Self::offer(engine, meter, now, peer, &sdp)?;
         client.answered(&ufrag, &password);
         let port = PORTS_FROM + u16::try_from(number).context("too many subscribers")?;
-        let path = Path { remote: ([10, 0, 0, 1], port).into(), local: None };
+        let path = Path::udp(([10, 0, 0, 1], port), None);
         Ok(Self { path, client, feedback: None, check_at: now + CHECK_INTERVAL })
     }
 

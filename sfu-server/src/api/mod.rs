@@ -22,7 +22,7 @@ use actix_web::dev::{Service as _, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{App, HttpServer, web};
 
-use crate::config::Config;
+use crate::config::Live;
 use crate::metrics::Metrics;
 use crate::session::{JoinRates, Sessions};
 use crate::{assets, limits};
@@ -33,9 +33,8 @@ pub(crate) use problem::Problem;
 pub(crate) struct Context {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Metrics,
+    pub(crate) settings: Live,
     join_rates: JoinRates,
-    message_rate: u32,
-    allow_origin: Vec<String>,
     pub(crate) counters: HttpCounters,
 }
 
@@ -49,13 +48,12 @@ pub(crate) struct HttpCounters {
 
 impl Context {
     /// The context of one server.
-    pub(crate) fn new(config: &Config, sessions: Arc<Sessions>) -> Self {
+    pub(crate) fn new(settings: Live, sessions: Arc<Sessions>) -> Self {
         Self {
             metrics: Metrics::new(),
             sessions,
-            join_rates: JoinRates::new(config.join_rate_per_address),
-            message_rate: config.message_rate,
-            allow_origin: config.allow_origin.clone(),
+            settings,
+            join_rates: JoinRates::default(),
             counters: HttpCounters::default(),
         }
     }
