@@ -151,6 +151,13 @@ impl Sent {
         Ok(packet)
     }
 
+    /// Whether a packet has been recalled more than once.
+    #[must_use]
+    pub fn is_asked_again(&self, index: u64) -> bool {
+        let tries = self.tries.iter().rev().find(|tries| tries.index == index);
+        tries.is_some_and(|tries| tries.count > 1)
+    }
+
     /// A packet leaves otherwise than was meant.
     pub fn edited(&mut self, index: u64, edit: Edit) {
         if self.at(index).is_some() {
@@ -246,6 +253,7 @@ mod tests {
         let mut sent = Sent::default();
         sent.remember(packet(5));
         assert_eq!(sent.recall(now, 5, rtt), Ok(packet(5)));
+        assert!(!sent.is_asked_again(5));
         let soon = now + Duration::from_millis(49);
         assert_eq!(sent.recall(soon, 5, rtt), Err(DropReason::RtxBudget));
         let mut resent = 1;
@@ -254,6 +262,7 @@ mod tests {
             resent += u32::from(sent.recall(at, 5, rtt).is_ok());
         }
         assert_eq!(resent, u32::from(RTX_TRIES_MAX));
+        assert!(sent.is_asked_again(5) && !sent.is_asked_again(4));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! [`Engine`]: owns peers, rooms and tracks; the only place where they meet.
 //!
 //! One file per way in or out: [`commands`] and [`offer`] from the control plane, [`ingress`] and
-//! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network; [`relay`] from
+//! [`feedback`] and [`repair`] from the network, [`upkeep`] from time, [`outgoing`] to the network; [`relay`] from
 //! and to other engines, with [`mirrors`] of their tracks, the [`origins`] of ours, and what
 //! [`members`] of one room share.
 
@@ -23,6 +23,7 @@ mod peer;
 mod permit;
 mod quality;
 mod relay;
+mod repair;
 mod subscriptions;
 mod timers;
 mod upkeep;
