@@ -8,6 +8,7 @@
 mod api;
 mod assets;
 pub mod config;
+mod ice_servers;
 pub mod limits;
 mod media;
 mod metrics;
@@ -26,6 +27,7 @@ use anyhow::Context as _;
 
 use crate::api::Context;
 use crate::config::{Live, Reloaded, Settings};
+use crate::ice_servers::IceServers;
 use crate::media::Media;
 use crate::session::Sessions;
 use crate::tls::{Renewal, Tls};
@@ -39,6 +41,8 @@ pub struct RunningServer {
     pub http_addr: SocketAddr,
     /// Where media is received, IPv4 first.
     pub udp_addrs: Vec<SocketAddr>,
+    /// Where media is accepted by TCP, IPv4 first; empty if nowhere.
+    pub tcp_addrs: Vec<SocketAddr>,
     /// Whether that is with TLS.
     pub is_https: bool,
     settings: Live,
@@ -51,12 +55,13 @@ pub struct RunningServer {
 /// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
 pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     let tls = Tls::new(&settings.tls)?;
-    let media = &settings.media;
-    let media = Media::start(media.udp_port, &media.advertise, media.worker_count())?;
+    let media = Media::start(&settings.media, None)?;
     let http_addr = settings.http.addr;
+    let ice_servers = IceServers::new(&settings.ice)?;
     let settings = Live::new(settings);
     let runtime = tokio::runtime::Handle::current();
-    let sessions = Sessions::new(settings.clone(), media.handle.clone(), runtime.clone());
+    let sessions =
+        Sessions::new(settings.clone(), media.handle.clone(), ice_servers, runtime.clone());
     sessions.follow(media.outputs);
 
     let context = Arc::new(Context::new(settings.clone(), Arc::clone(&sessions)));
@@ -73,6 +78,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     Ok(RunningServer {
         http_addr: http_addrs.first().copied().unwrap_or(http_addr),
         udp_addrs: media.addrs,
+        tcp_addrs: media.tcp_addrs,
         is_https,
         settings,
         renewal,

@@ -51,6 +51,7 @@ pub(super) fn run(loaded: &Loaded) -> ExitCode {
 fn examine(settings: &Settings) -> Vec<Finding> {
     let http = settings.http.addr;
     let udp = SocketAddr::from((Ipv4Addr::UNSPECIFIED, settings.media.udp_port));
+    let advertised: Vec<IpAddr> = settings.media.advertise.iter().map(|to| to.public).collect();
     vec![
         port("HTTP port", http, TcpListener::bind(http).map(drop)),
         port("media port", udp, UdpSocket::bind(udp).map(drop)),
@@ -58,7 +59,7 @@ fn examine(settings: &Settings) -> Vec<Finding> {
         at_least("net.core.wmem_max", sysctl("core/wmem_max"), BUFFER_BYTES),
         at_least("net.core.somaxconn", sysctl("core/somaxconn"), BACKLOG_MIN),
         at_least("open files", open_files(&read("/proc/self/limits")), FILES_MIN),
-        addresses(&settings.media.advertise, &own_addresses()),
+        addresses(&advertised, &own_addresses()),
         clock(SystemTime::now(), Path::new("/run/systemd/timesync/synchronized").exists()),
         certificate(settings),
     ]

@@ -6,6 +6,7 @@
 //! `validate`, `x-reload` if it may change while the server runs, and
 //! `SFU_BLESS=1 cargo test --release -p sfu-server configuration_reference`.
 
+mod advertised;
 mod auth;
 mod drain;
 mod environment;
@@ -29,6 +30,7 @@ mod webhooks;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use advertised::Advertised;
 pub use auth::AuthSettings;
 pub use drain::DrainSettings;
 pub use environment::Variables;
@@ -69,6 +71,7 @@ impl Settings {
     pub fn validate(&self) -> Faults {
         let mut faults = Faults::default();
         self.http.validate(&mut faults);
+        self.ice.validate(&mut faults);
         self.limits.validate(&mut faults);
         self.log.validate(&mut faults);
         self.media.validate(&mut faults);

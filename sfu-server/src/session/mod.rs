@@ -29,12 +29,14 @@ mod tracks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::Live;
+use crate::ice_servers::{IceServer, IceServers};
 use crate::media::MediaHandle;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
@@ -63,6 +65,7 @@ pub(crate) struct Sessions {
     registry: Mutex<Registry>,
     /// Taken while `registry` is held, never the other way round.
     placement: Mutex<Placement>,
+    ice_servers: IceServers,
     pub(crate) settings: Live,
     pub(crate) counters: Counters,
     /// Where tasks run that must outlive the request that caused them.
@@ -86,18 +89,29 @@ pub(crate) struct Counters {
 
 impl Sessions {
     /// A session layer without rooms.
-    pub(crate) fn new(settings: Live, media: MediaHandle, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(
+        settings: Live,
+        media: MediaHandle,
+        ice_servers: IceServers,
+        runtime: Handle,
+    ) -> Arc<Self> {
         let placement = Placement::new(settings.now().media.placement, media.workers());
         Arc::new(Self {
             media,
             registry: Mutex::default(),
             placement: Mutex::new(placement),
+            ice_servers,
             settings,
             counters: Counters::default(),
             runtime,
             is_draining: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
+    }
+
+    /// The STUN and TURN servers a client is told of, with credentials of its own.
+    pub(crate) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
+        self.ice_servers.tell(user, SystemTime::now())
     }
 
     /// The media workers.

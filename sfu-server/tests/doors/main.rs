@@ -2,6 +2,8 @@
 //! clients, no media.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod conformance;
+mod encoders;
 mod harness;
 mod http;
 mod quality;
@@ -12,3 +14,4 @@ mod tls;
 mod websocket;
 mod websocket_limits;
 mod whip;
+mod whip_more;

@@ -27,7 +27,7 @@ async fn clients_are_told_and_everything_ends_in_a_few_seconds() {
 }
 
 #[tokio::test]
-async fn while_draining_nothing_new_is_accepted() {
+async fn c32_while_draining_nothing_new_is_accepted() {
     let server = TestServer::start().await;
     let mut client = server.connect().await;
     server.server.refuse_joins();
