@@ -31,7 +31,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use rand_core::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 use slotmap::SlotMap;
@@ -48,7 +47,7 @@ use crate::publish::track::Track;
 use crate::relay::Outboxes;
 use crate::room::Room;
 use crate::stats::EngineStats;
-use crate::transport::{Certificate, Path, Security};
+use crate::transport::{Certificate, Datagram, Path, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
@@ -97,7 +96,7 @@ pub struct Engine {
     touched: Vec<PeerId>,
     events: VecDeque<Event>,
     /// Goodbyes of peers that are gone.
-    farewells: VecDeque<(Path, Bytes)>,
+    farewells: VecDeque<(Path, Datagram)>,
     stats: EngineStats,
     allocation: Allocation,
     /// Subscriptions whose forwarded layer has changed.
