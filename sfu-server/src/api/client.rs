@@ -16,7 +16,8 @@ pub(super) fn address(request: &HttpRequest) -> Option<IpAddr> {
 /// Counts a join of the request's address, or refuses it.
 pub(super) fn admit_join(context: &Context, request: &HttpRequest) -> Result<(), Problem> {
     let Some(address) = address(request) else { return Ok(()) };
-    context.join_rates.admit(address, Instant::now()).map_err(|wait| {
+    let per_second = context.settings.now().limits.join_rate_per_address;
+    context.join_rates.admit(address, per_second, Instant::now()).map_err(|wait| {
         context.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
         Problem::rate_limited(wait)
     })

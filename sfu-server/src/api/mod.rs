@@ -22,9 +22,10 @@ use actix_web::dev::{Service as _, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{App, HttpServer, web};
 
-use crate::config::Config;
+use crate::config::Live;
 use crate::metrics::Metrics;
 use crate::session::{JoinRates, Sessions};
+use crate::tls::Tls;
 use crate::{assets, limits};
 
 pub(crate) use problem::Problem;
@@ -33,9 +34,8 @@ pub(crate) use problem::Problem;
 pub(crate) struct Context {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Metrics,
+    pub(crate) settings: Live,
     join_rates: JoinRates,
-    message_rate: u32,
-    allow_origin: Vec<String>,
     pub(crate) counters: HttpCounters,
 }
 
@@ -49,13 +49,12 @@ pub(crate) struct HttpCounters {
 
 impl Context {
     /// The context of one server.
-    pub(crate) fn new(config: &Config, sessions: Arc<Sessions>) -> Self {
+    pub(crate) fn new(settings: Live, sessions: Arc<Sessions>) -> Self {
         Self {
             metrics: Metrics::new(),
             sessions,
-            join_rates: JoinRates::new(config.join_rate_per_address),
-            message_rate: config.message_rate,
-            allow_origin: config.allow_origin.clone(),
+            settings,
+            join_rates: JoinRates::default(),
             counters: HttpCounters::default(),
         }
     }
@@ -64,6 +63,7 @@ impl Context {
 /// Binds the address and starts to serve. The caller awaits the server and stops it.
 pub(crate) fn serve(
     addr: std::net::SocketAddr,
+    tls: Option<Tls>,
     context: Arc<Context>,
 ) -> std::io::Result<(actix_web::dev::Server, Vec<std::net::SocketAddr>)> {
     let context = web::Data::from(context);
@@ -82,8 +82,12 @@ pub(crate) fn serve(
     .keep_alive(limits::KEEP_ALIVE)
     .max_connections(limits::CONNECTIONS_PER_THREAD_MAX)
     .disable_signals()
-    .shutdown_timeout(1)
-    .bind(addr)?;
+    .tls_handshake_timeout(limits::HEAD_DEADLINE)
+    .shutdown_timeout(1);
+    let server = match tls {
+        None => server.bind(addr)?,
+        Some(tls) => server.bind_rustls_0_23(addr, tls.config)?,
+    };
     let addrs = server.addrs();
     Ok((server.run(), addrs))
 }

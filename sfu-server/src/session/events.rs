@@ -74,6 +74,7 @@ impl Sessions {
             participant: id.into(),
             participants: others.map(|other| other.view_from(worker)).collect(),
             settings: room.settings,
+            ice_servers: self.ice_servers(&format!("{:016x}", id.0)),
         };
         let newcomer = &room.participants[&id];
         newcomer.outbox.push(&joined.to(newcomer.join_request));

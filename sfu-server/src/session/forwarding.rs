@@ -95,7 +95,7 @@ mod tests {
     use tokio::runtime::Handle;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::Live;
     use crate::media::{Media, Output};
     use crate::session::outbox::OutboxItem;
     use crate::session::{Door, ErrorCode, JoinRequest, Membership, Outbox};
@@ -123,8 +123,8 @@ mod tests {
     impl Site {
         async fn new() -> Self {
             let media = Media::start(0, &["127.0.0.1".parse().unwrap()], 1).unwrap();
-            let config = Config::default();
-            let sessions = Sessions::new(&config, media.handle.clone(), Handle::current());
+            let settings = Live::default();
+            let sessions = Sessions::new(settings, media.handle.clone(), Handle::current());
             sessions.follow(media.outputs);
             let (ann, anns) = join(&sessions).await;
             let (bob, bobs) = join(&sessions).await;

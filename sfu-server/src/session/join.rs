@@ -99,7 +99,7 @@ impl Sessions {
         let mut registry = self.registry.lock();
         let settings = RoomSettings::default();
         let room = self.room_entry(&mut registry, &request.room, Duration::ZERO, settings)?;
-        if room.participants.len() >= self.limits.participants_per_room_max {
+        if room.participants.len() >= self.settings.now().limits.max_participants_per_room {
             return Err(SessionError::new(ErrorCode::RoomFull, "the room is full"));
         }
         let metadata_bytes = request.name.len() + request.metadata.len();
@@ -132,7 +132,7 @@ impl Sessions {
         settings: RoomSettings,
     ) -> Result<&'a mut Room, SessionError> {
         if !registry.room_by_name.contains_key(name) {
-            if registry.room_by_name.len() >= self.limits.rooms_max {
+            if registry.room_by_name.len() >= self.settings.now().limits.max_rooms {
                 return Err(SessionError::new(ErrorCode::ServerFull, "too many rooms"));
             }
             let name: Arc<str> = Arc::from(name);

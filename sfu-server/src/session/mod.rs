@@ -29,12 +29,14 @@ mod tracks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::Live;
+use crate::ice_servers::{IceServer, IceServers};
 use crate::media::MediaHandle;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
@@ -63,7 +65,8 @@ pub(crate) struct Sessions {
     registry: Mutex<Registry>,
     /// Taken while `registry` is held, never the other way round.
     placement: Mutex<Placement>,
-    limits: SessionLimits,
+    ice_servers: IceServers,
+    pub(crate) settings: Live,
     pub(crate) counters: Counters,
     /// Where tasks run that must outlive the request that caused them.
     runtime: Handle,
@@ -71,13 +74,6 @@ pub(crate) struct Sessions {
     is_draining: AtomicBool,
     /// Whether everybody is being sent away.
     stopping: watch::Sender<bool>,
-}
-
-/// The configured bounds.
-#[derive(Clone, Copy, Debug)]
-struct SessionLimits {
-    rooms_max: usize,
-    participants_per_room_max: usize,
 }
 
 /// What happened since the start, for metrics.
@@ -93,21 +89,29 @@ pub(crate) struct Counters {
 
 impl Sessions {
     /// A session layer without rooms.
-    pub(crate) fn new(config: &Config, media: MediaHandle, runtime: Handle) -> Arc<Self> {
-        let placement = Placement::new(config.placement, media.workers());
+    pub(crate) fn new(
+        settings: Live,
+        media: MediaHandle,
+        ice_servers: IceServers,
+        runtime: Handle,
+    ) -> Arc<Self> {
+        let placement = Placement::new(settings.now().media.placement, media.workers());
         Arc::new(Self {
             media,
             registry: Mutex::default(),
             placement: Mutex::new(placement),
-            limits: SessionLimits {
-                rooms_max: config.max_rooms,
-                participants_per_room_max: config.max_participants_per_room,
-            },
+            ice_servers,
+            settings,
             counters: Counters::default(),
             runtime,
             is_draining: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
+    }
+
+    /// The STUN and TURN servers a client is told of, with credentials of its own.
+    pub(crate) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
+        self.ice_servers.tell(user, SystemTime::now())
     }
 
     /// The media workers.
@@ -123,6 +127,19 @@ impl Sessions {
     /// From now on refuses joins; who is in may stay.
     pub(crate) fn refuse_joins(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses joins from now on and tells everybody who is in, once.
+    pub(crate) fn begin_drain(&self) {
+        if !self.is_draining.swap(true, Ordering::Relaxed) {
+            self.registry.lock().tell_everybody(&Json::of(&ServerEvent::Draining {}));
+        }
+    }
+
+    /// Whether nobody is here.
+    pub(crate) fn is_empty(&self) -> bool {
+        let census = self.census();
+        census.websockets + census.whip + census.whep == 0
     }
 
     /// Completes once everybody is being sent away.

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use bench::account::{SourceAccount, StreamAccount};
 use bench::client::{HttpSession, Peer, RtpCodecKind, ServerUrl, until};
 use bench::media::VideoPlan;
-use sfu_server::config::{Config, PlacementPolicy};
+use sfu_server::config::{PlacementPolicy, Settings};
 
 /// A camera that costs little: 300 kbit/s, 30 frames a second.
 pub(crate) fn small() -> Option<VideoPlan> {
@@ -44,23 +44,26 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn on_one_worker() -> Self {
-        Self::start(Config { workers: Some(1), ..Config::default() }).await
+        Self::start(|settings| settings.media.workers = Some(1)).await
     }
 
     /// Every participant is on another worker than the participant before.
     pub(crate) async fn spread_over(workers: u8) -> Self {
-        let placement = PlacementPolicy::Spread;
-        Self::start(Config { workers: Some(workers), placement, ..Config::default() }).await
+        Self::start(|settings| {
+            settings.media.placement = PlacementPolicy::Spread;
+            settings.media.workers = Some(workers);
+        })
+        .await
     }
 
-    async fn start(config: Config) -> Self {
-        let config = Config {
-            http_addr: (Ipv4Addr::LOCALHOST, 0).into(),
-            udp_port: 0,
-            advertise: vec![Ipv4Addr::LOCALHOST.into()],
-            ..config
-        };
-        let server = sfu_server::run(config).await.unwrap();
+    /// Starts with what `change` makes of the default settings, on free ports of loopback.
+    pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        settings.http.addr = (Ipv4Addr::LOCALHOST, 0).into();
+        settings.media.udp_port = 0;
+        settings.media.advertise = vec![Ipv4Addr::LOCALHOST.into()];
+        change(&mut settings);
+        let server = sfu_server::run(settings).await.unwrap();
         let url = ServerUrl::new(&format!("http://{}", server.http_addr)).unwrap();
         Self { url, server }
     }

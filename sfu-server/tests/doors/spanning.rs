@@ -2,13 +2,16 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use sfu_server::config::{Config, PlacementPolicy};
+use sfu_server::config::PlacementPolicy;
 
 use crate::harness::{Client, TestServer};
 
 async fn spread_over(workers: u8) -> TestServer {
-    let placement = PlacementPolicy::Spread;
-    TestServer::start_with(Config { workers: Some(workers), placement, ..Config::default() }).await
+    TestServer::start_with(|settings| {
+        settings.media.placement = PlacementPolicy::Spread;
+        settings.media.workers = Some(workers);
+    })
+    .await
 }
 
 /// Everything the server counts now is zero.

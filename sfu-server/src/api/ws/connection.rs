@@ -41,12 +41,13 @@ pub(super) async fn run(
     };
     outbox.push(&Json::of(&hello));
     let now = Instant::now();
+    let message_rate = context.settings.now().limits.message_rate;
     let mut connection = Connection {
         address,
         outbox: outbox.clone(),
         session: session.clone(),
         membership: None,
-        requests: Bucket::new(context.message_rate, context.message_rate.saturating_mul(2), now),
+        requests: Bucket::new(message_rate, message_rate.saturating_mul(2), now),
         offers: Bucket::new(limits::OFFERS_PER_SECOND, limits::OFFERS_BURST, now),
         errors: Bucket::new(limits::ERRORS_PER_SECOND, limits::ERRORS_BURST, now),
         join_before: now + limits::JOIN_DEADLINE,
@@ -302,8 +303,9 @@ impl Connection {
             let detail = "open another WebSocket to join another room";
             return Err(SessionError::new(ErrorCode::AlreadyJoined, detail));
         }
+        let per_second = self.context.settings.now().limits.join_rate_per_address;
         if let Some(address) = self.address
-            && self.context.join_rates.admit(address, Instant::now()).is_err()
+            && self.context.join_rates.admit(address, per_second, Instant::now()).is_err()
         {
             self.context.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
             let detail = "too many joins from this address";

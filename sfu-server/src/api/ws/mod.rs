@@ -45,8 +45,9 @@ fn check_origin(context: &Context, request: &HttpRequest) -> Result<(), Problem>
     let header = |name| request.headers().get(name).map(|v: &header::HeaderValue| v.to_str());
     let (origin, host) = (header(header::ORIGIN), header(header::HOST));
     // A header that is no text names no origin that was allowed.
+    let allowed = &context.settings.now().http.allow_origin;
     let is_allowed = match (origin.transpose(), host.transpose()) {
-        (Ok(origin), Ok(host)) => origin::is_allowed(origin, host, &context.allow_origin),
+        (Ok(origin), Ok(host)) => origin::is_allowed(origin, host, allowed),
         _ => false,
     };
     if is_allowed {
