@@ -32,7 +32,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use rand_core::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 use slotmap::SlotMap;
@@ -49,7 +48,7 @@ use crate::publish::track::Track;
 use crate::relay::Outboxes;
 use crate::room::Room;
 use crate::stats::EngineStats;
-use crate::transport::{Candidate, Certificate, Path, Security};
+use crate::transport::{Candidate, Certificate, Datagram, Path, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
@@ -98,7 +97,7 @@ pub struct Engine {
     touched: Vec<PeerId>,
     events: VecDeque<Event>,
     /// Goodbyes of peers that are gone.
-    farewells: VecDeque<(Path, Bytes)>,
+    farewells: VecDeque<(Path, Datagram)>,
     stats: EngineStats,
     allocation: Allocation,
     /// Subscriptions whose forwarded layer has changed.
