@@ -154,6 +154,7 @@ pub(super) fn check(
 pub(super) fn authenticate(context: &Context, request: &HttpRequest) -> Result<Caller, Problem> {
     client::admit_request(context, request)?;
     check_origin(context, request)?;
+    check_accept(request)?;
     identify(context, request, credential(request).as_deref())
 }
 
@@ -188,6 +189,26 @@ fn allows(claims: &Claims, need: Need<'_>) -> bool {
         Need::Delete(room) => administers(room) || grant.room_create && may_be(room),
         Need::Server => false,
     }
+}
+
+/// Whether the client takes what the API has: JSON, or the recorder's lines.
+fn check_accept(request: &HttpRequest) -> Result<(), Problem> {
+    let given = request.headers().get_all(header::ACCEPT).filter_map(|value| value.to_str().ok());
+    let mut ranges = given.flat_map(|value| value.split(',')).peekable();
+    let is_absent = ranges.peek().is_none();
+    let takes = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let essences = ["*/*", "application/*", "application/json", "application/x-ndjson"];
+        let never = |part: &str| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
+        essences.contains(&&*essence) && !parts.any(never)
+    };
+    if is_absent || ranges.any(takes) {
+        return Ok(());
+    }
+    let detail = "this route answers in application/json";
+    let status = actix_web::http::StatusCode::NOT_ACCEPTABLE;
+    Err(Problem::new(status, ErrorCode::NotAcceptable, detail))
 }
 
 /// Refuses pages of origins that are not allowed: to them a browser on the same machine or network

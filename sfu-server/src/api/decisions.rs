@@ -27,7 +27,7 @@ async fn get(
     if prefers_lines(&request) {
         return records(context, request, path).await;
     }
-    access::check(&context, &request, Need::Room(&path.0))?;
+    check(&context, &request, &path)?;
     let decisions = context.sessions.decisions(&path.0, participant_id(&path.1)?).await?;
     let vary = (header::VARY, "Accept");
     Ok(HttpResponse::Ok().insert_header(vary).json(DecisionsView::from(&decisions)))
@@ -39,7 +39,7 @@ async fn records(
     request: HttpRequest,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    access::check(&context, &request, Need::Room(&path.0))?;
+    check(&context, &request, &path)?;
     let decisions = context.sessions.decisions(&path.0, participant_id(&path.1)?).await?;
     let mut lines = Vec::new();
     for record in &decisions.records {
@@ -49,6 +49,19 @@ async fn records(
     }
     let vary = (header::VARY, "Accept");
     Ok(HttpResponse::Ok().insert_header(vary).content_type(LINES).body(lines))
+}
+
+/// A participant may see why it receives what it receives itself.
+fn check(
+    context: &Context,
+    request: &HttpRequest,
+    (room, id): &(String, String),
+) -> Result<(), Problem> {
+    let caller = access::authenticate(context, request)?;
+    let own = access::enter(&caller, room).ok().and_then(|entry| entry.grant.identity);
+    let of = participant_id(id).ok().and_then(|id| context.sessions.identity(room, id));
+    let is_own = own.zip(of).is_some_and(|(own, of)| own.name == of);
+    if is_own { Ok(()) } else { access::authorize(&caller, Need::Room(room)) }
 }
 
 /// Whether a client names lines before it names JSON, or anything.

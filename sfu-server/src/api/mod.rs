@@ -8,10 +8,13 @@ mod cors;
 mod decisions;
 mod health;
 mod negotiated;
+mod openapi;
 mod origin;
+mod page;
 mod participants;
 mod problem;
 mod rooms;
+mod server;
 mod whep;
 mod whip;
 mod ws;
@@ -43,6 +46,7 @@ pub(crate) struct Context {
     /// Tokens that did not count.
     failures: AddressRates,
     pub(crate) counters: HttpCounters,
+    started: std::time::Instant,
 }
 
 /// Counters of this layer, for metrics.
@@ -66,6 +70,7 @@ impl Context {
             request_rates: AddressRates::default(),
             failures: AddressRates::default(),
             counters: HttpCounters::default(),
+            started: std::time::Instant::now(),
         }
     }
 }
@@ -102,6 +107,8 @@ fn routes(config: &mut web::ServiceConfig) {
     rooms::routes(config);
     participants::routes(config);
     decisions::routes(config);
+    server::routes(config);
+    openapi::routes(config);
     whip::routes(config);
     whep::routes(config);
     ws::routes(config);

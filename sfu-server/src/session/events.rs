@@ -75,7 +75,7 @@ impl Sessions {
             participant: id.into(),
             participants: others.map(|other| other.view_from(worker)).collect(),
             permissions: newcomer.grant.view(),
-            settings: room.settings,
+            settings: room.settings.clone(),
         };
         newcomer.outbox.push(&joined.to(newcomer.join_request));
         if newcomer.is_visible() {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sfu_core::command::{Command, Permissions, Source, Sources};
 use sfu_core::id::ParticipantId;
@@ -50,7 +51,7 @@ impl Grant {
 }
 
 /// Permissions as everybody sees them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct PermissionsView {
     /// The sources it may publish from.
     can_publish: Vec<&'static str>,
@@ -61,7 +62,7 @@ pub(crate) struct PermissionsView {
 }
 
 /// A change of permissions: what is absent stays as it is.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PermissionsChange {
     /// The sources it may publish from, all of them.

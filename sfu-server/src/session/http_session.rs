@@ -68,6 +68,11 @@ impl ETag {
         Self(format!("{:016x}", rand::random::<u64>()))
     }
 
+    /// Of what counts its changes.
+    pub(crate) fn of_version(version: u64) -> Self {
+        Self(format!("{version:016x}"))
+    }
+
     /// As a header value.
     pub(crate) fn quoted(&self) -> String {
         format!("\"{}\"", self.0)
@@ -88,17 +93,22 @@ impl IfMatch {
         if tags.iter().any(|tag| tag == "*") { Self::Any } else { Self::Tags(tags) }
     }
 
+    /// The same for what counts its changes.
+    pub(super) fn admits_version(&self, version: u64) -> Result<(), SessionError> {
+        self.admits(&ETag::of_version(version))
+    }
+
     fn admits(&self, etag: &ETag) -> Result<(), SessionError> {
         match self {
             Self::Missing => Err(SessionError::new(
                 ErrorCode::PreconditionRequired,
-                "send the session's ETag as If-Match, or * to restart ICE",
+                "send the present ETag as If-Match, or *",
             )),
             Self::Any => Ok(()),
             Self::Tags(tags) if tags.contains(&etag.0) => Ok(()),
             Self::Tags(_) => Err(SessionError::new(
                 ErrorCode::PreconditionFailed,
-                "the ICE session this names is not the present one",
+                "what this names is not the present state",
             )),
         }
     }

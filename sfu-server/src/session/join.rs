@@ -125,9 +125,9 @@ impl Sessions {
         let replaced = identity
             .filter(|_| request.door != Door::Whep)
             .and_then(|identity| room.participant_of(&identity.name));
-        if room.participants.len() - usize::from(replaced.is_some())
-            >= self.settings.now().limits.max_participants_per_room
-        {
+        let own = room.settings.max_participants.map_or(usize::MAX, usize::from);
+        let max = self.settings.now().limits.max_participants_per_room.min(own);
+        if room.participants.len() - usize::from(replaced.is_some()) >= max {
             return Err(SessionError::new(ErrorCode::RoomFull, "the room is full"));
         }
         let metadata_bytes = request.name.len() + request.metadata.len();

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use bytestring::ByteString;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use sfu_core::command::Source;
 use sfu_core::event::{FailReason, TransportState};
@@ -63,14 +64,30 @@ impl WireId {
     }
 }
 
+impl std::fmt::Display for WireId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 impl Serialize for WireId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:016x}", self.0))
     }
 }
 
+impl JsonSchema for WireId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{16}$" })
+    }
+}
+
 /// A participant as others see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct ParticipantView {
     pub(crate) id: WireId,
     pub(crate) name: String,
@@ -79,7 +96,7 @@ pub(crate) struct ParticipantView {
 }
 
 /// A track as others see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct TrackView {
     pub(crate) track: WireId,
     pub(crate) kind: &'static str,

@@ -17,7 +17,7 @@ use super::track::{Track, TrackKey};
 use crate::media::WorkerId;
 
 /// The door a participant came in by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Door {
     WebSocket,

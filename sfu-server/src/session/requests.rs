@@ -14,8 +14,8 @@ use super::outbox::CloseCode;
 use super::participant::{Participant, check_name, label};
 use super::room::{Room, RoomView};
 use super::track::TrackKey;
-use super::{Door, ErrorCode, Json, LeaveReason, ParticipantView, ServerEvent, SessionError};
-use super::{Sessions, forbidden, registry::Registry};
+use super::{Door, ErrorCode, Json, LeaveReason, ParticipantView, PermissionsView, ServerEvent};
+use super::{SessionError, Sessions, forbidden, registry::Registry};
 use crate::media::WorkerId;
 use crate::{auth, limits};
 
@@ -32,6 +32,9 @@ pub(crate) struct ParticipantDetail {
     pub(crate) view: ParticipantView,
     pub(crate) door: Door,
     pub(crate) transport: &'static str,
+    pub(crate) identity: Option<String>,
+    pub(crate) permissions: PermissionsView,
+    pub(crate) version: u64,
 }
 
 impl Sessions {
@@ -350,11 +353,14 @@ pub(super) fn connection<'a>(
     Ok(Connection { room, worker, peer, room_id })
 }
 
-fn detail(participant: &Participant) -> ParticipantDetail {
+pub(super) fn detail(participant: &Participant) -> ParticipantDetail {
     ParticipantDetail {
         view: participant.view(),
         door: participant.door,
         transport: participant.transport_name(),
+        identity: participant.grant.identity.as_ref().map(|identity| identity.name.to_string()),
+        permissions: participant.grant.view(),
+        version: participant.version,
     }
 }
 
@@ -362,7 +368,7 @@ pub(super) fn no_such_room() -> SessionError {
     SessionError::new(ErrorCode::NoSuchRoom, "there is no such room")
 }
 
-fn no_such_track() -> SessionError {
+pub(super) fn no_such_track() -> SessionError {
     SessionError::new(ErrorCode::NoSuchTrack, "there is no such track in this room")
 }
 

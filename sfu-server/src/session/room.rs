@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sfu_core::id::{ParticipantId, RoomId, TrackId};
 use tokio::sync::OnceCell;
@@ -25,6 +26,8 @@ pub(crate) struct Room {
     pub(crate) placed: usize,
     pub(crate) participants: BTreeMap<ParticipantId, Participant>,
     pub(crate) settings: RoomSettings,
+    /// Changes with its settings.
+    pub(crate) version: u64,
     /// Held while the engines are told of its settings or its parts. Rooms of one name that follow
     /// each other are told apart by it.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
@@ -51,7 +54,7 @@ pub(crate) struct Part {
 }
 
 /// A room as the API shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct RoomView {
     pub(crate) name: String,
     /// Without WHEP viewers.
@@ -63,6 +66,9 @@ pub(crate) struct RoomView {
     pub(crate) empty_timeout: u64,
     #[serde(flatten)]
     pub(crate) settings: RoomSettings,
+    /// For its entity tag.
+    #[serde(skip)]
+    pub(crate) version: u64,
 }
 
 impl Part {
@@ -86,6 +92,7 @@ impl Room {
             placed: 0,
             participants: BTreeMap::new(),
             settings: RoomSettings::default(),
+            version: rand::random(),
             turn: Arc::default(),
             empty_timeout,
             empty_since: None,
@@ -190,7 +197,8 @@ impl Room {
             viewers: self.participants.len() - participants,
             tracks: self.participants.values().map(|p| p.tracks.len()).sum(),
             empty_timeout: self.empty_timeout.as_secs(),
-            settings: self.settings,
+            settings: self.settings.clone(),
+            version: self.version,
         }
     }
 }

@@ -299,6 +299,9 @@ impl Connection {
                 let request = DataRequest { payload: data.payload, to, is_reliable: data.reliable };
                 sessions.send_data(room, me, request).await?;
             }
+            Request::Update(update) => {
+                sessions.update(room, me, update.name, update.metadata)?;
+            }
             Request::Ping(_) | Request::Join(_) | Request::Leave(_) => {
                 unreachable!("answered above")
             }

@@ -19,6 +19,7 @@ pub(super) enum Request {
     Unsubscribe(Track),
     Prefer(Prefer),
     Data(Data),
+    Update(Update),
     Ping(Nothing),
     Leave(Nothing),
 }
@@ -87,6 +88,13 @@ pub(super) struct Data {
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Update {
+    pub(super) name: Option<String>,
+    pub(super) metadata: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 fn yes() -> bool {
@@ -128,6 +136,7 @@ fn parse_type(name: &str, fields: Map<String, Value>) -> Result<Request, Session
         "unsubscribe" => read(fields, Request::Unsubscribe),
         "prefer" => read(fields, Request::Prefer),
         "data" => read(fields, Request::Data),
+        "update" => read(fields, Request::Update),
         "ping" => read(fields, Request::Ping),
         "leave" => read(fields, Request::Leave),
         _ => {
