@@ -26,7 +26,7 @@ use anyhow::Context as _;
 use crate::api::Context;
 use crate::config::{Live, Reloaded, Settings};
 use crate::ice_servers::IceServers;
-use crate::media::Media;
+use crate::media::{Forward, Media};
 use crate::session::Sessions;
 
 /// A server that accepts clients.
@@ -45,7 +45,9 @@ pub struct RunningServer {
 
 /// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
 pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
-    let media = Media::start(&settings.media, None)?;
+    let forward = Arc::new(Forward::default());
+    let media = Media::start(&settings.media, Arc::clone(&forward))?;
+    let is_one_port = settings.media.tcp_http;
     let http_addr = settings.http.addr;
     let ice_servers = IceServers::new(&settings.ice)?;
     let settings = Live::new(settings);
@@ -54,9 +56,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
         Sessions::new(settings.clone(), media.handle.clone(), ice_servers, runtime.clone());
     sessions.follow(media.outputs);
 
-    let context = Arc::new(Context::new(settings.clone(), Arc::clone(&sessions)));
+    let context = Context::new(settings.clone(), Arc::clone(&sessions), Arc::clone(&forward));
+    let context = Arc::new(context);
     let served = api::serve(http_addr, context);
     let (server, http_addrs) = served.with_context(|| format!("cannot listen on {http_addr}"))?;
+    if let Some(&addr) = http_addrs.first().filter(|_| is_one_port) {
+        forward.to(addr);
+    }
     let http = server.handle();
     runtime.spawn(async move {
         if let Err(e) = server.await {

@@ -10,7 +10,7 @@ use sfu_core::command::{Command, Reply, SubscribePolicy};
 use sfu_core::id::{ParticipantId, PeerId, RoomId};
 use sfu_core::negotiation::Offer;
 use sfu_core::rtp::packet::RtpPacket;
-use sfu_core::transport::{Certificate, Path, Security};
+use sfu_core::transport::{Candidate, Certificate, Path, Security};
 use sfu_core::{Egress, Engine, EngineConfig};
 use srtp::context::Context;
 

@@ -21,6 +21,7 @@ mod origins;
 mod outgoing;
 mod peer;
 mod quality;
+mod rebound;
 mod relay;
 mod subscriptions;
 mod timers;
@@ -41,13 +42,13 @@ use crate::demux::{Demux, PathChange};
 use crate::drops::DropReason;
 use crate::event::Event;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
-use crate::limits::EVENTS_MAX;
+use crate::limits::{EVENTS_MAX, STRANGERS_PER_SECOND_MAX};
 use crate::publish::pages::PagePool;
 use crate::publish::track::Track;
 use crate::relay::Outboxes;
 use crate::room::Room;
 use crate::stats::EngineStats;
-use crate::transport::{Candidate, Certificate, Path, Security};
+use crate::transport::{Candidate, Certificate, Path, Rate, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
@@ -105,6 +106,12 @@ pub struct Engine {
     relay: Outboxes,
     /// Mirrors whose wishes may have changed.
     touched_mirrors: Vec<TrackId>,
+    /// How much of what strangers send is looked at.
+    strangers: Rate<STRANGERS_PER_SECOND_MAX>,
+    /// Transactions of our own checks, and whose they are; the oldest first.
+    challenged: VecDeque<([u8; 12], PeerId)>,
+    /// See [`Engine::take_unclaimed`].
+    unclaimed: bool,
 }
 
 impl Engine {
@@ -132,6 +139,9 @@ impl Engine {
             switched: Vec::new(),
             relay: Outboxes::default(),
             touched_mirrors: Vec::new(),
+            strangers: Rate::new(),
+            challenged: VecDeque::new(),
+            unclaimed: false,
         }
     }
 

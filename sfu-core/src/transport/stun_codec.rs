@@ -103,6 +103,64 @@ impl Request {
     }
 }
 
+/// A well-formed success answer to a check of ours. To be believed after [`Answer::verify`].
+#[derive(Debug)]
+pub(super) struct Answer(Message);
+
+impl Answer {
+    /// Reads a datagram that begins like STUN.
+    pub(super) fn parse(datagram: &[u8]) -> Result<Self, DropReason> {
+        let mut message = Message::new();
+        message.unmarshal_binary(datagram).map_err(|_| DropReason::StunMalformed)?;
+        if datagram.len() != MESSAGE_HEADER_SIZE + message.length as usize {
+            return Err(DropReason::StunMalformed);
+        }
+        if message.typ != BINDING_SUCCESS {
+            return Err(DropReason::StunUnexpected);
+        }
+        Ok(Self(message))
+    }
+
+    pub(super) fn transaction(&self) -> TransactionId {
+        self.0.transaction_id
+    }
+
+    /// Whether it was made by someone who knows `password`.
+    pub(super) fn verify(&mut self, password: &str, crypto: &dyn RTCCrypto) -> bool {
+        MessageIntegrity::check(&mut self.0, password.as_bytes(), crypto).is_ok()
+    }
+}
+
+/// Writes a check (RFC 8445 §7.2.2), of the controlled side.
+pub(super) fn request(
+    transaction: TransactionId,
+    username: &str,
+    password: &str,
+    crypto: &dyn RTCCrypto,
+) -> Option<Bytes> {
+    let attributes = CheckAttributes { username, tie_breaker: transaction.0 };
+    let message = Message { typ: BINDING_REQUEST, ..with(transaction) };
+    answer(message, &attributes, Some((password, crypto)))
+}
+
+/// What a check of a lite agent says. Its one candidate is a host's.
+struct CheckAttributes<'a> {
+    username: &'a str,
+    tie_breaker: [u8; 12],
+}
+
+impl Setter for CheckAttributes<'_> {
+    fn add_to(&self, message: &mut Message) -> shared::error::Result<()> {
+        message.add(ATTR_USERNAME, self.username.as_bytes());
+        message.add(ATTR_PRIORITY, &PRIORITY_OF_CHECKS.to_be_bytes());
+        message.add(ATTR_ICE_CONTROLLED, &self.tie_breaker[4..]);
+        Ok(())
+    }
+}
+
+/// That of a peer-reflexive candidate (RFC 8445 §7.1.1).
+const PRIORITY_OF_CHECKS: u32 = (110 << 24) | (0xffff << 8) | 255;
+
 /// More unknown attributes than this are not listed: an answer stays smaller than its request.
 const UNKNOWN_REPORTED_MAX: usize = 8;
 

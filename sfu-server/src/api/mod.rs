@@ -23,6 +23,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{App, HttpServer, web};
 
 use crate::config::Live;
+use crate::media::Forward;
 use crate::metrics::Metrics;
 use crate::session::{JoinRates, Sessions};
 use crate::{assets, limits};
@@ -35,6 +36,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) settings: Live,
     join_rates: JoinRates,
+    /// Whose connections are that came by the TCP port of media.
+    forward: Arc<Forward>,
     pub(crate) counters: HttpCounters,
 }
 
@@ -48,12 +51,13 @@ pub(crate) struct HttpCounters {
 
 impl Context {
     /// The context of one server.
-    pub(crate) fn new(settings: Live, sessions: Arc<Sessions>) -> Self {
+    pub(crate) fn new(settings: Live, sessions: Arc<Sessions>, forward: Arc<Forward>) -> Self {
         Self {
             metrics: Metrics::new(),
             sessions,
             settings,
             join_rates: JoinRates::default(),
+            forward,
             counters: HttpCounters::default(),
         }
     }
