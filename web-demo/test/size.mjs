@@ -13,7 +13,7 @@ const server = await Server.start();
 try {
   const library = await load(['/sdk/index.js']);
   const page = await load(['/']);
-  const later = await load([...page.later], page.seen);
+  const later = await load([...page.later], new Map(page.seen));
   const check = await load(['/test'], new Map(page.seen));
   print('library', library.seen, BUDGET.library);
   print('page, until one is in a call', page.seen, BUDGET.page);
