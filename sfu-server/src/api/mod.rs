@@ -1,16 +1,20 @@
 //! The doors: HTTP routes and the WebSocket. Reads requests, calls [`Sessions`], writes answers.
 //! Nothing here names a socket or the engine's internals.
 
+mod access;
 mod body;
 mod client;
 mod cors;
 mod decisions;
 mod health;
 mod negotiated;
+mod openapi;
 mod origin;
+mod page;
 mod participants;
 mod problem;
 mod rooms;
+mod server;
 mod whep;
 mod whip;
 mod ws;
@@ -22,9 +26,11 @@ use actix_web::dev::{Service as _, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{App, HttpServer, web};
 
+use crate::auth::KeyRing;
 use crate::config::Live;
 use crate::metrics::Metrics;
-use crate::session::{JoinRates, Sessions};
+use crate::session::{AddressRates, Sessions};
+use crate::tls::Tls;
 use crate::{assets, limits};
 
 pub(crate) use problem::Problem;
@@ -34,8 +40,14 @@ pub(crate) struct Context {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Metrics,
     pub(crate) settings: Live,
-    join_rates: JoinRates,
+    pub(crate) keys: KeyRing,
+    join_rates: AddressRates,
+    /// Requests to the API.
+    request_rates: AddressRates,
+    /// Tokens that did not count.
+    failures: AddressRates,
     pub(crate) counters: HttpCounters,
+    started: std::time::Instant,
 }
 
 /// Counters of this layer, for metrics.
@@ -44,17 +56,22 @@ pub(crate) struct HttpCounters {
     pub(crate) websockets: AtomicU64,
     pub(crate) rate_limited: AtomicU64,
     pub(crate) protocol_errors: AtomicU64,
+    pub(crate) auth_failures: AtomicU64,
 }
 
 impl Context {
     /// The context of one server.
-    pub(crate) fn new(settings: Live, sessions: Arc<Sessions>) -> Self {
+    pub(crate) fn new(settings: Live, keys: KeyRing, sessions: Arc<Sessions>) -> Self {
         Self {
             metrics: Metrics::new(),
             sessions,
             settings,
-            join_rates: JoinRates::default(),
+            keys,
+            join_rates: AddressRates::default(),
+            request_rates: AddressRates::default(),
+            failures: AddressRates::default(),
             counters: HttpCounters::default(),
+            started: std::time::Instant::now(),
         }
     }
 }
@@ -62,6 +79,7 @@ impl Context {
 /// Binds the address and starts to serve. The caller awaits the server and stops it.
 pub(crate) fn serve(
     addr: std::net::SocketAddr,
+    tls: Option<Tls>,
     context: Arc<Context>,
 ) -> std::io::Result<(actix_web::dev::Server, Vec<std::net::SocketAddr>)> {
     let context = web::Data::from(context);
@@ -80,8 +98,12 @@ pub(crate) fn serve(
     .keep_alive(limits::KEEP_ALIVE)
     .max_connections(limits::CONNECTIONS_PER_THREAD_MAX)
     .disable_signals()
-    .shutdown_timeout(1)
-    .bind(addr)?;
+    .tls_handshake_timeout(limits::HEAD_DEADLINE)
+    .shutdown_timeout(1);
+    let server = match tls {
+        None => server.bind(addr)?,
+        Some(tls) => server.bind_rustls_0_23(addr, tls.config)?,
+    };
     let addrs = server.addrs();
     Ok((server.run(), addrs))
 }
@@ -91,6 +113,8 @@ fn routes(config: &mut web::ServiceConfig) {
     rooms::routes(config);
     participants::routes(config);
     decisions::routes(config);
+    server::routes(config);
+    openapi::routes(config);
     whip::routes(config);
     whep::routes(config);
     ws::routes(config);

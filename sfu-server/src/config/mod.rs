@@ -31,7 +31,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use advertised::Advertised;
-pub use auth::AuthSettings;
+pub use auth::{AuthSettings, KeySettings};
 pub use drain::DrainSettings;
 pub use environment::Variables;
 pub use fault::{Fault, Faults};
@@ -47,7 +47,7 @@ pub use print::print;
 pub use reference::reference;
 pub use secret::Secret;
 pub use telemetry::TelemetrySettings;
-pub use tls::TlsSettings;
+pub use tls::{TlsMode, TlsSettings};
 pub use webhooks::WebhookSettings;
 
 /// Everything the server can be told. The defaults make a ready development server.
@@ -70,12 +70,14 @@ impl Settings {
     /// What no type can say: every rule that is broken.
     pub fn validate(&self) -> Faults {
         let mut faults = Faults::default();
+        self.auth.validate(&mut faults);
         self.http.validate(&mut faults);
         self.ice.validate(&mut faults);
         self.limits.validate(&mut faults);
         self.log.validate(&mut faults);
         self.media.validate(&mut faults);
         self.drain.validate(&mut faults);
+        self.tls.validate(&mut faults);
         faults
     }
 }

@@ -10,9 +10,11 @@ mod decisions;
 mod error;
 mod events;
 mod forwarding;
+mod grant;
 mod http_session;
 mod join;
 mod message;
+mod moderate;
 mod offer;
 mod outbox;
 mod participant;
@@ -41,19 +43,21 @@ use crate::media::MediaHandle;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
 pub(crate) use error::SessionError;
-pub(crate) use http_session::{HttpSession, IfMatch, PatchOutcome};
+pub(crate) use grant::{Grant, Identity, PermissionsView, forbidden};
+pub(crate) use http_session::{ETag, HttpSession, IfMatch, PatchOutcome};
 pub(crate) use join::{JoinRequest, Membership};
 pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, WireId};
+pub(crate) use moderate::ParticipantChange;
 pub(crate) use outbox::{CloseCode, Closing, Outbox, OutboxItem};
-pub(crate) use participant::{Door, LeaveReason};
+pub(crate) use participant::{Door, LeaveReason, check_name};
 pub(crate) use prefer::QualityWord;
-pub(crate) use rate::{Bucket, JoinRates};
+pub(crate) use rate::{AddressRates, Bucket};
 pub(crate) use registry::Census;
 pub(crate) use requests::{
-    DataRequest, ParticipantDetail, participant_id, publish_request, track_id,
+    DataRequest, ParticipantDetail, participant_id, publish_request, source_by_name, track_id,
 };
 pub(crate) use room::RoomView;
-pub(crate) use settings::{RoomSettings, SettingsChange};
+pub(crate) use settings::{CodecName, RoomSettings, SettingsChange, empty_timeout};
 pub(crate) use track::TrackKey;
 
 use placement::Placement;
@@ -124,9 +128,27 @@ impl Sessions {
         self.is_draining.load(Ordering::Relaxed)
     }
 
+    /// Accepts joins again.
+    pub(crate) fn accept_joins(&self) {
+        self.is_draining.store(false, Ordering::Relaxed);
+    }
+
     /// From now on refuses joins; who is in may stay.
     pub(crate) fn refuse_joins(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses joins from now on and tells everybody who is in, once.
+    pub(crate) fn begin_drain(&self) {
+        if !self.is_draining.swap(true, Ordering::Relaxed) {
+            self.registry.lock().tell_everybody(&Json::of(&ServerEvent::Draining {}));
+        }
+    }
+
+    /// Whether nobody is here.
+    pub(crate) fn is_empty(&self) -> bool {
+        let census = self.census();
+        census.websockets + census.whip + census.whep == 0
     }
 
     /// Completes once everybody is being sent away.

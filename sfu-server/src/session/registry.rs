@@ -14,6 +14,7 @@ use super::outbox::CloseCode;
 use super::participant::{Door, LeaveReason, Participant};
 use super::parts::Place;
 use super::room::Room;
+use crate::auth::Kicks;
 use crate::limits::EMPTY_PART_MAX;
 use crate::media::WorkerId;
 
@@ -29,6 +30,7 @@ pub(super) struct Registry {
     name_by_room: HashMap<RoomKey, Arc<str>>,
     participant_by_peer: HashMap<PeerKey, (Arc<str>, ParticipantId)>,
     pub(super) participant_by_token: HashMap<Box<str>, (Arc<str>, ParticipantId)>,
+    pub(super) kicks: Kicks,
 }
 
 /// Commands to be sent once the lock is released.
@@ -189,6 +191,13 @@ impl Registry {
             self.drop_room(room_name, cleanup);
         } else {
             room.empty_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Sends a message to everybody in every room.
+    pub(super) fn tell_everybody(&self, message: &Json) {
+        for room in self.room_by_name.values() {
+            room.tell_others(None, message);
         }
     }
 

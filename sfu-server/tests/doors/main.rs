@@ -10,6 +10,8 @@ mod quality;
 mod rooms;
 mod shutdown;
 mod spanning;
+mod tls;
+mod tokens;
 mod websocket;
 mod websocket_limits;
 mod whip;
