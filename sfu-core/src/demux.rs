@@ -58,6 +58,16 @@ pub enum PathChange {
     Forgotten(Path),
 }
 
+impl PathChange {
+    /// The path it is about.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Learned(path) | Self::Forgotten(path) => path,
+        }
+    }
+}
+
 impl Demux {
     /// From now on keeps [`PathChange`]s for [`Demux::poll_change`], which is to be called until
     /// `None` after every batch of input: a datagram makes two at most.
@@ -178,7 +188,7 @@ mod tests {
     }
 
     fn path(port: u16) -> Path {
-        Path { remote: ([192, 0, 2, 1], port).into(), local: None }
+        Path::udp(([192, 0, 2, 1], port), None)
     }
 
     /// A Binding request with the given attributes.

@@ -62,6 +62,10 @@ pub const MESSAGES_PER_SECOND: u32 = 50;
 pub const OFFERS_PER_SECOND: u32 = 5;
 /// Offers in a burst.
 pub const OFFERS_BURST: u32 = 20;
+/// `PATCH`es per second of one WHIP or WHEP session: candidates trickle in dozens at the beginning.
+pub const PATCHES_PER_SECOND: u32 = 5;
+/// `PATCH`es in a burst.
+pub const PATCHES_BURST: u32 = 40;
 /// Protocol errors (malformed, unknown or too many requests) forgiven at a time; beyond it the
 /// WebSocket is closed.
 pub const ERRORS_BURST: u32 = 20;
@@ -84,6 +88,12 @@ pub const AUTH_FAILURES_BURST: f64 = 20.0;
 /// Requests to the API per second and address; twice as many in a burst.
 pub const API_REQUESTS_PER_SECOND: u32 = 50;
 
+/// Webhook endpoints.
+pub const WEBHOOK_ENDPOINTS_MAX: usize = 16;
+/// Messages waiting for one webhook endpoint, of less than 20 kB each: what a busy server has to
+/// tell in a minute.
+pub const WEBHOOK_QUEUE_MAX: usize = 1024;
+
 /// Joins per second and address, unless configured. The burst is twice as many.
 pub const JOINS_PER_SECOND: u32 = 10;
 /// Addresses whose joins are counted at a time. When all of them have joined lately, new
@@ -97,6 +107,17 @@ pub const EMPTY_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Media workers: as many as one room may be on.
 pub const WORKERS_MAX: u8 = sfu_core::limits::LINKS_PER_ROOM_MAX as u8;
+/// TCP connections of media at a time: as many as an engine has peers.
+pub const TCP_CONNECTIONS_MAX: usize = sfu_core::limits::PEERS_MAX;
+/// TCP connections whose first frame is awaited, at a time: each costs a descriptor and a buffer, and
+/// nobody has shown who they are.
+pub const TCP_WAITING_MAX: usize = 1024;
+/// Of these, those of one address: an office behind a NAT that begins a meeting.
+pub const TCP_WAITING_PER_ADDRESS_MAX: usize = 64;
+/// From the connection to its first valid check.
+pub const TCP_CHECK_DEADLINE: Duration = Duration::from_secs(10);
+/// TCP connections on their way to one media worker.
+pub const TCP_NEWCOMERS_MAX: usize = 256;
 /// Messages of the relay waiting for one media worker. What finds no room waits in the engine that
 /// sends it, and becomes one message of more.
 pub const RELAY_MESSAGES_MAX: usize = 64;
@@ -120,3 +141,8 @@ pub const SDP_INLINE_BYTES_MAX: usize = 16 * 1024;
 
 /// Longest time from the signal to stop to the end of the process.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+/// How often is looked whether everybody has left a server that is to end.
+pub const DRAIN_LOOK: Duration = Duration::from_millis(100);
+/// A media worker turns its loop four times a second at least; one that has not for this long is
+/// stuck.
+pub const TICK_AGE_MAX: Duration = Duration::from_secs(1);

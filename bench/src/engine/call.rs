@@ -10,7 +10,7 @@ use sfu_core::command::{Command, Reply, SubscribePolicy};
 use sfu_core::id::{ParticipantId, PeerId, RoomId};
 use sfu_core::negotiation::Offer;
 use sfu_core::rtp::packet::RtpPacket;
-use sfu_core::transport::{Certificate, Path, Security};
+use sfu_core::transport::{Candidate, Certificate, Path, Security};
 use sfu_core::{Egress, Engine, EngineConfig};
 use srtp::context::Context;
 
@@ -82,7 +82,7 @@ impl Call {
         let now = Instant::now();
         let config = EngineConfig {
             certificate: Arc::new(Certificate::generate().context("no certificate")?),
-            candidates: vec![([127, 0, 0, 1], 7882).into()],
+            candidates: vec![Candidate::udp(([127, 0, 0, 1], 7882))],
             worker: 0,
             ntp_at_start: 0,
             security: Security::Full,
@@ -245,7 +245,7 @@ impl Member {
         let (ufrag, password) = Self::offer(engine, meter, now, peer, &sdp)?;
         client.answered(&ufrag, &password);
         let port = PORTS_FROM + u16::try_from(number).context("too many subscribers")?;
-        let path = Path { remote: ([10, 0, 0, 1], port).into(), local: None };
+        let path = Path::udp(([10, 0, 0, 1], port), None);
         Ok(Self { path, client, feedback: None, check_at: now + CHECK_INTERVAL })
     }
 

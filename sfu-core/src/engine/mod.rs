@@ -28,7 +28,6 @@ mod timers;
 mod upkeep;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,7 +48,7 @@ use crate::publish::track::Track;
 use crate::relay::Outboxes;
 use crate::room::Room;
 use crate::stats::EngineStats;
-use crate::transport::{Certificate, Path, Security};
+use crate::transport::{Candidate, Certificate, Path, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
@@ -63,7 +62,7 @@ pub struct EngineConfig {
     /// The server's certificate.
     pub certificate: Arc<Certificate>,
     /// Host candidates put into answers.
-    pub candidates: Vec<SocketAddr>,
+    pub candidates: Vec<Candidate>,
     /// This worker's number, carried in every local ufrag.
     pub worker: u8,
     /// Wall-clock time at `now` of [`Engine::new`], in NTP format (RFC 5905 §6), for sender

@@ -207,7 +207,7 @@ impl Ice {
     /// Whether a check comes from the client candidate that the selected path belongs to.
     fn looks_rebound(&self, path: Path, request: &Request) -> bool {
         let Some(selected) = self.selected else { return false };
-        selected.local == path.local
+        (selected.local, selected.protocol) == (path.local, path.protocol)
             && self.paths.iter().any(|p| p.path == selected && p.priority == request.priority())
     }
 

@@ -28,6 +28,32 @@ pub use self::credentials::IceCredentials;
 pub use self::ice::StunOutcome;
 pub use self::srtp::SealError;
 
+/// What carries datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// UDP.
+    #[default]
+    Udp,
+    /// A TCP connection that the peer opened, with a length before each datagram (RFC 4571).
+    Tcp,
+}
+
+/// An address that clients can reach this server at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Candidate {
+    /// Where.
+    pub addr: SocketAddr,
+    /// How. By TCP the server waits: `tcptype passive` (RFC 6544).
+    pub protocol: Protocol,
+}
+
+impl Candidate {
+    /// A candidate by UDP.
+    pub fn udp(addr: impl Into<SocketAddr>) -> Self {
+        Self { addr: addr.into(), protocol: Protocol::Udp }
+    }
+}
+
 /// Where datagrams of a peer come from and which local address they reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
@@ -35,6 +61,15 @@ pub struct Path {
     pub remote: SocketAddr,
     /// The local address the datagram was sent to; answers leave from it. `None` if unknown.
     pub local: Option<IpAddr>,
+    /// What carries them. A TCP connection is one path for as long as it is open.
+    pub protocol: Protocol,
+}
+
+impl Path {
+    /// A path by UDP.
+    pub fn udp(remote: impl Into<SocketAddr>, local: Option<IpAddr>) -> Self {
+        Self { remote: remote.into(), local, protocol: Protocol::Udp }
+    }
 }
 
 /// Which side of the DTLS handshake this is (RFC 8842).

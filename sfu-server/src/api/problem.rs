@@ -46,7 +46,9 @@ impl Problem {
 impl From<SessionError> for Problem {
     fn from(error: SessionError) -> Self {
         let status = status_of(error.code);
-        let retry_after = Some(RETRY_AFTER).filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
+        let passes = matches!(error.code, ErrorCode::NoPublisher | ErrorCode::RateLimited)
+            || status == StatusCode::SERVICE_UNAVAILABLE;
+        let retry_after = Some(RETRY_AFTER).filter(|_| passes);
         Self { status, code: error.code, detail: error.detail, retry_after }
     }
 }
@@ -71,7 +73,10 @@ fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        ErrorCode::AlreadyJoined | ErrorCode::RoomFull | ErrorCode::NoKeys => StatusCode::CONFLICT,
+        ErrorCode::AlreadyJoined
+        | ErrorCode::RoomFull
+        | ErrorCode::NoKeys
+        | ErrorCode::NoPublisher => StatusCode::CONFLICT,
         ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorCode::SdpTooLarge | ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -88,3 +88,10 @@ impl AuthSettings {
         Duration::from_secs(self.kick_seconds)
     }
 }
+
+impl AuthSettings {
+    /// Whether somebody decided who may join.
+    pub fn is_decided(&self) -> bool {
+        self.open
+    }
+}

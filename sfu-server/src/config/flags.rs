@@ -1,19 +1,19 @@
 //! Settings on the command line. The frequent ones have a flag, and a short variable of its name;
 //! `--set` reaches all of them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 use toml::Value;
 
-use super::Faults;
 use super::environment::{self, Variables};
 use super::load::{Given, Source};
 use super::log::LogFormat;
 use super::media::PlacementPolicy;
 use super::schema::Node;
+use super::{Advertised, Faults};
 
 /// Flags of every command that reads the configuration.
 #[derive(Args, Clone, Debug, Default)]
@@ -35,11 +35,15 @@ pub struct Flags {
     #[arg(long, env = "SFU_UDP_PORT", value_name = "PORT")]
     pub udp_port: Option<u16>,
 
-    /// An address clients can reach this server at, put into answers as an ICE candidate. May be
-    /// repeated (in the environment: separated by commas). Without it: every address of this
-    /// machine that is not link-local.
-    #[arg(long, env = "SFU_ADVERTISE", value_name = "IP", value_delimiter = ',')]
-    pub advertise: Vec<IpAddr>,
+    /// The one TCP port of all media. 0 takes any free one. [default: the number of the UDP port]
+    #[arg(long, env = "SFU_TCP_PORT", value_name = "PORT")]
+    pub tcp_port: Option<u16>,
+
+    /// An address clients can reach this server at, put into answers as an ICE candidate; behind a
+    /// NAT that maps one to one PUBLIC/PRIVATE. May be repeated (in the environment: separated by
+    /// commas). Without it: every address of this machine that is not link-local.
+    #[arg(long, env = "SFU_ADVERTISE", value_name = "IP[/IP]", value_delimiter = ',')]
+    pub advertise: Vec<Advertised>,
 
     /// Media workers. [default: one for each core]
     #[arg(long, env = "SFU_WORKERS", value_name = "N")]
@@ -78,7 +82,7 @@ pub struct Flags {
     #[arg(long, env = "SFU_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
 
-    /// How long participants may stay after SIGTERM, in seconds. [default: 0]
+    /// How long participants may stay after SIGTERM, in seconds. [default: 60; of `dev`: 0]
     #[arg(long, env = "SFU_DRAIN_TIMEOUT", value_name = "SECONDS")]
     pub drain_timeout: Option<u32>,
 }
@@ -97,26 +101,27 @@ impl Flags {
             Some(Given { path, value: value?, source })
         });
         let mut all: Vec<Given> = named.collect();
-        for text in &self.set {
+        for set in &self.set {
             let source = Source::Flag("--set".to_owned());
-            let Some((path, text)) = text.split_once('=') else {
-                faults.add("", format!("--set {text}: is to be SETTING=VALUE"));
+            let Some((path, text)) = set.split_once('=') else {
+                faults.add("", format!("--set {set}: is to be SETTING=VALUE"));
                 continue;
             };
             let path = path.trim().split('.').map(str::to_owned).collect();
             match environment::parse(root, path, text, source) {
                 Ok(given) => all.push(given),
-                Err(message) => faults.add("", format!("--set {text}: {message}")),
+                Err(message) => faults.add("", format!("--set {set}: {message}")),
             }
         }
         all
     }
 
     /// Flag, setting, and what was given.
-    fn named(&self) -> [(&'static str, &'static str, Option<Value>); 13] {
+    fn named(&self) -> [(&'static str, &'static str, Option<Value>); 14] {
         [
             ("http-addr", "http.addr", one(&self.http_addr)),
             ("udp-port", "media.udp_port", one(&self.udp_port)),
+            ("tcp-port", "media.tcp_port", one(&self.tcp_port)),
             ("advertise", "media.advertise", many(&self.advertise)),
             ("workers", "media.workers", one(&self.workers)),
             ("placement", "media.placement", one(&self.placement)),

@@ -1,12 +1,10 @@
 //! `[media]`
 
-use std::net::IpAddr;
-
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Faults;
+use super::{Advertised, Faults};
 use crate::limits;
 
 /// The UDP port, and the threads that forward.
@@ -16,10 +14,17 @@ pub struct MediaSettings {
     /// The one UDP port of all media. 0 takes any free one.
     pub udp_port: u16,
 
-    /// Addresses clients can reach this server at, put into answers as ICE candidates. Without
-    /// any: every address of this machine that is not link-local.
+    /// Whether media may come over TCP as well (ICE-TCP, RFC 6544), for networks without UDP.
+    pub tcp: bool,
+
+    /// The one TCP port of all media. 0 takes any free one. Without it: the number of the UDP port.
+    pub tcp_port: Option<u16>,
+
+    /// Addresses clients can reach this server at, put into answers as ICE candidates. Behind a NAT
+    /// that maps one to one: `PUBLIC/PRIVATE`. Without any: every address of this machine that is not
+    /// link-local.
     #[schemars(with = "Vec<String>")]
-    pub advertise: Vec<IpAddr>,
+    pub advertise: Vec<Advertised>,
 
     /// Media workers: threads that forward, each with peers of its own; all share the UDP port.
     /// Without it: one for each core.
@@ -44,6 +49,8 @@ impl Default for MediaSettings {
     fn default() -> Self {
         Self {
             udp_port: 7882,
+            tcp: true,
+            tcp_port: None,
             advertise: Vec::new(),
             workers: None,
             placement: PlacementPolicy::Balance,

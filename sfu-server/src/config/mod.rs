@@ -6,6 +6,7 @@
 //! `validate`, `x-reload` if it may change while the server runs, and
 //! `SFU_BLESS=1 cargo test --release -p sfu-server configuration_reference`.
 
+mod advertised;
 mod auth;
 mod drain;
 mod environment;
@@ -29,6 +30,7 @@ mod webhooks;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use advertised::Advertised;
 pub use auth::{AuthSettings, KeySettings};
 pub use drain::DrainSettings;
 pub use environment::Variables;
@@ -45,8 +47,8 @@ pub use print::print;
 pub use reference::reference;
 pub use secret::Secret;
 pub use telemetry::TelemetrySettings;
-pub use tls::TlsSettings;
-pub use webhooks::WebhookSettings;
+pub use tls::{TlsMode, TlsSettings};
+pub use webhooks::{WebhookEndpoint, WebhookSettings};
 
 /// Everything the server can be told. The defaults make a ready development server.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
@@ -69,11 +71,14 @@ impl Settings {
     pub fn validate(&self) -> Faults {
         let mut faults = Faults::default();
         self.auth.validate(&mut faults);
+        self.webhooks.validate(&mut faults);
         self.http.validate(&mut faults);
+        self.ice.validate(&mut faults);
         self.limits.validate(&mut faults);
         self.log.validate(&mut faults);
         self.media.validate(&mut faults);
         self.drain.validate(&mut faults);
+        self.tls.validate(&mut faults);
         faults
     }
 }

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     fn path(port: u16) -> Path {
-        Path { remote: ([192, 0, 2, 1], port).into(), local: None }
+        Path::udp(([192, 0, 2, 1], port), None)
     }
 
     /// A Binding request of no more than a USERNAME.

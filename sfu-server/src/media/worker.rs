@@ -20,7 +20,7 @@ use sfu_core::command::{Command, Reliability, Reply};
 use sfu_core::demux::{Kind, classify};
 use sfu_core::event::Event;
 use sfu_core::relay::Message;
-use sfu_core::transport::Path;
+use sfu_core::transport::{Path, Protocol};
 use sfu_core::{Egress, Engine, EngineConfig};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -30,6 +30,7 @@ use super::handshakes::{self, Handshakes};
 use super::load::LoadMeter;
 use super::socket::Sockets;
 use super::strays::{Router, Sorting};
+use super::tcp::{Door, Streams, TcpStats};
 use crate::limits;
 
 /// Commands per turn, so that a flood of them does not hold up media.
@@ -66,7 +67,8 @@ pub(super) fn start(
     config: &EngineConfig,
     sockets: Vec<Sockets>,
     outputs: &mpsc::Sender<(WorkerId, Output)>,
-) -> io::Result<Vec<(WorkerHandle, JoinHandle<()>)>> {
+    tcp_stats: &Arc<TcpStats>,
+) -> io::Result<Vec<(WorkerHandle, Door, JoinHandle<()>)>> {
     let polls: Vec<Poll> = sockets.iter().map(|_| Poll::new()).collect::<io::Result<_>>()?;
     let waker = |poll: &Poll| Waker::new(poll.registry(), WAKER).map(Arc::new);
     let wakers: Vec<_> = polls.iter().map(waker).collect::<io::Result<_>>()?;
@@ -80,6 +82,8 @@ pub(super) fn start(
         let sockets: Sockets = sockets;
         sockets.register(poll.registry())?;
         let (queue, commands) = crossbeam_channel::bounded(limits::COMMANDS_MAX);
+        let (newcomers, streams) = crossbeam_channel::bounded(limits::TCP_NEWCOMERS_MAX);
+        let door = Door { newcomers, waker: Arc::clone(&waker) };
         let shared = Arc::new(Shared::new(now));
         let config = EngineConfig { worker: number, ntp_at_start, ..config.clone() };
         let mut engine = Engine::new(config, rand::random(), now);
@@ -90,6 +94,7 @@ pub(super) fn start(
             id: WorkerId(number),
             engine,
             sockets,
+            streams: Streams::new(streams, Arc::clone(tcp_stats)),
             poll,
             commands,
             router: Router::new(number, workers),
@@ -108,7 +113,7 @@ pub(super) fn start(
         };
         let thread = std::thread::Builder::new().name(format!("sfu-media-{number}"));
         let thread = thread.spawn(move || worker.run())?;
-        Ok((WorkerHandle::new(queue, waker, shared), thread))
+        Ok((WorkerHandle::new(queue, waker, shared), door, thread))
     };
     parts.map(start).collect()
 }
@@ -117,6 +122,7 @@ struct Worker {
     id: WorkerId,
     engine: Engine,
     sockets: Sockets,
+    streams: Streams,
     poll: Poll,
     commands: Receiver<Envelope>,
     router: Router,
@@ -149,6 +155,7 @@ impl Worker {
             let stopping = self.shared.stop.load(Ordering::Acquire);
             let had_commands = self.take_commands(now);
             self.receive(now);
+            self.receive_streams(now);
             self.take_strays(now);
             self.take_relay(now);
             self.serve_handshakes(now);
@@ -224,6 +231,16 @@ impl Worker {
         }
     }
 
+    /// Reads TCP connections, all of which are this worker's own, and ends those of nobody.
+    fn receive_streams(&mut self, now: Instant) {
+        let Self { engine, streams, poll, handshakes, counters, .. } = self;
+        streams.welcome(poll.registry());
+        streams.receive(|path, datagram| {
+            take_datagram(now, engine, handshakes, counters, path, datagram);
+        });
+        streams.sweep(now, |path| engine.knows_path(path));
+    }
+
     /// Takes what other workers read for this one.
     fn take_strays(&mut self, now: Instant) {
         for _ in 0..STRAY_BATCHES_PER_TURN {
@@ -293,8 +310,11 @@ impl Worker {
         // In every turn, and before what the own engine has learnt since.
         take_news(&mut self.router, &self.crossing);
         while let Some(change) = self.engine.poll_path() {
-            self.router.own(change);
-            self.crossing.tell(change);
+            // A connection is read by its owner only.
+            if change.path().protocol == Protocol::Udp {
+                self.router.own(change);
+                self.crossing.tell(change);
+            }
         }
     }
 
@@ -322,8 +342,10 @@ impl Worker {
             let drained = guarded(|| engine.drain(now, egress));
             // Other workers can begin while this one sends.
             self.send_relay();
-            let Self { sockets, egress, counters, .. } = self;
-            sockets.send(now, egress.iter());
+            let Self { sockets, streams, egress, counters, .. } = self;
+            let by = |protocol| egress.iter().filter(move |(t, _)| t.path.protocol == protocol);
+            sockets.send(now, by(Protocol::Udp));
+            streams.send(now, by(Protocol::Tcp));
             egress.clear();
             match drained {
                 Some(true) => return,
@@ -393,7 +415,8 @@ impl Worker {
         let more_commands = !self.commands.is_empty() && self.held.len() < HELD_MAX;
         let mut wait = TICK;
         let may_sleep = self.crossing.may_sleep() && self.handshakes.is_empty();
-        if more_commands || self.sockets.any_readable() || !may_sleep {
+        let any_readable = self.sockets.any_readable() || self.streams.any_readable();
+        if more_commands || any_readable || !may_sleep {
             wait = Duration::ZERO;
         } else if !self.held.is_empty() {
             wait = OUTPUT_RETRY;
@@ -408,8 +431,10 @@ impl Worker {
             tracing::error!("waiting for media failed: {e}");
         }
         self.crossing.woke();
+        let now = Instant::now();
         for event in events.iter() {
             self.sockets.set_readable(event.token());
+            self.streams.ready(now, event);
         }
     }
 }

@@ -13,6 +13,7 @@ use super::forwarding::LayerView;
 use super::grant::PermissionsView;
 use super::settings::RoomSettings;
 use super::track::TrackKey;
+use crate::ice_servers::IceServer;
 
 /// A rendered message; rendered once, however many receive it.
 #[derive(Clone, Debug)]
@@ -157,6 +158,8 @@ pub(crate) enum Reply {
         permissions: PermissionsView,
         #[serde(flatten)]
         settings: RoomSettings,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        ice_servers: Vec<IceServer>,
     },
     Answer(AnswerView),
     Ok {},
@@ -366,6 +369,7 @@ error_codes! {
     NoSuchRoom "no_such_room" "There is no such room",
     NoSuchTrack "no_such_track" "There is no such track in this room",
     NotYours "not_yours" "The track belongs to somebody else",
+    NoPublisher "no_publisher" "Nobody is publishing there",
     NoSuchParticipant "no_such_participant" "There is no such participant in this room",
     NoSuchSession "no_such_session" "There is no such session",
     RateLimited "rate_limited" "Too many requests",

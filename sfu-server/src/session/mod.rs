@@ -31,20 +31,23 @@ mod tracks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::Live;
+use crate::ice_servers::{IceServer, IceServers};
 use crate::media::MediaHandle;
+use crate::webhooks::Webhooks;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
 pub(crate) use error::SessionError;
 pub(crate) use grant::{Grant, Identity, PermissionsView, forbidden};
 pub(crate) use http_session::{ETag, HttpSession, IfMatch, PatchOutcome};
 pub(crate) use join::{JoinRequest, Membership};
-pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, WireId};
+pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, TrackView, WireId};
 pub(crate) use moderate::ParticipantChange;
 pub(crate) use outbox::{CloseCode, Closing, Outbox, OutboxItem};
 pub(crate) use participant::{Door, LeaveReason, check_name};
@@ -67,6 +70,7 @@ pub(crate) struct Sessions {
     registry: Mutex<Registry>,
     /// Taken while `registry` is held, never the other way round.
     placement: Mutex<Placement>,
+    ice_servers: IceServers,
     pub(crate) settings: Live,
     pub(crate) counters: Counters,
     /// Where tasks run that must outlive the request that caused them.
@@ -90,18 +94,29 @@ pub(crate) struct Counters {
 
 impl Sessions {
     /// A session layer without rooms.
-    pub(crate) fn new(settings: Live, media: MediaHandle, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(
+        settings: Live,
+        media: MediaHandle,
+        ice_servers: IceServers,
+        runtime: Handle,
+    ) -> Arc<Self> {
         let placement = Placement::new(settings.now().media.placement, media.workers());
         Arc::new(Self {
             media,
             registry: Mutex::default(),
             placement: Mutex::new(placement),
+            ice_servers,
             settings,
             counters: Counters::default(),
             runtime,
             is_draining: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
+    }
+
+    /// The STUN and TURN servers a client is told of, with credentials of its own.
+    pub(crate) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
+        self.ice_servers.tell(user, SystemTime::now())
     }
 
     /// The media workers.
@@ -114,6 +129,16 @@ impl Sessions {
         self.is_draining.load(Ordering::Relaxed)
     }
 
+    /// From now on tells webhooks what happens.
+    pub(crate) fn tell_webhooks(&self, webhooks: Webhooks) {
+        self.registry.lock().webhooks = webhooks;
+    }
+
+    /// What became of messages to webhooks.
+    pub(crate) fn webhook_outcomes(&self) -> [(&'static str, u64); 4] {
+        self.registry.lock().webhooks.outcomes()
+    }
+
     /// Accepts joins again.
     pub(crate) fn accept_joins(&self) {
         self.is_draining.store(false, Ordering::Relaxed);
@@ -122,6 +147,19 @@ impl Sessions {
     /// From now on refuses joins; who is in may stay.
     pub(crate) fn refuse_joins(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses joins from now on and tells everybody who is in, once.
+    pub(crate) fn begin_drain(&self) {
+        if !self.is_draining.swap(true, Ordering::Relaxed) {
+            self.registry.lock().tell_everybody(&Json::of(&ServerEvent::Draining {}));
+        }
+    }
+
+    /// Whether nobody is here.
+    pub(crate) fn is_empty(&self) -> bool {
+        let census = self.census();
+        census.websockets + census.whip + census.whep == 0
     }
 
     /// Completes once everybody is being sent away.

@@ -94,7 +94,7 @@ async fn every_refusal_is_a_problem() {
 }
 
 #[tokio::test]
-async fn bodies_over_their_bound_are_refused() {
+async fn c03_bodies_over_their_bound_are_refused() {
     let server = TestServer::start().await;
     for (path, content_type, bytes_max, code) in [
         ("/api/v1/rooms", "application/json", 256 * 1024, "malformed"),
@@ -140,7 +140,7 @@ async fn a_chunked_body_is_read_up_to_its_bound() {
 }
 
 #[tokio::test]
-async fn options_and_get_of_whip_and_whep_say_what_they_speak() {
+async fn c06_c07_e05_options_and_get_of_whip_and_whep_say_what_they_speak() {
     let server = TestServer::start().await;
     for path in ["/whip/r", "/whep/r", "/whep/r/0123456789abcdef"] {
         let preflight = server

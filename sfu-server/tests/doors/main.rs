@@ -2,13 +2,17 @@
 //! clients, no media.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod conformance;
+mod encoders;
 mod harness;
 mod http;
 mod quality;
 mod rooms;
 mod shutdown;
 mod spanning;
+mod tls;
 mod tokens;
 mod websocket;
 mod websocket_limits;
 mod whip;
+mod whip_more;
