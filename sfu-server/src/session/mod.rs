@@ -139,6 +139,11 @@ impl Sessions {
         self.registry.lock().webhooks.outcomes()
     }
 
+    /// Kicks that were forgotten before their time.
+    pub(crate) fn kicks_forgotten(&self) -> u64 {
+        self.registry.lock().kicks.forgotten
+    }
+
     /// Accepts joins again.
     pub(crate) fn accept_joins(&self) {
         self.is_draining.store(false, Ordering::Relaxed);

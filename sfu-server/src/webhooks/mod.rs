@@ -21,7 +21,7 @@ use crate::auth::unix_now;
 use crate::config::WebhookSettings;
 use crate::limits::WEBHOOK_QUEUE_MAX;
 use endpoint::{Endpoint, Message};
-pub use sign::WebhookSecret;
+pub(crate) use sign::WebhookSecret;
 
 /// Tells of what happened. Cheap to clone; without endpoints it does nothing.
 #[derive(Clone, Default)]

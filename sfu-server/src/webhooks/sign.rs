@@ -9,11 +9,11 @@ const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// A secret, read from `whsec_` and base64.
 #[derive(Clone)]
-pub struct WebhookSecret(hmac::Key);
+pub(crate) struct WebhookSecret(hmac::Key);
 
 impl WebhookSecret {
     /// `None` if it is no such secret.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes = STANDARD.decode(text.strip_prefix("whsec_")?).ok()?;
         let is_long_enough = SECRET_BYTES.contains(&bytes.len());
         is_long_enough.then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))

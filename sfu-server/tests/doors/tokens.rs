@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use sfu_server::config::{AuthSettings, KeySettings, Secret, Settings};
+use sfu_server::config::{AuthSettings, KeySettings, Secret};
 
 use crate::harness::{Client, TestServer, assert_problem, body};
 
@@ -20,7 +20,7 @@ pub(crate) async fn keyed_server() -> TestServer {
     let keys = [(KEY.to_owned(), key(SECRET)), ("key2".to_owned(), key(ADMIN))];
     let admin_key = Some(Secret::new(ADMIN));
     let auth = AuthSettings { keys: keys.into(), admin_key, ..AuthSettings::default() };
-    TestServer::start_with(Settings { auth, ..Settings::default() }).await
+    TestServer::start_with(|settings| settings.auth = auth).await
 }
 
 pub(crate) fn now() -> u64 {
