@@ -64,7 +64,7 @@ async function enter() {
   sending.start();
   room.local.name = name;
   try {
-    const joining = room.join({ room: params.room, name, url: '/ws', ...(params.subscribe ? {} : { subscribe: 'manual' }) });
+    const joining = room.join({ room: params.room, name, url: '/ws', ...(params.token ? { token: params.token } : {}), ...(params.subscribe ? {} : { subscribe: 'manual' }) });
     show(new Call(room, sending, media, params.room));
     await joining;
     joined = true;
