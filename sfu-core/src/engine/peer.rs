@@ -129,6 +129,8 @@ pub(crate) struct ReceiveState {
     pub(crate) sending: Option<(Instant, Path)>,
     /// Since when there is video: sound alone tells little of what a path carries.
     pub(crate) shown: Option<Instant>,
+    /// Since when the path has carried clearly more than it was given.
+    pub(crate) roomy_since: Option<Instant>,
     pub(crate) rtx_budget: RtxBudget,
     pub(crate) rtt: Option<Duration>,
     /// What [`crate::event::Event::SlotsNeeded`] last said.
@@ -150,6 +152,7 @@ impl ReceiveState {
             reports_by_ssrc: false,
             sending: None,
             shown: None,
+            roomy_since: None,
             rtx_budget: RtxBudget::default(),
             rtt: None,
             slots_announced: (0, 0),

@@ -2,6 +2,7 @@
 //! peer go in; decrypted RTP, RTCP and messages come out.
 
 mod certificate;
+mod challenge;
 mod connection;
 mod credentials;
 mod data;
@@ -25,6 +26,7 @@ use crate::event::TransportState;
 pub use self::certificate::{Certificate, CertificateError, Fingerprint};
 pub use self::connection::Transport;
 pub use self::credentials::IceCredentials;
+pub(crate) use self::ice::Rate;
 pub use self::ice::StunOutcome;
 pub use self::srtp::SealError;
 
@@ -108,6 +110,28 @@ pub struct Remote {
     pub ice: IceCredentials,
     /// Its certificate is one of these.
     pub fingerprints: Vec<Fingerprint>,
+}
+
+/// What leaves by a path that is no media: an answer to a check, which needs no memory of its own,
+/// or a record of the handshake or of data channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram(Contents);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Contents {
+    Answer(stun_codec::Answer),
+    Record(Bytes),
+}
+
+impl std::ops::Deref for Datagram {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Contents::Answer(answer) => answer,
+            Contents::Record(record) => record,
+        }
+    }
 }
 
 /// What a datagram was.

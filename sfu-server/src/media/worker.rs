@@ -1,6 +1,6 @@
 //! The media thread: one engine, its sockets and its clock. Each turn of the loop takes
-//! commands, then datagrams, then what is due, sends what the engine made of it, and tells the
-//! session layer.
+//! commands, then datagrams, then what is due, sends what the engine made of it, gives handshakes
+//! their share of time, and tells the session layer.
 //!
 //! **Panics.** Every call of the engine is guarded: a panic is counted and logged, the command or
 //! datagram at hand is lost, and the loop goes on. The engine itself ends the peer whose input it
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::Receiver;
 use mio::{Events, Poll, Token, Waker};
 use sfu_core::command::{Command, Reliability, Reply};
-use sfu_core::demux::{Kind, classify};
+use sfu_core::demux::{Kind, PathChange, classify};
 use sfu_core::event::Event;
 use sfu_core::relay::Message;
 use sfu_core::transport::{Path, Protocol};
@@ -158,10 +158,14 @@ impl Worker {
             self.receive_streams(now);
             self.take_strays(now);
             self.take_relay(now);
-            self.serve_handshakes(now);
             self.run_timers(now);
-            self.tell_paths();
+            self.tell_paths(now);
             self.send(now);
+            // Behind media, which is worth less late than a handshake is.
+            if self.serve_handshakes(now) {
+                self.tell_paths(now);
+                self.send(now);
+            }
             self.take_events();
             self.flush_outputs();
             self.publish_snapshot(now, had_commands);
@@ -208,6 +212,7 @@ impl Worker {
     /// Reads what the kernel has, keeps what is for this worker, and passes on the rest.
     fn receive(&mut self, now: Instant) {
         let Self { engine, sockets, router, sorting, crossing, handshakes, counters, .. } = self;
+        let own = self.id.0;
         for _ in 0..BATCHES_PER_TURN {
             if !sockets.any_readable() {
                 return;
@@ -215,14 +220,23 @@ impl Worker {
             sockets.receive(|path, datagram| {
                 // What others told before this datagram was read is taken note of before it is
                 // looked at; see `strays`.
-                take_news(router, crossing);
+                take_news(now, engine, router, crossing);
                 match router.owner(&path, datagram) {
                     Some(owner) => {
                         if let Some(full) = sorting.add(owner, path, datagram) {
                             crossing.send_strays(owner, full);
                         }
                     }
-                    None => take_datagram(now, engine, handshakes, counters, path, datagram),
+                    None => {
+                        take_datagram(now, engine, handshakes, counters, path, datagram);
+                        // A peer of another worker may have a new address.
+                        let others = if engine.take_unclaimed() { router.workers() } else { 0 };
+                        for other in (0..others).filter(|&other| other != own) {
+                            if let Some(full) = sorting.add(other, path, datagram) {
+                                crossing.send_strays(other, full);
+                            }
+                        }
+                    }
                 }
             });
             for (owner, batch) in sorting.waiting() {
@@ -249,6 +263,8 @@ impl Worker {
             batch.drain(|path, datagram| {
                 take_datagram(now, engine, handshakes, counters, path, datagram);
             });
+            // It has been here from another worker.
+            engine.take_unclaimed();
             crossing.give_back(from, batch);
         }
     }
@@ -291,24 +307,28 @@ impl Worker {
         }
     }
 
-    fn serve_handshakes(&mut self, now: Instant) {
+    /// Gives the engine what handshakes are waiting, as long as a turn has time for them. True if
+    /// there were any.
+    fn serve_handshakes(&mut self, now: Instant) -> bool {
         let Self { engine, handshakes, counters, .. } = self;
         if handshakes.is_empty() {
-            return;
+            return false;
         }
         let start = Instant::now();
         while let Some((path, mut datagram)) = handshakes.pop() {
             counters.panics += engine_panics(|| engine.handle_datagram(now, path, &mut datagram));
             if start.elapsed() >= handshakes::TIME_PER_TURN {
-                return;
+                break;
             }
         }
+        true
     }
 
     /// Tells the other workers whose paths are whose, before anything is answered.
-    fn tell_paths(&mut self) {
+    fn tell_paths(&mut self, now: Instant) {
         // In every turn, and before what the own engine has learnt since.
-        take_news(&mut self.router, &self.crossing);
+        let Self { engine, router, crossing, .. } = self;
+        take_news(now, engine, router, crossing);
         while let Some(change) = self.engine.poll_path() {
             // A connection is read by its owner only.
             if change.path().protocol == Protocol::Udp {
@@ -444,10 +464,16 @@ fn is_lossy(event: &Event) -> bool {
     matches!(event, Event::Speakers { .. } | Event::Data { reliability: Reliability::Lossy, .. })
 }
 
-/// Takes note of whose paths are whose.
-fn take_news(router: &mut Router, crossing: &Crossing) {
+/// Takes note of whose paths are whose. A peer of ours that is heard on a path keeps it, whoever wrote
+/// that address into a check of another worker's.
+fn take_news(now: Instant, engine: &Engine, router: &mut Router, crossing: &mut Crossing) {
     while let Some((worker, change)) = crossing.next_news() {
-        router.told(worker, change);
+        match change {
+            PathChange::Learned(path) if engine.holds_path(now, &path) => {
+                crossing.tell(PathChange::Kept(path));
+            }
+            _ => router.told(worker, change),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use sfu_core::negotiation::{Answer, SdpFragment, SectionContent};
 use sfu_core::transport::IceCredentials;
 use tokio::time::Instant;
 
+use super::forbidden;
 use super::offer::{Negotiated, parse_offer, render_answer};
 use super::participant::{Door, LeaveReason};
 use super::{Bucket, ErrorCode, Grant, JoinRequest, Membership, Outbox, SessionError, Sessions};
