@@ -73,6 +73,7 @@ async function enter() {
       room: params.room,
       name,
       url: '/ws',
+      ...(params.token ? { token: params.token } : {}),
       ...(params.subscribe ? {} : { subscribe: 'manual' }),
     });
     show(new Call(room, sending, media, params.room));

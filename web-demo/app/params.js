@@ -6,6 +6,7 @@ import { strings } from './strings.js';
  * @typedef {object} Params
  * @property {string} room
  * @property {string | null} name
+ * @property {string | null} token for servers that want one
  * @property {boolean} autojoin skip the lobby
  * @property {{audio: boolean, video: boolean}} publish
  * @property {boolean} subscribe
@@ -28,6 +29,7 @@ export function readParams() {
   return {
     room: query.get('room')?.trim() || hash.trim() || newRoom(),
     name: query.get('name'),
+    token: query.get('token'),
     autojoin: query.get('autojoin') === '1',
     publish: {
       audio: publish === 'both' || publish === 'audio' || publish === '1',
