@@ -63,6 +63,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     let sessions =
         Sessions::new(settings.clone(), media.handle.clone(), ice_servers, runtime.clone());
     sessions.follow(media.outputs);
+    sessions.watch_load();
 
     let context = Arc::new(Context::new(settings.clone(), Arc::clone(&sessions)));
     let renewal = tls.as_ref().map(Tls::renewal).unwrap_or_default();

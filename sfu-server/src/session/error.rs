@@ -24,6 +24,11 @@ impl SessionError {
         Self::new(ErrorCode::NotJoined, "this participant is no longer in the room")
     }
 
+    /// The server is full.
+    pub(crate) fn overloaded() -> Self {
+        Self::new(ErrorCode::Overloaded, "the server is overloaded; try again later")
+    }
+
     /// The server is about to stop.
     pub(crate) fn draining() -> Self {
         Self::new(ErrorCode::Draining, "the server is about to stop; try again later")
@@ -34,9 +39,7 @@ impl From<MediaError> for SessionError {
     fn from(error: MediaError) -> Self {
         match error {
             MediaError::Refused(refusal) => refusal.into(),
-            MediaError::Overloaded => {
-                Self::new(ErrorCode::Overloaded, "the server is overloaded; try again later")
-            }
+            MediaError::Overloaded => Self::overloaded(),
             MediaError::Panicked => Self::new(ErrorCode::Internal, "internal error"),
             MediaError::Stopped => Self::draining(),
         }

@@ -15,6 +15,7 @@ mod join;
 mod message;
 mod offer;
 mod outbox;
+mod overload;
 mod participant;
 mod parts;
 mod placement;
@@ -24,6 +25,7 @@ mod registry;
 mod requests;
 mod room;
 mod settings;
+mod timing;
 mod track;
 mod tracks;
 
@@ -54,6 +56,7 @@ pub(crate) use requests::{
 };
 pub(crate) use room::RoomView;
 pub(crate) use settings::{RoomSettings, SettingsChange};
+pub(crate) use timing::Histogram;
 pub(crate) use track::TrackKey;
 
 use placement::Placement;
@@ -72,6 +75,8 @@ pub(crate) struct Sessions {
     runtime: Handle,
     /// Whether joins are refused.
     is_draining: AtomicBool,
+    /// Whether joins are refused because all workers are busy.
+    is_overloaded: AtomicBool,
     /// Whether everybody is being sent away.
     stopping: watch::Sender<bool>,
 }
@@ -85,6 +90,11 @@ pub(crate) struct Counters {
     pub(crate) panics: AtomicU64,
     pub(crate) transports_connected: AtomicU64,
     pub(crate) transports_failed: AtomicU64,
+    /// Joins refused because the server was full.
+    pub(crate) overloads: AtomicU64,
+    /// From the join to the moment when media can flow.
+    pub(crate) join_duration: timing::Histogram,
+    pub(crate) layer_switches: timing::Switches,
 }
 
 impl Sessions {
@@ -105,6 +115,7 @@ impl Sessions {
             counters: Counters::default(),
             runtime,
             is_draining: AtomicBool::new(false),
+            is_overloaded: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
     }
