@@ -128,6 +128,10 @@ pub const SEQUENCE_JUMP_MAX: u64 = 500;
 pub const RTX_BUDGET_PERCENT: u64 = 50;
 /// Retransmission bytes always allowed, so that a quiet stream can recover at all.
 pub const RTX_BUDGET_FLOOR_BYTES: u64 = 64 * 1024;
+/// A packet that came in longer ago than this and a round trip is not retransmitted: players that
+/// wait so long for a picture are better off with a keyframe, which ends the waiting for all before
+/// it, and after an outage the path is not filled with what nobody will look at.
+pub const RTX_AGE_MAX: Duration = Duration::from_secs(1);
 /// Times one packet is retransmitted to one subscriber.
 pub const RTX_TRIES_MAX: u8 = 10;
 

@@ -7,6 +7,7 @@
 
 mod api;
 mod assets;
+pub mod auth;
 pub mod config;
 mod ice_servers;
 pub mod limits;
@@ -26,6 +27,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
 
 use crate::api::Context;
+use crate::auth::{KeyRing, Keys};
 use crate::config::{Live, Reloaded, Settings};
 use crate::ice_servers::IceServers;
 use crate::media::Media;
@@ -47,6 +49,7 @@ pub struct RunningServer {
     pub is_https: bool,
     settings: Live,
     renewal: Renewal,
+    keys: KeyRing,
     http: ServerHandle,
     sessions: Arc<Sessions>,
     media_threads: Vec<JoinHandle<()>>,
@@ -65,7 +68,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     sessions.follow(media.outputs);
     sessions.watch_load();
 
-    let context = Arc::new(Context::new(settings.clone(), Arc::clone(&sessions)));
+    let keys = KeyRing::new(Keys::new(&settings.now().auth)?);
+    let context = Arc::new(Context::new(settings.clone(), keys.clone(), Arc::clone(&sessions)));
     let renewal = tls.as_ref().map(Tls::renewal).unwrap_or_default();
     let is_https = tls.is_some();
     let served = api::serve(http_addr, tls, context);
@@ -83,6 +87,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
         is_https,
         settings,
         renewal,
+        keys,
         http,
         sessions,
         media_threads: media.threads,
@@ -92,10 +97,17 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
 impl RunningServer {
     /// Puts new settings in force, as far as that can be done while the server runs, all or none.
     pub fn reload(&self, settings: &Settings) -> anyhow::Result<Reloaded> {
+        let keys = Keys::new(&settings.auth)?;
         if self.renewal.reload(&settings.tls)? {
             tracing::info!("the certificate was renewed");
         }
+        self.keys.replace(keys);
         Ok(self.settings.replace(settings))
+    }
+
+    /// The keys in force.
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
     }
 
     /// Refuses joins from now on, without ending anything: the first half of a stop.

@@ -72,6 +72,22 @@ pub const ERRORS_BURST: u32 = 20;
 /// Protocol errors forgiven per second in the long run.
 pub const ERRORS_PER_SECOND: u32 = 1;
 
+/// Keys that sign tokens.
+pub const API_KEYS_MAX: usize = 64;
+/// Shortest secret: as long as what HMAC-SHA256 makes (RFC 2104 §3).
+pub const SECRET_BYTES_MIN: usize = 32;
+/// Longest token: what many servers take for a line of a request's head.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Kicks remembered at a time.
+pub const KICKS_MAX: usize = 16 * 1024;
+
+/// Tokens that do not count, per second and address (20 a minute): then the address has to wait.
+pub const AUTH_FAILURES_PER_SECOND: f64 = 20.0 / 60.0;
+/// The same in a burst.
+pub const AUTH_FAILURES_BURST: f64 = 20.0;
+/// Requests to the API per second and address; twice as many in a burst.
+pub const API_REQUESTS_PER_SECOND: u32 = 50;
+
 /// Joins per second and address, unless configured. The burst is twice as many.
 pub const JOINS_PER_SECOND: u32 = 10;
 /// Addresses whose joins are counted at a time. When all of them have joined lately, new

@@ -1,7 +1,6 @@
 /** The bar of a call: one's own devices, the panel's views, the menu; and the keys for them. */
 
 import { h, icon, iconButton, setButton } from './dom.js';
-import { showShortcuts } from './notices.js';
 import { strings } from './strings.js';
 
 /** @typedef {import('./sending.js').Sending} Sending */
@@ -17,6 +16,7 @@ import { strings } from './strings.js';
  * @property {() => void} record
  * @property {() => void} figures
  * @property {() => void} settings
+ * @property {() => void} shortcuts
  * @property {() => void} leave
  * @property {(by: number) => void} turn
  */
@@ -45,9 +45,9 @@ export class Controls {
       receive: choice('receive', receive.heading, receive.modes, chosen.receive, actions.receive),
       record: this.#item('record', controls.record, '', actions.record),
       figures: this.#item('figures', controls.figures, 'd', actions.figures),
-      why: this.#item('why', strings.why.heading, 'w', () => actions.toggle('why')),
+      why: this.#item('why', controls.why, 'w', () => actions.toggle('why')),
       settings: this.#item('settings', controls.settings, '', actions.settings),
-      help: this.#item('help', controls.help, '?', showShortcuts),
+      help: this.#item('help', controls.help, '?', actions.shortcuts),
     };
     if (!('MediaRecorder' in globalThis)) this.#items.record.hidden = true;
     this.#menu = h('div', { id: 'menu', class: 'menu', popover: 'auto', role: 'group', 'aria-label': controls.more }, ...Object.values(this.#items));
@@ -153,7 +153,7 @@ export class Controls {
     /** @type {Record<string, () => void>} */
     const actions = {
       m: () => mic.click(), v: () => camera.click(), s: () => share.click(), h: () => hand.click(), c: () => chat.click(), p: () => people.click(),
-      d: () => figures.click(), w: () => why.click(), l: () => this.#nextLayout(), '?': showShortcuts,
+      d: () => figures.click(), w: () => why.click(), l: () => this.#nextLayout(), '?': () => this.#items.help.click(),
       pagedown: () => this.#actions.turn(1), pageup: () => this.#actions.turn(-1),
     };
     const action = actions[event.key.toLowerCase()];

@@ -1,10 +1,10 @@
 /** What few calls need, loaded when one does: settings, recording, figures. */
 
+import { showSettings, showShortcuts } from './dialogs.js';
 import { Figures } from './figures.js';
 import { toast } from './notices.js';
 import { Recording, save } from './record.js';
-import { showSettings } from './settings.js';
-import { strings } from './strings.js';
+import { more } from './strings-more.js';
 
 /** @typedef {{room: import('../sdk/index.js').Room, grid: import('./grid.js').Grid, media: import('./media.js').Media, sending: import('./sending.js').Sending}} Parts */
 
@@ -29,6 +29,10 @@ export class Extras {
     showSettings(media, (choice) => choice !== 'speaker' && void sending.chosen(choice));
   }
 
+  shortcuts() {
+    showShortcuts();
+  }
+
   /** Begins, or ends and saves. @param {(on: boolean) => void} changed */
   async record(changed) {
     const { room, grid, media, sending } = this.#parts;
@@ -38,7 +42,7 @@ export class Extras {
     }
     const others = () => [...room.participants.values()].flatMap(({ tracks }) => [...tracks.values()]).filter(({ kind }) => kind === 'audio');
     this.#recording = new Recording(() => grid.shown, () => [...others().map(({ mediaStreamTrack }) => mediaStreamTrack), sending.micOn ? media.tracks.microphone : null]);
-    toast(strings.record.began, { hint: strings.record.told });
+    toast(more.record.began, { hint: more.record.told });
     changed(true);
   }
 
@@ -54,6 +58,6 @@ export class Extras {
     this.#recording = null;
     const blob = await recording.stop();
     save(blob, `${this.#parts.room.name || 'call'} ${new Date().toISOString().slice(0, 16).replaceAll(':', '-')}`);
-    toast(strings.record.saved(blob.size / 1e6));
+    toast(more.record.saved(blob.size / 1e6));
   }
 }

@@ -1,6 +1,7 @@
 /** Figures over every picture, once a second: what comes, what is lost, which layer and why. */
 
 import { decisions, rate, Rates } from './rates.js';
+import { more } from './strings-more.js';
 import { strings } from './strings.js';
 
 /** @typedef {import('../sdk/index.js').Room} Room */
@@ -9,7 +10,7 @@ import { strings } from './strings.js';
 const EVERY_MS = 1_000;
 /** Switches told of one picture. */
 const SWITCHES_MAX = 2;
-const { figures: text, why } = strings;
+const { figures: text, why } = more;
 
 export class Figures {
   #room;

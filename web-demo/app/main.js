@@ -7,7 +7,6 @@ import { lobby } from './lobby.js';
 import { Media, remembered } from './media.js';
 import { endPage, toast } from './notices.js';
 import { newRoom, readParams, roomLink, showRoom } from './params.js';
-import { exposeForTests } from './probe.js';
 import { Sending } from './sending.js';
 import { applyTheme } from './settings.js';
 import { strings } from './strings.js';
@@ -23,7 +22,7 @@ let current = null;
 applyTheme(remembered('theme') || 'auto');
 document.title = strings.title(params.room);
 showRoom(params.room);
-exposeForTests(room, { media, sending, params });
+if (params.autojoin || params.mock !== null) (await import('./probe.js')).exposeForTests(room, { media, sending, params });
 
 room.on('state', ({ state, reason, error }) => {
   if (state !== 'closed') return;

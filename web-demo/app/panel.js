@@ -1,6 +1,6 @@
 /** The side panel: chat, the list of people, and why one sees what one sees. */
 
-import { h, icon, iconButton } from './dom.js';
+import { h, icon, iconButton, needStyle } from './dom.js';
 import { strings } from './strings.js';
 import { hue, initials } from './tiles.js';
 
@@ -16,7 +16,7 @@ export class Panel {
   #log = h('div', { class: 'log', role: 'log', 'aria-live': 'polite', tabIndex: 0, 'aria-label': strings.controls.chat }, h('p', { class: 'faint empty' }, strings.chat.empty));
   #input;
   #chat;
-  #people = h('ul', { class: 'people' });
+  #people = h('ul', { class: 'people', tabIndex: 0, 'aria-label': strings.controls.people });
   #title = h('h2');
   #last = { name: '', at: 0 };
 
@@ -57,11 +57,13 @@ export class Panel {
   #why = null;
   #room;
   #changed;
+  /** Where the focus goes back to. @type {HTMLElement | null} */
+  #opener = null;
 
   /** Shows a view, or hides it when it is shown. @param {View} view */
   async toggle(view) {
     if (view === 'why' && !this.#why) {
-      const { Why } = await import('./why.js');
+      const [{ Why }] = await Promise.all([import('./why.js'), needStyle('more.css')]);
       this.#why = new Why(this.#room);
       this.element.append(this.#why.element);
     }
@@ -70,6 +72,8 @@ export class Panel {
 
   /** @param {View | null} view */
   show(view) {
+    if (view && !this.view) this.#opener = /** @type {HTMLElement | null} */ (document.activeElement);
+    if (!view && this.element.contains(document.activeElement)) this.#opener?.focus();
     this.view = view;
     this.element.hidden = view === null;
     this.#chat.hidden = view !== 'chat';
@@ -120,8 +124,8 @@ export class Panel {
   #count = 0;
 
   #retitle() {
-    const { people, why, controls } = strings;
-    this.#title.textContent = this.view === 'people' ? people.heading(this.#count) : this.view === 'why' ? why.heading : controls.chat;
+    const { people, controls } = strings;
+    this.#title.textContent = this.view === 'people' ? people.heading(this.#count) : this.view === 'why' ? controls.why : controls.chat;
     this.element.setAttribute('aria-label', this.#title.textContent);
   }
 }

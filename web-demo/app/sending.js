@@ -17,6 +17,7 @@ export class Sending extends Emitter {
   #shared = [];
   /** One switch at a time for each device: a second press waits for the first. */
   #busy = new Set();
+  #started = false;
 
   /**
    * @param {Room} room
@@ -28,6 +29,7 @@ export class Sending extends Emitter {
     this.room = room;
     this.media = media;
     this.params = params;
+    media.on('change', () => this.#opened());
     room.on('localtrackended', ({ track }) => this.#ended(track));
     room.on('trackmuted', ({ track }) => this.#mutedByServer(track));
   }
@@ -59,13 +61,22 @@ export class Sending extends Emitter {
 
   /** Publishes what the lobby has opened; before `join`, so that it is in the first offer. */
   start() {
+    this.#started = true;
     const { microphone, camera } = this.media.tracks;
     if (microphone && !this.#handles.microphone) this.#publish('microphone', microphone, !microphone.enabled);
     if (camera && !this.#handles.camera) this.#publish('camera', camera);
   }
 
+  /** A device that opens after one has joined: the question about it was answered late. */
+  #opened() {
+    if (!this.#started || this.#busy.size) return;
+    this.start();
+    this.emit('change', {});
+  }
+
   /** Ends everything and lets go of the devices. */
   stop() {
+    this.#started = false;
     this.#stopShare();
     for (const device of /** @type {Device[]} */ (['camera', 'microphone'])) {
       this.#handles[device]?.stop();

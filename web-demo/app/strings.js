@@ -58,6 +58,7 @@ export const strings = {
     record: 'Record to a file',
     stopRecording: 'Stop and save recording',
     figures: 'Figures on pictures',
+    why: 'Why this picture?',
     pip: (/** @type {string} */ name) => `Show ${name} in a window of its own`,
     leave: 'Leave',
     close: 'Close',
@@ -110,44 +111,6 @@ export const strings = {
     no_slot: 'This browser cannot show it',
   },
 
-  /** What the server says of its choices. */
-  why: {
-    heading: 'Why this picture?',
-    unknown: 'The server does not say.',
-    estimate: (/** @type {string} */ rate) => `Your connection carries about ${rate},`,
-    limits: /** @type {Record<string, string>} */ ({
-      start: 'as far as is known yet.',
-      delay: 'as packets begin to queue beyond that.',
-      loss: 'as packets are lost beyond that.',
-      remb: 'says your browser.',
-      outage: 'and is silent now.',
-      bounds: 'or more.',
-    }),
-    shared: (/** @type {string} */ given, /** @type {string} */ wanted) => `In use: ${given} of the ${wanted} that everything would take.`,
-    path: (/** @type {number} */ rtt, /** @type {string} */ loss) => `Round trip ${rtt} ms, loss ${loss} %.`,
-    wanted: (/** @type {string} */ list) => `Asked for: ${list}`,
-    granted: 'Granted:',
-    now: 'now',
-    nothing: 'nothing',
-    pinned: 'pinned',
-    records: 'What happened of late',
-    graphs: { received: 'Received', estimate: 'Path carries', sent: 'Sent', rtt: 'Round trip', loss: 'Loss' },
-    reasons: /** @type {Record<string, string>} */ ({
-      best: 'It is the best there is.',
-      large_enough: 'It fills its place.',
-      wanted: 'You asked for no more.',
-      bandwidth: 'More does not fit your connection.',
-      settling: 'More would fit, but not for long enough yet.',
-      priority: 'Others come first.',
-      off: 'You turned it off.',
-      hidden: 'You do not see it.',
-      last_n: 'The room shows those who spoke last.',
-      muted: 'They turned it off.',
-      silent: 'Nothing arrives from them.',
-      no_slot: 'This browser cannot show it.',
-    }),
-  },
-
   chat: {
     empty: 'Messages are seen by everyone in the room and kept nowhere.',
     placeholder: 'Message everyone',
@@ -185,16 +148,6 @@ export const strings = {
     recordsNot: (/** @type {string} */ name) => `${name} no longer records`,
   },
 
-  figures: {
-    noPicture: 'no picture', loss: 'loss', frozen: 'frozen', demand: 'asked', hidden: 'out of sight', grant: 'granted', estimate: 'path', stream: 'video', sent: 'sent', limitedBy: 'limited by',
-  },
-
-  record: {
-    began: 'Recording',
-    told: 'Everybody in the room is told. It stays on this device.',
-    saved: (/** @type {number} */ mb) => `Recording saved (${mb.toFixed(1)} MB)`,
-  },
-
   hear: 'Click to hear the others',
   notLoaded: 'This part of the page could not be loaded.',
 
@@ -217,24 +170,6 @@ export const strings = {
     ice: 'finding a path for media',
     dtls: 'setting up encryption',
     media: 'sound and picture',
-  },
-
-  shortcuts: {
-    heading: 'Keyboard shortcuts',
-    list: [
-      ['m', 'Microphone on or off'],
-      ['v', 'Camera on or off'],
-      ['s', 'Share your screen'],
-      ['space', 'Hold to talk while muted'],
-      ['h', 'Raise or lower your hand'],
-      ['l', 'Next layout'],
-      ['PgUp PgDn', 'Turn pages'],
-      ['c', 'Chat'],
-      ['p', 'People'],
-      ['d', 'Figures on pictures'],
-      ['w', 'Why this picture?'],
-      ['?', 'This list'],
-    ],
   },
 
   /** For the names of new rooms. */

@@ -3,6 +3,7 @@
 import { h } from './dom.js';
 import { Graph } from './graphs.js';
 import { decisions, rate, Rates } from './rates.js';
+import { more } from './strings-more.js';
 import { strings } from './strings.js';
 
 /** @typedef {import('../sdk/index.js').Room} Room */
@@ -12,7 +13,7 @@ import { strings } from './strings.js';
 
 const EVERY_MS = 1_000;
 const RECORDS_MAX = 40;
-const text = strings.why;
+const text = more.why;
 
 export class Why {
   #room;
@@ -27,7 +28,7 @@ export class Why {
     loss: new Graph({ label: text.graphs.loss, unit: (share) => `${(share * 100).toFixed(1)} %`, floor: 0.05 }),
   };
   #said = h('div', { class: 'said' });
-  element = h('div', { class: 'why', tabIndex: 0, role: 'region', 'aria-label': text.heading }, h('div', { class: 'graphs' }, ...Object.values(this.#graphs).map(({ element }) => element)), this.#said);
+  element = h('div', { class: 'why', tabIndex: 0, role: 'region', 'aria-label': strings.controls.why }, h('div', { class: 'graphs' }, ...Object.values(this.#graphs).map(({ element }) => element)), this.#said);
 
   /** @param {Room} room */
   constructor(room) {

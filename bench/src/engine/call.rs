@@ -21,8 +21,6 @@ use crate::lean::{Client, Feedback, FeedbackPlan, Identity, Media, Role, Stream}
 const FRAME: Duration = Duration::from_millis(33);
 /// Virtual time between two checks of one client (RFC 7675 §5.1).
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// Frames for which consent lasts without a check (RFC 7675 §5.1), with a margin: 13 s.
-pub(super) const HELD_FRAMES: usize = 400;
 /// Frames before anything is measured: the engine finds out what the paths carry, the histories
 /// and records fill.
 const WARM_FRAMES: usize = 300;
@@ -144,14 +142,6 @@ impl Call {
             }
         }
         Ok(())
-    }
-
-    /// Nobody renews consent during the next [`HELD_FRAMES`].
-    pub(super) fn hold_checks(&mut self) {
-        let until = self.now + FRAME * HELD_FRAMES as u32;
-        for member in std::iter::once(&mut self.publisher).chain(&mut self.subscribers) {
-            member.check_at = until;
-        }
     }
 
     /// The publisher's next frame is on its way.

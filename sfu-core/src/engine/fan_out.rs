@@ -189,7 +189,7 @@ fn forward(
         edit,
     };
     if choice.rtx.is_some() {
-        slot.sent.remember(packet);
+        slot.sent.remember(now, packet);
     }
     let payload_bytes = if edit.empty { 0 } else { payload_bytes };
     slot.packets = slot.packets.wrapping_add(1);

@@ -1,7 +1,7 @@
 //! [`Engine`]: owns peers, rooms and tracks; the only place where they meet.
 //!
 //! One file per way in or out: [`commands`] and [`offer`] from the control plane, [`ingress`] and
-//! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network; [`relay`] from
+//! [`feedback`] and [`repair`] from the network, [`upkeep`] from time, [`outgoing`] to the network; [`relay`] from
 //! and to other engines, with [`mirrors`] of their tracks, the [`origins`] of ours, and what
 //! [`members`] of one room share.
 
@@ -20,8 +20,10 @@ mod offer;
 mod origins;
 mod outgoing;
 mod peer;
+mod permit;
 mod quality;
 mod relay;
+mod repair;
 mod subscriptions;
 mod timers;
 mod upkeep;
@@ -30,7 +32,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use rand_core::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 use slotmap::SlotMap;
@@ -47,7 +48,7 @@ use crate::publish::track::Track;
 use crate::relay::Outboxes;
 use crate::room::Room;
 use crate::stats::EngineStats;
-use crate::transport::{Candidate, Certificate, Path, Security};
+use crate::transport::{Candidate, Certificate, Datagram, Path, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
@@ -96,7 +97,7 @@ pub struct Engine {
     touched: Vec<PeerId>,
     events: VecDeque<Event>,
     /// Goodbyes of peers that are gone.
-    farewells: VecDeque<(Path, Bytes)>,
+    farewells: VecDeque<(Path, Datagram)>,
     stats: EngineStats,
     allocation: Allocation,
     /// Subscriptions whose forwarded layer has changed.

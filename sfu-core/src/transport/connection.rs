@@ -5,15 +5,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::data::{Data, DataEvent};
 use super::dtls::{Dtls, DtlsEvent, Keys};
 use super::ice::{Ice, StunOutcome};
 use super::srtp::{SealError, Srtp};
 use super::{
-    Certificate, DtlsRole, IceCredentials, Path, Received, Remote, Security, TransportConfig,
-    TransportEvent,
+    Certificate, Contents, Datagram, DtlsRole, IceCredentials, Path, Received, Remote, Security,
+    TransportConfig, TransportEvent,
 };
 use crate::command::Reliability;
 use crate::demux::{Kind, classify};
@@ -61,7 +59,7 @@ pub struct Transport {
     protection: Protection,
     /// When silence, old paths and old credentials are looked at next. Not moved by each packet.
     housekeeping: Option<Instant>,
-    transmits: VecDeque<(Path, Bytes)>,
+    transmits: VecDeque<(Path, Datagram)>,
     events: VecDeque<TransportEvent>,
 }
 
@@ -130,10 +128,10 @@ impl Transport {
         if self.phase == Phase::Closed {
             return Err(DropReason::StunUnknownUfrag);
         }
-        let crypto = self.certificate.identity().provider().crypto();
-        let checked = self.ice.handle_check(now, path, datagram, crypto);
+        let checked = self.ice.handle_check(now, path, datagram);
         if self.transmits.len() < ANSWERS_MAX {
-            self.transmits.extend(checked.answer.map(|answer| (path, answer)));
+            self.transmits
+                .extend(checked.answer.map(|answer| (path, Datagram(Contents::Answer(answer)))));
         }
         let outcome = checked.outcome?;
         match self.phase {
@@ -268,7 +266,7 @@ impl Transport {
         // What may not be sent is lost, as on a dead link: both protocols repeat it.
         let path = self.ice.selected().filter(|_| self.phase != Phase::Expired);
         while let Some(datagram) = dtls.poll_transmit() {
-            self.transmits.extend(path.map(|path| (path, datagram)));
+            self.transmits.extend(path.map(|path| (path, Datagram(Contents::Record(datagram)))));
         }
     }
 
@@ -365,7 +363,7 @@ impl Transport {
     }
 
     /// The next datagram to send as it is: answers to checks, DTLS, SCTP in DTLS.
-    pub fn poll_transmit(&mut self) -> Option<(Path, Bytes)> {
+    pub fn poll_transmit(&mut self) -> Option<(Path, Datagram)> {
         self.transmits.pop_front()
     }
 

@@ -3,14 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use rtc_crypto::RTCCrypto;
-use stun::attributes::AttrType;
-use stun::error_code::{
-    CODE_BAD_REQUEST, CODE_ROLE_CONFLICT, CODE_UNAUTHORIZED, CODE_UNKNOWN_ATTRIBUTE, ErrorCode,
-};
-
-use super::stun_codec::{self, Request};
+use super::stun_codec::{self, Answer, ErrorCode, Request};
 use super::{IceCredentials, Path};
 use crate::drops::DropReason;
 use crate::limits::{
@@ -47,7 +40,7 @@ struct ValidPath {
 #[derive(Debug)]
 pub(super) struct Checked {
     /// What to send back.
-    pub(super) answer: Option<Bytes>,
+    pub(super) answer: Option<Answer>,
     /// The verdict on the check.
     pub(super) outcome: Result<StunOutcome, DropReason>,
 }
@@ -125,14 +118,8 @@ impl Ice {
     }
 
     /// Judges a datagram that begins like STUN. Nothing changes unless it is authenticated.
-    pub(super) fn handle_check(
-        &mut self,
-        now: Instant,
-        path: Path,
-        datagram: &[u8],
-        crypto: &dyn RTCCrypto,
-    ) -> Checked {
-        let mut request = match Request::parse(datagram) {
+    pub(super) fn handle_check(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Checked {
+        let request = match Request::parse(datagram) {
             Ok(request) => request,
             Err(reason) => return Checked { answer: None, outcome: Err(reason) },
         };
@@ -141,33 +128,32 @@ impl Ice {
         };
         let transaction = request.transaction();
         let unauthenticated = |ice: &mut Self, code| Checked {
-            answer: ice.errors.allow(now).then(|| refusal(transaction, code)).flatten(),
+            answer: ice.errors.allow(now).then(|| stun_codec::error(transaction, code, &[], None)),
             outcome: Err(DropReason::StunUnauthenticated),
         };
         if !request.has_integrity() {
-            return unauthenticated(self, CODE_BAD_REQUEST);
+            return unauthenticated(self, ErrorCode::BadRequest);
         }
-        if !is_for(request.username(), session) || !request.verify(&session.local.password, crypto)
-        {
-            return unauthenticated(self, CODE_UNAUTHORIZED);
+        let password = &*session.local.password;
+        if !is_for(request.username(), session) || !request.verify(password) {
+            return unauthenticated(self, ErrorCode::Unauthorized);
         }
 
-        let password = session.local.password.clone();
-        let reply = |code, unknown: &[AttrType]| {
-            stun_codec::error(transaction, code, unknown, Some((&password, crypto)))
+        let reply = |code, unknown: &[u16]| {
+            Some(stun_codec::error(transaction, code, unknown, Some(password)))
         };
         let unknown = request.unknown_required();
         if !unknown.is_empty() {
-            let answer = reply(CODE_UNKNOWN_ATTRIBUTE, &unknown);
+            let answer = reply(ErrorCode::UnknownAttribute, &unknown);
             return Checked { answer, outcome: Err(DropReason::StunUnexpected) };
         }
         // We are lite and so always controlled (RFC 8445 §6.1.1): the conflict is the peer's to
         // resolve (§7.3.1.1).
         if request.claims_controlled() {
-            let answer = reply(CODE_ROLE_CONFLICT, &[]);
+            let answer = reply(ErrorCode::RoleConflict, &[]);
             return Checked { answer, outcome: Err(DropReason::StunUnexpected) };
         }
-        let answer = stun_codec::success(transaction, path.remote, &password, crypto);
+        let answer = Some(stun_codec::success(transaction, path.remote, password));
         Checked { answer, outcome: Ok(self.accept(now, path, &request, is_current)) }
     }
 
@@ -187,7 +173,7 @@ impl Ice {
         &mut self,
         now: Instant,
         path: Path,
-        request: &Request,
+        request: &Request<'_>,
         is_current: bool,
     ) -> StunOutcome {
         let silence = self.heard().map(|heard| now.saturating_duration_since(heard));
@@ -205,7 +191,7 @@ impl Ice {
     }
 
     /// Whether a check comes from the client candidate that the selected path belongs to.
-    fn looks_rebound(&self, path: Path, request: &Request) -> bool {
+    fn looks_rebound(&self, path: Path, request: &Request<'_>) -> bool {
         let Some(selected) = self.selected else { return false };
         (selected.local, selected.protocol) == (path.local, path.protocol)
             && self.paths.iter().any(|p| p.path == selected && p.priority == request.priority())
@@ -265,10 +251,6 @@ impl Ice {
 fn is_for(username: Option<&[u8]>, session: &Session) -> bool {
     let rest = username.and_then(|u| u.strip_prefix(session.local.ufrag.as_bytes()));
     rest.and_then(|r| r.strip_prefix(b":")) == Some(session.remote_ufrag.as_bytes())
-}
-
-fn refusal(transaction: stun::message::TransactionId, code: ErrorCode) -> Option<Bytes> {
-    stun_codec::error(transaction, code, &[], None)
 }
 
 /// At most `N` in any second.

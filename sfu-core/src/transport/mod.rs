@@ -110,6 +110,28 @@ pub struct Remote {
     pub fingerprints: Vec<Fingerprint>,
 }
 
+/// What leaves by a path that is no media: an answer to a check, which needs no memory of its own,
+/// or a record of the handshake or of data channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram(Contents);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Contents {
+    Answer(stun_codec::Answer),
+    Record(Bytes),
+}
+
+impl std::ops::Deref for Datagram {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Contents::Answer(answer) => answer,
+            Contents::Record(record) => record,
+        }
+    }
+}
+
 /// What a datagram was.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<'a> {

@@ -7,10 +7,21 @@ use actix_web::HttpRequest;
 use tokio::time::Instant;
 
 use super::{Context, Problem};
+use crate::limits;
 
 /// The address of the connection. Not taken from headers: those can be chosen.
 pub(super) fn address(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|addr| addr.ip())
+}
+
+/// Counts a request to the API of the request's address, or refuses it.
+pub(super) fn admit_request(context: &Context, request: &HttpRequest) -> Result<(), Problem> {
+    let Some(address) = address(request) else { return Ok(()) };
+    let per_second = limits::API_REQUESTS_PER_SECOND;
+    context.request_rates.admit(address, per_second, Instant::now()).map_err(|wait| {
+        context.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+        Problem::rate_limited(wait)
+    })
 }
 
 /// Counts a join of the request's address, or refuses it.

@@ -1,16 +1,20 @@
 //! The doors: HTTP routes and the WebSocket. Reads requests, calls [`Sessions`], writes answers.
 //! Nothing here names a socket or the engine's internals.
 
+mod access;
 mod body;
 mod client;
 mod cors;
 mod decisions;
 mod health;
 mod negotiated;
+mod openapi;
 mod origin;
+mod page;
 mod participants;
 mod problem;
 mod rooms;
+mod server;
 mod whep;
 mod whip;
 mod ws;
@@ -22,9 +26,10 @@ use actix_web::dev::{Service as _, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{App, HttpServer, web};
 
+use crate::auth::KeyRing;
 use crate::config::Live;
 use crate::metrics::Metrics;
-use crate::session::{JoinRates, Sessions};
+use crate::session::{AddressRates, Sessions};
 use crate::tls::Tls;
 use crate::{assets, limits};
 
@@ -35,8 +40,14 @@ pub(crate) struct Context {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Metrics,
     pub(crate) settings: Live,
-    join_rates: JoinRates,
+    pub(crate) keys: KeyRing,
+    join_rates: AddressRates,
+    /// Requests to the API.
+    request_rates: AddressRates,
+    /// Tokens that did not count.
+    failures: AddressRates,
     pub(crate) counters: HttpCounters,
+    started: std::time::Instant,
 }
 
 /// Counters of this layer, for metrics.
@@ -45,17 +56,22 @@ pub(crate) struct HttpCounters {
     pub(crate) websockets: AtomicU64,
     pub(crate) rate_limited: AtomicU64,
     pub(crate) protocol_errors: AtomicU64,
+    pub(crate) auth_failures: AtomicU64,
 }
 
 impl Context {
     /// The context of one server.
-    pub(crate) fn new(settings: Live, sessions: Arc<Sessions>) -> Self {
+    pub(crate) fn new(settings: Live, keys: KeyRing, sessions: Arc<Sessions>) -> Self {
         Self {
             metrics: Metrics::new(),
             sessions,
             settings,
-            join_rates: JoinRates::default(),
+            keys,
+            join_rates: AddressRates::default(),
+            request_rates: AddressRates::default(),
+            failures: AddressRates::default(),
             counters: HttpCounters::default(),
+            started: std::time::Instant::now(),
         }
     }
 }
@@ -97,6 +113,8 @@ fn routes(config: &mut web::ServiceConfig) {
     rooms::routes(config);
     participants::routes(config);
     decisions::routes(config);
+    server::routes(config);
+    openapi::routes(config);
     whip::routes(config);
     whep::routes(config);
     ws::routes(config);

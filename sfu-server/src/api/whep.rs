@@ -7,7 +7,7 @@ use actix_web::web::{self, Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse, guard};
 use serde::Deserialize;
 
-use super::{Context, Problem, cors, negotiated, rooms};
+use super::{Context, Problem, access, cors, negotiated, rooms};
 use crate::session::{Door, participant_id};
 
 #[derive(Deserialize)]
@@ -49,9 +49,10 @@ async fn play_room(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let room = room.into_inner();
+    let grant = access::entry(&context, &request, &room)?.grant;
     let base = format!("/whep/{}", rooms::path_segment(&room));
     let sessions = context.sessions.clone();
-    let make = |sdp| async move { sessions.create_whep(room, None, viewer.wait, sdp).await };
+    let make = |sdp| async move { sessions.create_whep(room, None, viewer.wait, grant, sdp).await };
     negotiated::create(&context, &request, payload, &base, make).await
 }
 
@@ -63,10 +64,12 @@ async fn play_participant(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let (room, participant) = path.into_inner();
+    let grant = access::entry(&context, &request, &room)?.grant;
     let participant = Some(participant_id(&participant)?);
     let base = format!("/whep/{}", rooms::path_segment(&room));
     let sessions = context.sessions.clone();
-    let make = |sdp| async move { sessions.create_whep(room, participant, viewer.wait, sdp).await };
+    let make =
+        |sdp| async move { sessions.create_whep(room, participant, viewer.wait, grant, sdp).await };
     negotiated::create(&context, &request, payload, &base, make).await
 }
 

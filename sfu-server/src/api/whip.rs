@@ -5,7 +5,7 @@ use actix_web::web::{self, Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use super::{Context, Problem, cors, negotiated, rooms};
+use super::{Context, Problem, access, cors, negotiated, rooms};
 use crate::session::Door;
 
 /// What a publisher without a name is called.
@@ -30,10 +30,13 @@ async fn create(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let room = room.into_inner();
-    let name = publisher.into_inner().name.unwrap_or_else(|| NAME.to_owned());
+    let entry = access::entry(&context, &request, &room)?;
+    let own = publisher.into_inner().name;
+    let name = entry.name(own.unwrap_or_default());
+    let name = if name.is_empty() { NAME.to_owned() } else { name };
     let base = format!("/whip/{}", rooms::path_segment(&room));
     let sessions = context.sessions.clone();
-    let make = |sdp| async move { sessions.create_whip(room, name, sdp).await };
+    let make = |sdp| async move { sessions.create_whip(room, name, entry.grant, sdp).await };
     negotiated::create(&context, &request, payload, &base, make).await
 }
 

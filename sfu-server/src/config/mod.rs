@@ -31,7 +31,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use advertised::Advertised;
-pub use auth::AuthSettings;
+pub use auth::{AuthSettings, KeySettings};
 pub use drain::DrainSettings;
 pub use environment::Variables;
 pub use fault::{Fault, Faults};
@@ -70,6 +70,7 @@ impl Settings {
     /// What no type can say: every rule that is broken.
     pub fn validate(&self) -> Faults {
         let mut faults = Faults::default();
+        self.auth.validate(&mut faults);
         self.http.validate(&mut faults);
         self.ice.validate(&mut faults);
         self.limits.validate(&mut faults);

@@ -1,6 +1,6 @@
 //! The media thread: one engine, its sockets and its clock. Each turn of the loop takes
-//! commands, then datagrams, then what is due, sends what the engine made of it, and tells the
-//! session layer.
+//! commands, then datagrams, then what is due, sends what the engine made of it, gives handshakes
+//! their share of time, and tells the session layer.
 //!
 //! **Panics.** Every call of the engine is guarded: a panic is counted and logged, the command or
 //! datagram at hand is lost, and the loop goes on. The engine itself ends the peer whose input it
@@ -158,10 +158,14 @@ impl Worker {
             self.receive_streams(now);
             self.take_strays(now);
             self.take_relay(now);
-            self.serve_handshakes(now);
             self.run_timers(now);
             self.tell_paths();
             self.send(now);
+            // Behind media, which is worth less late than a handshake is.
+            if self.serve_handshakes(now) {
+                self.tell_paths();
+                self.send(now);
+            }
             self.take_events();
             self.flush_outputs();
             self.publish_snapshot(now, had_commands);
@@ -291,18 +295,21 @@ impl Worker {
         }
     }
 
-    fn serve_handshakes(&mut self, now: Instant) {
+    /// Gives the engine what handshakes are waiting, as long as a turn has time for them. True if
+    /// there were any.
+    fn serve_handshakes(&mut self, now: Instant) -> bool {
         let Self { engine, handshakes, counters, .. } = self;
         if handshakes.is_empty() {
-            return;
+            return false;
         }
         let start = Instant::now();
         while let Some((path, mut datagram)) = handshakes.pop() {
             counters.panics += engine_panics(|| engine.handle_datagram(now, path, &mut datagram));
             if start.elapsed() >= handshakes::TIME_PER_TURN {
-                return;
+                break;
             }
         }
+        true
     }
 
     /// Tells the other workers whose paths are whose, before anything is answered.

@@ -29,6 +29,11 @@ impl SessionError {
         Self::new(ErrorCode::Overloaded, "the server is overloaded; try again later")
     }
 
+    /// There is no token, or it does not count. Which of the two, or why, is not said.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(ErrorCode::Unauthorized, "a valid token is needed")
+    }
+
     /// The server is about to stop.
     pub(crate) fn draining() -> Self {
         Self::new(ErrorCode::Draining, "the server is about to stop; try again later")
@@ -57,6 +62,7 @@ impl From<CommandError> for SessionError {
             | CommandError::FingerprintChanged
             | CommandError::Negotiation(_) => ErrorCode::SdpUnsupported,
             CommandError::Limit(_) => ErrorCode::Limit,
+            CommandError::NotPermitted => ErrorCode::Forbidden,
         };
         Self::new(code, error.to_string())
     }

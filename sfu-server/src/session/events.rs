@@ -69,14 +69,15 @@ impl Sessions {
         }
         let room = registry.room_by_id(worker, room).expect("bind_peer found it");
         let others = room.visible().filter(|other| other.id != id);
+        let newcomer = &room.participants[&id];
         let joined = Reply::Joined {
             room: room.name.to_string(),
             participant: id.into(),
             participants: others.map(|other| other.view_from(worker)).collect(),
-            settings: room.settings,
+            permissions: newcomer.grant.view(),
+            settings: room.settings.clone(),
             ice_servers: self.ice_servers(&format!("{:016x}", id.0)),
         };
-        let newcomer = &room.participants[&id];
         newcomer.outbox.push(&joined.to(newcomer.join_request));
         if newcomer.is_visible() {
             let event = ServerEvent::ParticipantJoined { participant: newcomer.view() };
@@ -136,7 +137,7 @@ impl Sessions {
                 let room = registry.room_by_id(worker, room);
                 // All engines of a room say the same; one is enough.
                 if let Some(room) = room.filter(|room| room.leader() == Some(worker)) {
-                    for participant in room.visible() {
+                    for participant in room.listeners() {
                         participant.outbox.push_lossy(&message);
                     }
                 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use sfu_core::command::{Command, Reply, SubscribePolicy};
+use sfu_core::command::{Command, Reply, Sources, SubscribePolicy};
 use sfu_core::id::ParticipantId;
 use sfu_core::negotiation::{Answer, SdpFragment, SectionContent};
 use sfu_core::transport::IceCredentials;
 use tokio::time::Instant;
 
+use super::forbidden;
 use super::offer::{Negotiated, parse_offer, render_answer};
 use super::participant::{Door, LeaveReason};
-use super::{Bucket, ErrorCode, JoinRequest, Membership, Outbox, SessionError, Sessions};
+use super::{Bucket, ErrorCode, Grant, JoinRequest, Membership, Outbox, SessionError, Sessions};
 use crate::limits;
 use crate::media::MediaError;
 
@@ -73,6 +74,11 @@ impl ETag {
         Self(format!("{:016x}", rand::random::<u64>()))
     }
 
+    /// Of what counts its changes.
+    pub(crate) fn of_version(version: u64) -> Self {
+        Self(format!("{version:016x}"))
+    }
+
     /// As a header value.
     pub(crate) fn quoted(&self) -> String {
         format!("\"{}\"", self.0)
@@ -93,17 +99,22 @@ impl IfMatch {
         if tags.iter().any(|tag| tag == "*") { Self::Any } else { Self::Tags(tags) }
     }
 
+    /// The same for what counts its changes.
+    pub(super) fn admits_version(&self, version: u64) -> Result<(), SessionError> {
+        self.admits(&ETag::of_version(version))
+    }
+
     fn admits(&self, etag: &ETag) -> Result<(), SessionError> {
         match self {
             Self::Missing => Err(SessionError::new(
                 ErrorCode::PreconditionRequired,
-                "send the session's ETag as If-Match, or * to restart ICE",
+                "send the present ETag as If-Match, or *",
             )),
             Self::Any => Ok(()),
             Self::Tags(tags) if tags.contains(&etag.0) => Ok(()),
             Self::Tags(_) => Err(SessionError::new(
                 ErrorCode::PreconditionFailed,
-                "the ICE session this names is not the present one",
+                "what this names is not the present state",
             )),
         }
     }
@@ -115,9 +126,13 @@ impl Sessions {
         self: &Arc<Self>,
         room: String,
         name: String,
+        grant: Grant,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
-        self.create_http(Door::Whip, room, name, SubscribePolicy::Manual, sdp).await
+        if grant.permissions.publish == Sources::NONE {
+            return Err(forbidden("the token does not allow to publish"));
+        }
+        self.create_http(Door::Whip, room, name, grant, SubscribePolicy::Manual, sdp).await
     }
 
     /// A viewer by WHEP. Who does not `wait` is refused while nobody publishes (draft §4.3.8).
@@ -126,13 +141,17 @@ impl Sessions {
         room: String,
         participant: Option<ParticipantId>,
         wait: bool,
+        grant: Grant,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
+        if !grant.permissions.subscribe {
+            return Err(forbidden("the token does not allow to subscribe"));
+        }
         let policy = self.viewer_policy(&room, participant)?;
         if !wait && !self.is_published(&room, participant) {
             return Err(SessionError::new(ErrorCode::NoPublisher, "nobody is publishing there"));
         }
-        self.create_http(Door::Whep, room, "whep".to_owned(), policy, sdp).await
+        self.create_http(Door::Whep, room, "whep".to_owned(), grant, policy, sdp).await
     }
 
     async fn create_http(
@@ -140,6 +159,7 @@ impl Sessions {
         door: Door,
         room: String,
         name: String,
+        grant: Grant,
         subscribe: SubscribePolicy,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
@@ -155,6 +175,7 @@ impl Sessions {
             name,
             metadata: String::new(),
             door,
+            grant,
             subscribe,
             outbox: Outbox::default(),
             request: None,

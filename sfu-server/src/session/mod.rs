@@ -10,9 +10,11 @@ mod decisions;
 mod error;
 mod events;
 mod forwarding;
+mod grant;
 mod http_session;
 mod join;
 mod message;
+mod moderate;
 mod offer;
 mod outbox;
 mod overload;
@@ -43,19 +45,21 @@ use crate::media::MediaHandle;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
 pub(crate) use error::SessionError;
-pub(crate) use http_session::{HttpSession, IfMatch, PatchOutcome};
+pub(crate) use grant::{Grant, Identity, PermissionsView, forbidden};
+pub(crate) use http_session::{ETag, HttpSession, IfMatch, PatchOutcome};
 pub(crate) use join::{JoinRequest, Membership};
 pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, WireId};
+pub(crate) use moderate::ParticipantChange;
 pub(crate) use outbox::{CloseCode, Closing, Outbox, OutboxItem};
-pub(crate) use participant::{Door, LeaveReason};
+pub(crate) use participant::{Door, LeaveReason, check_name};
 pub(crate) use prefer::QualityWord;
-pub(crate) use rate::{Bucket, JoinRates};
+pub(crate) use rate::{AddressRates, Bucket};
 pub(crate) use registry::Census;
 pub(crate) use requests::{
-    DataRequest, ParticipantDetail, participant_id, publish_request, track_id,
+    DataRequest, ParticipantDetail, participant_id, publish_request, source_by_name, track_id,
 };
 pub(crate) use room::RoomView;
-pub(crate) use settings::{RoomSettings, SettingsChange};
+pub(crate) use settings::{CodecName, RoomSettings, SettingsChange, empty_timeout};
 pub(crate) use timing::Histogram;
 pub(crate) use track::TrackKey;
 
@@ -133,6 +137,11 @@ impl Sessions {
     /// Whether joins are refused because the server is about to stop.
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Accepts joins again.
+    pub(crate) fn accept_joins(&self) {
+        self.is_draining.store(false, Ordering::Relaxed);
     }
 
     /// From now on refuses joins; who is in may stay.

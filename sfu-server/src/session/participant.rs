@@ -10,6 +10,7 @@ use sfu_core::event::{TrackInfo, TransportState};
 use sfu_core::id::{Mid, ParticipantId, PeerId};
 use sfu_core::negotiation::MediaKind;
 
+use super::grant::Grant;
 use super::http_session::HttpState;
 use super::message::{AssignedView, ParticipantView, TrackView, kind_name, source_name};
 use super::outbox::Outbox;
@@ -17,7 +18,7 @@ use super::track::{Track, TrackKey};
 use crate::media::WorkerId;
 
 /// The door a participant came in by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Door {
     WebSocket,
@@ -36,6 +37,8 @@ pub(crate) enum LeaveReason {
     Lost,
     /// It was removed.
     Kicked,
+    /// The same identity entered again.
+    Replaced,
 }
 
 /// A participant, from the request to join to the end.
@@ -44,6 +47,9 @@ pub(crate) struct Participant {
     pub(crate) name: String,
     pub(crate) metadata: String,
     pub(crate) door: Door,
+    pub(crate) grant: Grant,
+    /// Changes with its name, metadata and permissions.
+    pub(crate) version: u64,
     /// Where its connection is.
     pub(crate) worker: WorkerId,
     /// Its connection in the engine; `None` until the engine has added it. Nobody is told of it
@@ -79,6 +85,8 @@ impl Participant {
             name,
             metadata,
             door,
+            grant: Grant::everything(),
+            version: rand::random(),
             worker,
             peer: None,
             outbox: Outbox::default(),
@@ -95,6 +103,11 @@ impl Participant {
 
     /// Whether others know of it.
     pub(crate) fn is_visible(&self) -> bool {
+        self.is_entered() && !self.grant.hidden
+    }
+
+    /// Whether it is in the room and no mere viewer: it hears of others, and moderators see it.
+    pub(crate) fn is_entered(&self) -> bool {
         self.peer.is_some() && self.door != Door::Whep
     }
 

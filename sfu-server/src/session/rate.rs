@@ -1,4 +1,5 @@
-//! Token buckets: per WebSocket for requests, per address for joins.
+//! Token buckets: per WebSocket for requests, per address for joins, for requests to the API and
+//! for tokens that do not count.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -37,12 +38,6 @@ impl Bucket {
         has_token
     }
 
-    /// Goes on at another rate, which may have been configured meanwhile.
-    fn adapt(&mut self, per_second: u32) {
-        self.per_second = f64::from(per_second);
-        self.burst = 2.0 * self.per_second;
-    }
-
     /// From now to the next token.
     fn wait(&self) -> Duration {
         Duration::from_secs_f64(((1.0 - self.tokens) / self.per_second).clamp(0.0, 3600.0))
@@ -54,23 +49,35 @@ impl Bucket {
     }
 }
 
-/// Joins per address.
+/// Something counted per address.
 #[derive(Default)]
-pub(crate) struct JoinRates {
+pub(crate) struct AddressRates {
     bucket_by_address: Mutex<HashMap<IpAddr, Bucket>>,
 }
 
-impl JoinRates {
-    /// Counts a join of `address`, of which there may be `per_second` (0: any number), or says how
-    /// long to wait. Loopback is never limited: load tests join from one address.
+impl AddressRates {
+    /// Counts one of `address`, of which there may be `per_second` (0: any number), or says how long
+    /// to wait. Loopback is never limited: load tests and proxies come from one address.
     pub(crate) fn admit(
         &self,
         address: IpAddr,
         per_second: u32,
         now: Instant,
     ) -> Result<(), Duration> {
+        let per_second = f64::from(per_second);
+        self.take(address, per_second, 2.0 * per_second, now)
+    }
+
+    /// The same with a burst of its own.
+    pub(crate) fn take(
+        &self,
+        address: IpAddr,
+        per_second: f64,
+        burst: f64,
+        now: Instant,
+    ) -> Result<(), Duration> {
         let address = address.to_canonical();
-        if per_second == 0 || address.is_loopback() {
+        if per_second == 0.0 || address.is_loopback() {
             return Ok(());
         }
         let mut buckets = self.bucket_by_address.lock();
@@ -82,11 +89,21 @@ impl JoinRates {
                 return Err(Duration::from_secs(1));
             }
         }
-        let bucket = buckets
-            .entry(address)
-            .or_insert_with(|| Bucket::new(per_second, per_second.saturating_mul(2), now));
-        bucket.adapt(per_second);
+        let bucket = buckets.entry(address).or_insert(Bucket {
+            tokens: burst,
+            burst,
+            per_second,
+            filled_at: now,
+        });
+        (bucket.per_second, bucket.burst) = (per_second, burst);
         if bucket.take(now) { Ok(()) } else { Err(bucket.wait()) }
+    }
+
+    /// How long `address` has to wait, if it has; nothing is counted.
+    pub(crate) fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let address = network_of(address.to_canonical());
+        let mut bucket = *self.bucket_by_address.lock().get(&address)?;
+        (!bucket.take(now)).then(|| bucket.wait())
     }
 }
 
@@ -115,7 +132,7 @@ mod tests {
 
     #[test]
     fn joins_are_limited_per_address_and_never_on_loopback() {
-        let rates = JoinRates::default();
+        let rates = AddressRates::default();
         let now = Instant::now();
         let count = |address: &str| {
             let address = address.parse().unwrap();
@@ -128,12 +145,12 @@ mod tests {
         assert_eq!(count("127.0.0.9"), 100);
         assert_eq!(count("::1"), 100);
         assert_eq!(count("::ffff:127.0.0.1"), 100);
-        assert!(JoinRates::default().admit("192.0.2.1".parse().unwrap(), 0, now).is_ok());
+        assert!(AddressRates::default().admit("192.0.2.1".parse().unwrap(), 0, now).is_ok());
     }
 
     #[test]
     fn the_wait_is_long_enough() {
-        let rates = JoinRates::default();
+        let rates = AddressRates::default();
         let now = Instant::now();
         let address = "192.0.2.1".parse().unwrap();
         while rates.admit(address, 2, now).is_ok() {}
@@ -143,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_table_of_addresses_is_bounded_and_forgets_the_quiet() {
-        let rates = JoinRates::default();
+        let rates = AddressRates::default();
         let now = Instant::now();
         let address = |n: usize| IpAddr::V4(u32::try_from(n + 0x0100_0000).unwrap().into());
         for n in 0..limits::JOIN_ADDRESSES_MAX {

@@ -14,6 +14,7 @@ use super::outbox::CloseCode;
 use super::participant::{Door, LeaveReason, Participant};
 use super::parts::Place;
 use super::room::Room;
+use crate::auth::Kicks;
 use crate::limits::EMPTY_PART_MAX;
 use crate::media::WorkerId;
 
@@ -29,6 +30,7 @@ pub(super) struct Registry {
     name_by_room: HashMap<RoomKey, Arc<str>>,
     participant_by_peer: HashMap<PeerKey, (Arc<str>, ParticipantId)>,
     pub(super) participant_by_token: HashMap<Box<str>, (Arc<str>, ParticipantId)>,
+    pub(super) kicks: Kicks,
 }
 
 /// Commands to be sent once the lock is released.

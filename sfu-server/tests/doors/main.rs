@@ -13,6 +13,7 @@ mod shutdown;
 mod slow;
 mod spanning;
 mod tls;
+mod tokens;
 mod websocket;
 mod websocket_limits;
 mod whip;

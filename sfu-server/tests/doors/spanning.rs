@@ -88,7 +88,7 @@ async fn settings_changed_while_parts_are_added_are_the_same_in_all() {
     assert_eq!(server.post_json("/api/v1/rooms", &room).await.status(), 201);
     let change = |n: u64| {
         let request = server.request("PATCH", "/api/v1/rooms/r");
-        let request = request.header("content-type", "application/json");
+        let request = request.header("content-type", "application/json").header("if-match", "*");
         request.body(json!({"video_last_n": n}).to_string()).send()
     };
     let changes = join_all((1..=9).map(change));

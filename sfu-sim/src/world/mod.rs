@@ -18,7 +18,7 @@ use sfu_core::drops::DropReason;
 use sfu_core::event::Event;
 use sfu_core::id::{PeerId, RoomId, TrackId};
 use sfu_core::stats::EngineStats;
-use sfu_core::transport::{Certificate, Path, Security};
+use sfu_core::transport::{Candidate, Certificate, Path, Security};
 use sfu_core::{Egress, Engine, EngineConfig};
 
 use crate::bottleneck::{Bottleneck, BottleneckId};

@@ -15,6 +15,7 @@ declare global {
   var __times: any;
   var __watch: any;
   var __check: any;
+  var axe: any;
 }
 
 export {};

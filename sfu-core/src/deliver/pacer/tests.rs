@@ -4,7 +4,8 @@ use crate::publish::test_clock::{ms, origin};
 type Paced = Pacer<u32, u8>;
 
 fn pacer(now: Instant, estimate_bps: u64) -> Paced {
-    let mut pacer = Pacer::new(PacerConfig { factor_percent: 100, burst: ms(5) });
+    let mut pacer =
+        Pacer::new(PacerConfig { factor_percent: 100, burst: ms(5), burst_with_headroom: ms(15) });
     pacer.set_estimate(now, Some(estimate_bps));
     pacer
 }
@@ -191,4 +192,45 @@ fn what_is_too_much_is_given_back() {
     assert_eq!(pacer.push(now, Class::Audio, 100, 1), Err(1));
     pacer.clear();
     assert!(pacer.is_idle() && pacer.push(now, Class::Audio, 100, 1).is_ok());
+}
+
+#[test]
+fn where_there_is_room_a_frame_leaves_in_one_burst_at_the_same_rate() {
+    let now = origin();
+    let mut pacer = pacer(now, 2_400_000);
+    pacer.set_headroom(true);
+    for item in 0..12 {
+        pacer.push(now, Class::Video, 1500, item).unwrap();
+    }
+    // 15 ms at 2.4 Mbit/s are three packets.
+    let times: Vec<_> = run(&mut pacer, now, ms(200)).iter().map(|&(at, _)| at).collect();
+    assert_eq!(times, [0, 0, 0, 15, 15, 15, 30, 30, 30, 45, 45, 45]);
+    pacer.set_headroom(false);
+    let later = now + ms(100);
+    for item in 0..2 {
+        pacer.push(later, Class::Video, 1500, item).unwrap();
+    }
+    let times: Vec<_> = run(&mut pacer, later, ms(100)).iter().map(|&(at, _)| at).collect();
+    assert_eq!(times, [0, 5], "and no longer without");
+}
+
+#[test]
+fn a_burst_may_begin_a_little_early_and_the_rate_stays() {
+    let start = origin();
+    let mut pacer = pacer(start, 2_400_000);
+    for item in 0..101 {
+        pacer.push(start, Class::Video, 1500, item).unwrap();
+    }
+    let early = Duration::from_micros(400);
+    let mut left = 0;
+    let mut now = start;
+    while pacer.pop(now).is_some() {
+        left += 1;
+        // Each takes 5 ms at the rate, and is asked for a little before that.
+        let Some(due) = pacer.next_release() else { break };
+        assert!(pacer.pop(due - ms(1)).is_none(), "that would be too early");
+        now = due - early;
+    }
+    assert_eq!(left, 101);
+    assert_eq!(now + early, start + 100 * ms(5), "what was early has been paid for");
 }

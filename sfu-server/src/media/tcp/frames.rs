@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_never_more_than_a_read_and_a_frame() {
-        let stream = framed(&[&[7; 1400]; 2000]);
+        let stream = framed(&[&[7; 1400][..]; 2000]);
         let mut rest = &stream[..];
         let mut frames = Frames::default();
         let mut count = 0;
