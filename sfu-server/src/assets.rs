@@ -41,7 +41,11 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
 /// `GET` of a file of the page.
 pub(crate) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let path = request.path().trim_start_matches('/');
-    let path = if path.is_empty() { "index.html" } else { path };
+    let path = match path {
+        "" => "index.html",
+        "test" => "test.html",
+        file => file,
+    };
     let Some(file) = Page::get(path) else {
         return Err(Problem::not_found("there is nothing at this path"));
     };

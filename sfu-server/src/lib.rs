@@ -15,10 +15,12 @@ mod metrics;
 mod session;
 pub mod shutdown;
 mod tcp;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use anyhow::Context as _;
@@ -28,6 +30,10 @@ use crate::config::{Live, Reloaded, Settings};
 use crate::ice_servers::IceServers;
 use crate::media::{Forward, Media};
 use crate::session::Sessions;
+use crate::tls::{Renewal, Tls};
+
+pub use crate::media::KERNEL_BUFFER_BYTES;
+pub use crate::tls::certificate_end;
 
 /// A server that accepts clients.
 pub struct RunningServer {
@@ -37,7 +43,10 @@ pub struct RunningServer {
     pub udp_addrs: Vec<SocketAddr>,
     /// Where media is accepted by TCP, IPv4 first; empty if nowhere.
     pub tcp_addrs: Vec<SocketAddr>,
+    /// Whether that is with TLS.
+    pub is_https: bool,
     settings: Live,
+    renewal: Renewal,
     http: ServerHandle,
     sessions: Arc<Sessions>,
     media_threads: Vec<JoinHandle<()>>,
@@ -45,6 +54,7 @@ pub struct RunningServer {
 
 /// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
 pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
+    let tls = Tls::new(&settings.tls)?;
     let forward = Arc::new(Forward::default());
     let media = Media::start(&settings.media, Arc::clone(&forward))?;
     let is_one_port = settings.media.tcp_http;
@@ -58,7 +68,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
 
     let context = Context::new(settings.clone(), Arc::clone(&sessions), Arc::clone(&forward));
     let context = Arc::new(context);
-    let served = api::serve(http_addr, context);
+    let renewal = tls.as_ref().map(Tls::renewal).unwrap_or_default();
+    let is_https = tls.is_some();
+    let served = api::serve(http_addr, tls, context);
     let (server, http_addrs) = served.with_context(|| format!("cannot listen on {http_addr}"))?;
     if let Some(&addr) = http_addrs.first().filter(|_| is_one_port) {
         forward.to(addr);
@@ -73,7 +85,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
         http_addr: http_addrs.first().copied().unwrap_or(http_addr),
         udp_addrs: media.addrs,
         tcp_addrs: media.tcp_addrs,
+        is_https,
         settings,
+        renewal,
         http,
         sessions,
         media_threads: media.threads,
@@ -81,14 +95,40 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
 }
 
 impl RunningServer {
-    /// Puts new settings in force, as far as that can be done while the server runs.
-    pub fn reload(&self, settings: &Settings) -> Reloaded {
-        self.settings.replace(settings)
+    /// Puts new settings in force, as far as that can be done while the server runs, all or none.
+    pub fn reload(&self, settings: &Settings) -> anyhow::Result<Reloaded> {
+        if self.renewal.reload(&settings.tls)? {
+            tracing::info!("the certificate was renewed");
+        }
+        Ok(self.settings.replace(settings))
     }
 
     /// Refuses joins from now on, without ending anything: the first half of a stop.
     pub fn refuse_joins(&self) {
         self.sessions.refuse_joins();
+    }
+
+    /// How long participants may stay once the server is to end.
+    pub fn drain_timeout(&self) -> Duration {
+        self.settings.now().drain.timeout()
+    }
+
+    /// Refuses joins, tells everybody, and waits until all have left or `patience` is over.
+    pub async fn drain(&self, patience: Duration) {
+        self.sessions.begin_drain();
+        let empty = async {
+            while !self.sessions.is_empty() {
+                tokio::time::sleep(limits::DRAIN_LOOK).await;
+            }
+        };
+        if tokio::time::timeout(patience, empty).await.is_err() {
+            tracing::info!("not everybody left in time");
+        }
+    }
+
+    /// Whether the process makes progress, as `/livez` says.
+    pub fn is_alive(&self) -> bool {
+        self.sessions.media().is_alive(limits::TICK_AGE_MAX)
     }
 
     /// Stops: new joins are refused, clients are told, rooms are closed, and everything ends

@@ -119,3 +119,8 @@ pub const SDP_INLINE_BYTES_MAX: usize = 16 * 1024;
 
 /// Longest time from the signal to stop to the end of the process.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+/// How often is looked whether everybody has left a server that is to end.
+pub const DRAIN_LOOK: Duration = Duration::from_millis(100);
+/// A media worker turns its loop four times a second at least; one that has not for this long is
+/// stuck.
+pub const TICK_AGE_MAX: Duration = Duration::from_secs(1);

@@ -90,5 +90,5 @@ export function dialog(title, ...content) {
 
 export function showShortcuts() {
   const { heading, list } = strings.shortcuts;
-  dialog(heading, h('dl', { class: 'keys' }, ...list.map(([key, what]) => h('div', {}, h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)))));
+  dialog(heading, h('dl', { class: 'keys' }, ...list.map(([key, what]) => h('div', {}, h('dt', {}, ...key.split(' ').map((each) => h('kbd', {}, each))), h('dd', {}, what)))));
 }

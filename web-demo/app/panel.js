@@ -7,7 +7,7 @@ import { hue, initials } from './tiles.js';
 const LINES_MAX = 500;
 
 /** @typedef {'chat' | 'people' | 'why'} View */
-/** @typedef {{name: string, own: boolean, mic: boolean, camera: boolean, screen: boolean, speaking: boolean}} Person */
+/** @typedef {{name: string, own: boolean, mic: boolean, camera: boolean, screen: boolean, speaking: boolean, hand: boolean, recording: boolean, health: import('./health.js').Health}} Person */
 
 export class Panel {
   /** @type {View | null} */
@@ -21,11 +21,11 @@ export class Panel {
   #last = { name: '', at: 0 };
 
   /**
-   * @param {import('./why.js').Why} why
+   * @param {import('../sdk/index.js').Room} room
    * @param {{send: (text: string) => void, changed: (view: View | null, unread: number) => void}} owner
    */
-  constructor(why, { send, changed }) {
-    this.#why = why;
+  constructor(room, { send, changed }) {
+    this.#room = room;
     this.#changed = changed;
     const submit = (/** @type {Event} */ event) => {
       event.preventDefault();
@@ -50,15 +50,21 @@ export class Panel {
       h('header', {}, this.#title, iconButton('close', strings.controls.close, () => this.show(null))),
       this.#chat,
       this.#people,
-      why.element,
     );
   }
 
-  #why;
+  /** Loaded when it is first asked for. @type {import('./why.js').Why | null} */
+  #why = null;
+  #room;
   #changed;
 
   /** Shows a view, or hides it when it is shown. @param {View} view */
-  toggle(view) {
+  async toggle(view) {
+    if (view === 'why' && !this.#why) {
+      const { Why } = await import('./why.js');
+      this.#why = new Why(this.#room);
+      this.element.append(this.#why.element);
+    }
     this.show(this.view === view ? null : view);
   }
 
@@ -68,8 +74,8 @@ export class Panel {
     this.element.hidden = view === null;
     this.#chat.hidden = view !== 'chat';
     this.#people.hidden = view !== 'people';
-    this.#why.element.hidden = view !== 'why';
-    this.#why.run(view === 'why');
+    if (this.#why) this.#why.element.hidden = view !== 'why';
+    this.#why?.run(view === 'why');
     this.#retitle();
     if (view === 'chat') {
       this.#unread = 0;
@@ -121,7 +127,7 @@ export class Panel {
 }
 
 /** @param {Person} person */
-function personRow({ name, own, mic, camera, screen, speaking }) {
+function personRow({ name, own, mic, camera, screen, speaking, hand, recording, health }) {
   const small = h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(name));
   small.style.setProperty('--hue', String(hue(name)));
   const { controls, tile } = strings;
@@ -131,6 +137,9 @@ function personRow({ name, own, mic, camera, screen, speaking }) {
     { class: speaking ? 'speaking' : null },
     small,
     h('span', { class: 'name' }, own ? strings.youLabel(name) : name),
+    hand && mark('hand', tile.hand),
+    recording && mark('record', tile.recording),
+    health !== 'good' && mark('warn', strings.health[health]),
     screen && mark('screen', controls.share),
     mark(camera ? 'camera' : 'cameraOff', strings.devices.camera),
     mark(mic ? 'mic' : 'micOff', mic ? strings.devices.microphone : tile.muted),

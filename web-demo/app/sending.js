@@ -37,6 +37,12 @@ export class Sending extends Emitter {
     return handle !== null && !handle.muted;
   }
 
+  /** Whether a press is all it takes to be heard. */
+  get canTalk() {
+    const handle = this.#handles.microphone;
+    return handle !== null && handle.muted && handle.mediaStreamTrack?.readyState === 'live';
+  }
+
   get cameraOn() {
     const handle = this.#handles.camera;
     return handle !== null && !handle.muted;
@@ -74,6 +80,11 @@ export class Sending extends Emitter {
       if (handle && handle.mediaStreamTrack?.readyState === 'live') return handle.setMuted(!handle.muted);
       await this.#open('microphone');
     });
+  }
+
+  /** The microphone off, whatever it was. */
+  silence() {
+    return this.#switching('microphone', () => this.#handles.microphone?.setMuted(true));
   }
 
   /** The camera is let go of while it is off, so that its light goes out; the m-line stays. */

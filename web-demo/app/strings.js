@@ -23,6 +23,7 @@ export const strings = {
     askingDevices: 'Your browser may ask whether this page may use your camera and microphone.',
     level: 'Microphone level',
     retryDevices: 'Try again',
+    check: 'Check devices and connection',
   },
 
   devices: {
@@ -51,6 +52,13 @@ export const strings = {
     people: 'People',
     settings: 'Settings',
     help: 'Keyboard shortcuts',
+    raiseHand: 'Raise hand',
+    lowerHand: 'Lower hand',
+    more: 'More',
+    record: 'Record to a file',
+    stopRecording: 'Stop and save recording',
+    figures: 'Figures on pictures',
+    pip: (/** @type {string} */ name) => `Show ${name} in a window of its own`,
     leave: 'Leave',
     close: 'Close',
     quality: (/** @type {string} */ name) => `Quality of ${name}`,
@@ -58,15 +66,36 @@ export const strings = {
     unpin: 'Back to the grid',
   },
 
+  layout: {
+    heading: 'Layout',
+    modes: { grid: 'Grid', speaker: 'Speaker' },
+    area: 'Pictures',
+    pages: 'Pages of pictures',
+    page: (/** @type {number} */ n, /** @type {number} */ of) => `Page ${n} of ${of}`,
+    back: 'Page before',
+    next: 'Next page',
+  },
+
+  receive: {
+    heading: 'Receive',
+    modes: { everything: 'Everything', low: 'Low quality', screen: 'Screens only', audio: 'Sound only', nothing: 'Nothing' },
+    notReceived: 'Not received',
+  },
+
   tile: {
     muted: 'microphone off',
     speaking: 'speaking',
+    hand: 'hand raised',
+    recording: 'records the call',
     screen: (/** @type {string} */ name) => `${name}’s screen`,
     ownScreen: 'Your screen',
     size: (/** @type {number} */ width, /** @type {number} */ height, /** @type {number} */ fps) => `${width}×${height} · ${fps} fps`,
     alone: 'Nobody else is here yet.',
     aloneHint: 'Send them the link.',
   },
+
+  /** @type {Record<string, string>} */
+  health: { good: 'Good connection', fair: 'Unsteady connection', bad: 'Poor connection' },
 
   quality: { auto: 'Auto', high: 'High', medium: 'Medium', low: 'Low', off: 'Off' },
 
@@ -102,6 +131,7 @@ export const strings = {
     nothing: 'nothing',
     pinned: 'pinned',
     records: 'What happened of late',
+    graphs: { received: 'Received', estimate: 'Path carries', sent: 'Sent', rtt: 'Round trip', loss: 'Loss' },
     reasons: /** @type {Record<string, string>} */ ({
       best: 'It is the best there is.',
       large_enough: 'It fills its place.',
@@ -137,7 +167,9 @@ export const strings = {
     closed: 'Disconnected',
     banner: 'Connection lost. Reconnecting…',
     bannerMending: 'The connection is unstable. Repairing it…',
-    attempt: (/** @type {number} */ n) => `attempt ${n}`,
+    attempt: (/** @type {number} */ n) => `Attempt ${n}`,
+    next: (/** @type {number} */ s) => `in ${s} s.`,
+    trying: 'under way.',
     tryNow: 'Try now',
     back: 'Connected again',
     draining: 'The server is about to restart. You will be reconnected.',
@@ -148,9 +180,23 @@ export const strings = {
     left: (/** @type {string} */ name) => `${name} left`,
     mutedByServer: 'You were muted by a moderator',
     shares: (/** @type {string} */ name) => `${name} shares a screen`,
+    hand: (/** @type {string} */ name) => `${name} raises a hand`,
+    records: (/** @type {string} */ name) => `${name} records this call`,
+    recordsNot: (/** @type {string} */ name) => `${name} no longer records`,
+  },
+
+  figures: {
+    noPicture: 'no picture', loss: 'loss', frozen: 'frozen', demand: 'asked', hidden: 'out of sight', grant: 'granted', estimate: 'path', stream: 'video', sent: 'sent', limitedBy: 'limited by',
+  },
+
+  record: {
+    began: 'Recording',
+    told: 'Everybody in the room is told. It stays on this device.',
+    saved: (/** @type {number} */ mb) => `Recording saved (${mb.toFixed(1)} MB)`,
   },
 
   hear: 'Click to hear the others',
+  notLoaded: 'This part of the page could not be loaded.',
 
   end: {
     left: 'You left the room',
@@ -179,8 +225,13 @@ export const strings = {
       ['m', 'Microphone on or off'],
       ['v', 'Camera on or off'],
       ['s', 'Share your screen'],
+      ['space', 'Hold to talk while muted'],
+      ['h', 'Raise or lower your hand'],
+      ['l', 'Next layout'],
+      ['PgUp PgDn', 'Turn pages'],
       ['c', 'Chat'],
       ['p', 'People'],
+      ['d', 'Figures on pictures'],
       ['w', 'Why this picture?'],
       ['?', 'This list'],
     ],

@@ -123,8 +123,8 @@ const QUEUE_TIME_MAX_US: u64 = PACER_QUEUE_TIME_MAX.as_micros() as u64;
 const RATE_MIN_BPS: u64 = 30_000;
 /// How much of the path's time a keyframe may take beyond its own, and how fast it leaves then, in
 /// per cent of the rate.
-const HASTE: Duration = Duration::from_millis(50);
-const HASTE_PERCENT: u64 = 250;
+const HASTE: Duration = Duration::from_millis(60);
+const HASTE_PERCENT: u64 = 300;
 
 impl<T, P: Copy> Pacer<T, P> {
     /// A pacer that holds nothing back until it is given a rate.

@@ -26,6 +26,7 @@ use crate::config::Live;
 use crate::media::Forward;
 use crate::metrics::Metrics;
 use crate::session::{JoinRates, Sessions};
+use crate::tls::Tls;
 use crate::{assets, limits};
 
 pub(crate) use problem::Problem;
@@ -66,6 +67,7 @@ impl Context {
 /// Binds the address and starts to serve. The caller awaits the server and stops it.
 pub(crate) fn serve(
     addr: std::net::SocketAddr,
+    tls: Option<Tls>,
     context: Arc<Context>,
 ) -> std::io::Result<(actix_web::dev::Server, Vec<std::net::SocketAddr>)> {
     let context = web::Data::from(context);
@@ -84,8 +86,12 @@ pub(crate) fn serve(
     .keep_alive(limits::KEEP_ALIVE)
     .max_connections(limits::CONNECTIONS_PER_THREAD_MAX)
     .disable_signals()
-    .shutdown_timeout(1)
-    .bind(addr)?;
+    .tls_handshake_timeout(limits::HEAD_DEADLINE)
+    .shutdown_timeout(1);
+    let server = match tls {
+        None => server.bind(addr)?,
+        Some(tls) => server.bind_rustls_0_23(addr, tls.config)?,
+    };
     let addrs = server.addrs();
     Ok((server.run(), addrs))
 }

@@ -11,3 +11,10 @@ pub struct AuthSettings {
     /// unless this is said or there are keys.
     pub open: bool,
 }
+
+impl AuthSettings {
+    /// Whether somebody decided who may join.
+    pub fn is_decided(&self) -> bool {
+        self.open
+    }
+}

@@ -16,14 +16,14 @@ const TIMEOUT_SECONDS_MAX: u64 = 24 * 3600;
 pub struct DrainSettings {
     /// How long participants may stay after SIGTERM. Joins are refused from the first moment on;
     /// the server ends when it is empty, or after this time. 0 sends everybody away at once. A
-    /// second signal does so too.
+    /// second signal does so too. `sfu dev` does not wait unless it is told to.
     #[schemars(extend("x-reload" = true))]
     pub timeout_seconds: u64,
 }
 
 impl Default for DrainSettings {
     fn default() -> Self {
-        Self { timeout_seconds: 0 }
+        Self { timeout_seconds: 60 }
     }
 }
 

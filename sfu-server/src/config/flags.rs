@@ -82,7 +82,7 @@ pub struct Flags {
     #[arg(long, env = "SFU_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
 
-    /// How long participants may stay after SIGTERM, in seconds. [default: 0]
+    /// How long participants may stay after SIGTERM, in seconds. [default: 60; of `dev`: 0]
     #[arg(long, env = "SFU_DRAIN_TIMEOUT", value_name = "SECONDS")]
     pub drain_timeout: Option<u32>,
 }
@@ -101,16 +101,16 @@ impl Flags {
             Some(Given { path, value: value?, source })
         });
         let mut all: Vec<Given> = named.collect();
-        for text in &self.set {
+        for set in &self.set {
             let source = Source::Flag("--set".to_owned());
-            let Some((path, text)) = text.split_once('=') else {
-                faults.add("", format!("--set {text}: is to be SETTING=VALUE"));
+            let Some((path, text)) = set.split_once('=') else {
+                faults.add("", format!("--set {set}: is to be SETTING=VALUE"));
                 continue;
             };
             let path = path.trim().split('.').map(str::to_owned).collect();
             match environment::parse(root, path, text, source) {
                 Ok(given) => all.push(given),
-                Err(message) => faults.add("", format!("--set {text}: {message}")),
+                Err(message) => faults.add("", format!("--set {set}: {message}")),
             }
         }
         all

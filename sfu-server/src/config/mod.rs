@@ -47,7 +47,7 @@ pub use print::print;
 pub use reference::reference;
 pub use secret::Secret;
 pub use telemetry::TelemetrySettings;
-pub use tls::TlsSettings;
+pub use tls::{TlsMode, TlsSettings};
 pub use webhooks::WebhookSettings;
 
 /// Everything the server can be told. The defaults make a ready development server.
@@ -76,6 +76,7 @@ impl Settings {
         self.log.validate(&mut faults);
         self.media.validate(&mut faults);
         self.drain.validate(&mut faults);
+        self.tls.validate(&mut faults);
         faults
     }
 }

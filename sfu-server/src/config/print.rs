@@ -27,7 +27,9 @@ fn section(
         child.is_some_and(|child| child.has_properties() || child.map_item().is_some())
             && value.is_table()
     };
-    for (name, value) in table.iter().filter(|(name, value)| !is_section(name, value)) {
+    let is_empty = |value: &Value| value.as_table().is_some_and(Table::is_empty);
+    let plain = table.iter().filter(|(name, value)| !is_section(name, value) && !is_empty(value));
+    for (name, value) in plain {
         let mut place = path.clone();
         place.push(name.clone());
         let place = place.join(".");

@@ -58,7 +58,8 @@ fn without_anything_it_is_the_default() {
 #[test]
 fn the_later_source_wins() {
     let file = Scratch::new("precedence.toml", "[media]\nudp_port = 1\nworkers = 1\n");
-    let steps: [(&[(&str, &str)], &[&str], u16, &str); 6] = [
+    type Step<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], u16, &'a str);
+    let steps: [Step<'_>; 6] = [
         (&[], &[], 1, "precedence.toml"),
         (&[("SFU_CONFIG", "media.udp_port = 2")], &[], 2, "environment SFU_CONFIG"),
         (&[("SFU__MEDIA__UDP_PORT", "3")], &[], 3, "environment SFU__MEDIA__UDP_PORT"),

@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use crate::config::MediaSettings;
 use crate::limits;
 
+pub use port::KERNEL_BUFFER_BYTES;
 pub(crate) use tcp::{Forward, TcpStats};
 
 pub(crate) use handle::{MediaError, MediaHandle, Output, WorkerId, WorkerSnapshot};

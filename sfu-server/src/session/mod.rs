@@ -129,6 +129,19 @@ impl Sessions {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
+    /// Refuses joins from now on and tells everybody who is in, once.
+    pub(crate) fn begin_drain(&self) {
+        if !self.is_draining.swap(true, Ordering::Relaxed) {
+            self.registry.lock().tell_everybody(&Json::of(&ServerEvent::Draining {}));
+        }
+    }
+
+    /// Whether nobody is here.
+    pub(crate) fn is_empty(&self) -> bool {
+        let census = self.census();
+        census.websockets + census.whip + census.whep == 0
+    }
+
     /// Completes once everybody is being sent away.
     pub(crate) async fn stopped(&self) {
         // Cannot fail: the sender is in `self`.

@@ -192,6 +192,13 @@ impl Registry {
         }
     }
 
+    /// Sends a message to everybody in every room.
+    pub(super) fn tell_everybody(&self, message: &Json) {
+        for room in self.room_by_name.values() {
+            room.tell_others(None, message);
+        }
+    }
+
     /// Removes everybody, then the room. False if there is no such room.
     pub(super) fn close_room(
         &mut self,

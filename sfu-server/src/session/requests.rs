@@ -13,7 +13,7 @@ use super::outbox::CloseCode;
 use super::participant::{Participant, check_name, label};
 use super::room::{Room, RoomView};
 use super::track::TrackKey;
-use super::{Door, ErrorCode, Json, LeaveReason, ParticipantView, ServerEvent, SessionError};
+use super::{Door, ErrorCode, LeaveReason, ParticipantView, SessionError};
 use super::{Sessions, registry::Registry};
 use crate::limits;
 use crate::media::WorkerId;
@@ -243,17 +243,13 @@ impl Sessions {
     /// Refuses further joins, tells everybody, and removes all rooms. Returns once the engine has
     /// let go of every peer, or after `patience`.
     pub(crate) async fn drain(&self, patience: Duration) {
-        self.refuse_joins();
+        self.begin_drain();
         self.stopping.send_replace(true);
-        let message = Json::of(&ServerEvent::Draining {});
         let mut cleanup = super::registry::Cleanup::default();
         {
             let mut registry = self.registry.lock();
             let names: Vec<_> = registry.room_by_name.keys().cloned().collect();
             for name in names {
-                if let Some(room) = registry.room_by_name.get(&name) {
-                    room.tell_others(None, &message);
-                }
                 let closed =
                     registry.close_room(&name, CloseCode::Draining, "the server is shutting down");
                 cleanup.0.extend(closed.into_iter().flat_map(|closed| closed.0));

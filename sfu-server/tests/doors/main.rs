@@ -10,6 +10,7 @@ mod quality;
 mod rooms;
 mod shutdown;
 mod spanning;
+mod tls;
 mod websocket;
 mod websocket_limits;
 mod whip;

@@ -48,3 +48,35 @@ async fn c32_while_draining_nothing_new_is_accepted() {
     assert_eq!(client.closed().await, 1001);
     server.server.stop().await;
 }
+
+#[tokio::test]
+async fn a_drain_tells_everybody_once_and_waits_until_they_have_left() {
+    let server = TestServer::start().await;
+    let (mut a, _) = server.join("r", "a").await;
+    let (mut b, _) = server.join("s", "b").await;
+    let start = Instant::now();
+    let drain = server.server.drain(Duration::from_secs(60));
+    let course = async {
+        for client in [&mut a, &mut b] {
+            assert_eq!(client.event("draining").await, json!({"type": "draining"}));
+        }
+        assert_eq!(server.get("/readyz").await.status(), 503);
+        // Who is in goes on.
+        assert_eq!(a.request(json!({"type": "ping"})).await["type"], "pong");
+        drop((a, b));
+    };
+    tokio::join!(drain, course);
+    assert!(start.elapsed() < Duration::from_secs(30), "it did not wait for the deadline");
+    server.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_at_its_deadline() {
+    let server = TestServer::start().await;
+    let (mut a, _) = server.join("r", "a").await;
+    server.server.drain(Duration::from_millis(300)).await;
+    assert_eq!(a.request(json!({"type": "ping"})).await["type"], "pong", "nobody was cut off yet");
+    let stopping = tokio::spawn(server.server.stop());
+    assert_eq!(a.closed().await, 1001);
+    stopping.await.unwrap();
+}

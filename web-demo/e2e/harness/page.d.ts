@@ -14,6 +14,7 @@ declare global {
   var __calm: () => Promise<void>;
   var __times: any;
   var __watch: any;
+  var __check: any;
 }
 
 export {};
