@@ -26,10 +26,20 @@ fn ports(settings: &Settings) -> Vec<Port> {
         TlsMode::SelfSigned | TlsMode::Files => "HTTPS and secure WebSocket: the same over TLS",
     };
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    vec![
+    let media = &settings.media;
+    let mut ports = vec![
         Port { protocol: "tcp", ip: http.ip(), port: http.port(), what },
-        Port { protocol: "udp", ip: any, port: settings.media.udp_port, what: "all media" },
-    ]
+        Port { protocol: "udp", ip: any, port: media.udp_port, what: "all media" },
+    ];
+    if media.tcp {
+        let port = media.tcp_port.unwrap_or(media.udp_port);
+        let what = match media.tcp_http {
+            true => "media of networks without UDP, and the same as HTTP",
+            false => "media of networks without UDP",
+        };
+        ports.push(Port { protocol: "tcp", ip: any, port, what });
+    }
+    ports
 }
 
 fn describe(ports: &[Port]) -> String {
@@ -67,5 +77,8 @@ mod tests {
         settings.media.udp_port = 3478;
         let text = describe(&ports(&settings));
         assert!(text.contains("tcp dport 443") && text.contains("udp dport 3478"), "{text}");
+        assert!(text.contains("tcp dport 3478"), "{text}");
+        settings.media.tcp = false;
+        assert!(!describe(&ports(&settings)).contains("tcp dport 3478"));
     }
 }
