@@ -106,7 +106,6 @@ fn throttle(which: Throttled) -> Scenario {
             at_most("thin", Violations, 0.0),
             at_most("wide", Freezes500, 0.0),
         ],
-        pending: !matches!(which, Throttled::Vp9),
         ..Scenario::new(name, "a downlink of 2.5, then 0.6, then again 2.5 Mbit/s", s(60))
     }
 }

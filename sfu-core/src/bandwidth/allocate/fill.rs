@@ -56,6 +56,11 @@ impl Limits {
         }
     }
 
+    /// The same where no excess is borne but before a pause.
+    pub(super) fn without_excess(self) -> Self {
+        Self { patience: self.all, ..self }
+    }
+
     /// The same where no excess is borne.
     pub(super) fn without_patience(self) -> Self {
         Self { patience: self.all, pause: self.all, ..self }

@@ -241,6 +241,12 @@ impl Allocator {
     fn fill(&mut self, limits: &Limits) -> u64 {
         let mut limits = *limits;
         let mut spent = self.fill.run(&limits, &self.steps, &mut self.entries);
+        if self.entries.iter().any(|entry| entry.level > 0 && entry.level < entry.present) {
+            // An excess is borne to stay as it is. Who goes down anyway goes as far as it takes: half
+            // way would only mean to go twice, and behind a queue that is still full.
+            limits = limits.without_excess();
+            spent = self.fill.run(&limits, &self.steps, &mut self.entries);
+        }
         if self.entries.iter().any(|entry| entry.level > entry.present) {
             // Who comes or goes up does not make the excess that is borne with.
             limits = limits.without_patience();
