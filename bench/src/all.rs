@@ -15,9 +15,9 @@ use crate::results::refresh_summaries;
 const STEPS: [(&str, Option<&str>); 13] = [
     ("engine", None),
     ("engine --check", Some("valgrind")),
-    ("floors", None),
-    ("floors --burst 8", None),
-    ("floors --burst 40", None),
+    ("floors --rounds 3", None),
+    ("floors --burst 8 --rounds 3", None),
+    ("floors --burst 40 --rounds 3", None),
     ("fanout --strace", None),
     ("fanout --burst 8", None),
     ("fanout --burst 40", None),

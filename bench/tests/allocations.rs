@@ -1,5 +1,5 @@
-//! Forwarding does not allocate: with real keys, transport-wide feedback, reports, losses and the
-//! pacer at work.
+//! Forwarding does not allocate: with real keys, transport-wide feedback, reports, losses, the pacer
+//! and checks of consent at work.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use bench::alloc::Counting;

@@ -48,6 +48,60 @@ pub enum Command {
     PeerStats { peer: PeerId },
     /// Why a peer receives what it receives.
     Decisions { peer: PeerId },
+    /// Says what `peer` may do from now on. Until then it may do everything. What it does already
+    /// and may no longer do ends at once; what it may do again it begins anew: tracks with its next
+    /// offer, subscriptions by its policy or when it asks.
+    Permit { peer: PeerId, permissions: Permissions },
+}
+
+/// What a peer may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// From where it may publish.
+    pub publish: Sources,
+    /// Whether it may receive tracks.
+    pub subscribe: bool,
+    /// Whether its messages are passed on.
+    pub data: bool,
+}
+
+impl Permissions {
+    /// Everything.
+    pub const ALL: Self = Self { publish: Sources::ALL, subscribe: true, data: true };
+}
+
+/// A set of [`Source`]s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources(u8);
+
+impl Sources {
+    /// Every source.
+    pub const ALL: Self = Self((1 << Source::EVERY.len()) - 1);
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// This set and `source`.
+    #[must_use]
+    pub const fn with(self, source: Source) -> Self {
+        Self(self.0 | 1 << source as u8)
+    }
+
+    /// Whether `source` is in it.
+    #[must_use]
+    pub const fn contains(self, source: Source) -> bool {
+        self.0 & 1 << source as u8 != 0
+    }
+
+    /// Those in it, in declaration order.
+    pub fn iter(self) -> impl Iterator<Item = Source> {
+        Source::EVERY.into_iter().filter(move |&source| self.contains(source))
+    }
+}
+
+impl Source {
+    /// Every source, in declaration order.
+    pub const EVERY: [Self; 5] =
+        [Self::Camera, Self::Microphone, Self::Screen, Self::ScreenAudio, Self::Other];
 }
 
 /// Which tracks a peer subscribes to without asking.
@@ -155,6 +209,9 @@ pub enum CommandError {
     /// A room cannot be linked with its own engine.
     #[error("a room cannot be linked with its own worker")]
     OwnWorker,
+    /// The peer may not do that; see [`Command::Permit`].
+    #[error("not permitted")]
+    NotPermitted,
     /// The peer has no transport yet.
     #[error("no connection has been negotiated yet")]
     NoTransport,

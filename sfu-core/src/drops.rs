@@ -32,6 +32,8 @@ drop_reasons! {
     StunUnauthenticated => "stun_unauthenticated",
     /// STUN of a class or method an ICE-lite agent does not answer.
     StunUnexpected => "stun_unexpected",
+    /// STUN of one peer over the address that another one is heard on.
+    StunPathTaken => "stun_path_taken",
     /// DTLS from an address ICE has not validated.
     DtlsUnvalidated => "dtls_from_unvalidated",
     /// RTP or RTCP from an address ICE has not validated.
@@ -74,6 +76,8 @@ drop_reasons! {
     RtxBudget => "rtx_budget",
     /// A NACK for a packet on which nothing builds any more: its layer was left for want of bandwidth.
     NackSpent => "nack_spent",
+    /// A NACK for a packet so old that a keyframe is asked for instead.
+    NackOld => "nack_old",
     /// A packet of a muted track.
     Muted => "muted",
     /// A packet seen before at the RTP level (already recovered).
@@ -94,6 +98,8 @@ drop_reasons! {
     DataOversize => "dc_oversize",
     /// A data message that does not parse.
     DataMalformed => "dc_malformed",
+    /// From a peer that may not send messages.
+    DataNotPermitted => "dc_not_permitted",
     /// A data message for a receiver that is too slow.
     DataSlowReceiver => "dc_slow_receiver",
     /// SCTP that does not parse or breaks a bound.

@@ -4,31 +4,21 @@
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
-use rust_embed::Embed;
 
 use crate::api::Problem;
 use crate::session::ErrorCode;
 
-/// The files of the page, without what belongs to its development.
-#[derive(Embed)]
-#[folder = "../web-demo"]
-#[include = "*.html"]
-#[include = "*.js"]
-#[include = "*.mjs"]
-#[include = "*.css"]
-#[include = "*.svg"]
-#[include = "*.png"]
-#[include = "*.ico"]
-#[include = "*.webmanifest"]
-#[include = "*.woff2"]
-#[exclude = "e2e/*"]
-#[exclude = "node_modules/*"]
-#[exclude = "test/*"]
-#[exclude = "tests/*"]
-#[exclude = "*.test.js"]
-#[exclude = "*.config.js"]
-#[exclude = "*.config.mjs"]
-struct Page;
+/// A file of the page as it is sent: see `build.rs`.
+struct File {
+    path: &'static str,
+    /// The same for the same content.
+    hash: &'static str,
+    plain: &'static [u8],
+    gzip: Option<&'static [u8]>,
+}
+
+/// By path.
+static PAGE: &[File] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// The client library, which pages of other origins may import.
 const LIBRARY: &str = "sdk/";
@@ -41,8 +31,12 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
 /// `GET` of a file of the page.
 pub(crate) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let path = request.path().trim_start_matches('/');
-    let path = if path.is_empty() { "index.html" } else { path };
-    let Some(file) = Page::get(path) else {
+    let path = match path {
+        "" => "index.html",
+        "test" => "test.html",
+        file => file,
+    };
+    let Ok(at) = PAGE.binary_search_by(|file| file.path.cmp(path)) else {
         return Err(Problem::not_found("there is nothing at this path"));
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -52,8 +46,10 @@ pub(crate) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem>
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return Ok(response);
     }
-    let hash = file.metadata.sha256_hash();
-    let etag = format!("\"{}\"", hash[..16].iter().map(|b| format!("{b:02x}")).collect::<String>());
+    let file = &PAGE[at];
+    let gzip = file.gzip.filter(|_| takes_gzip(&request));
+    // Each encoding is a representation of its own (RFC 9110 §8.8.3.3).
+    let etag = format!("\"{}{}\"", file.hash, if gzip.is_some() { "-gz" } else { "" });
     let known = request.headers().get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
     let is_known = known.is_some_and(|known| {
         known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag)
@@ -63,6 +59,7 @@ pub(crate) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem>
     response
         .insert_header((header::ETAG, etag))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::VARY, "Accept-Encoding"))
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
         .insert_header((header::REFERRER_POLICY, "no-referrer"));
     if path.starts_with(LIBRARY) {
@@ -76,5 +73,56 @@ pub(crate) async fn serve(request: HttpRequest) -> Result<HttpResponse, Problem>
         (mime_guess::mime::TEXT, _) => format!("{}; charset=utf-8", mime.essence_str()),
         _ => mime.essence_str().to_owned(),
     };
-    Ok(response.insert_header((header::CONTENT_TYPE, mime)).body(file.data.into_owned()))
+    if gzip.is_some() {
+        response.insert_header((header::CONTENT_ENCODING, "gzip"));
+    }
+    Ok(response.insert_header((header::CONTENT_TYPE, mime)).body(gzip.unwrap_or(file.plain)))
+}
+
+/// Whether the client names gzip (RFC 9110 §12.5.3), and not to refuse it.
+fn takes_gzip(request: &HttpRequest) -> bool {
+    let accepted = request.headers().get(header::ACCEPT_ENCODING).and_then(|v| v.to_str().ok());
+    accepted.unwrap_or_default().split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+#[cfg(test)]
+#[path = "../build/strip.rs"]
+mod strip;
+
+#[cfg(test)]
+mod tests {
+    use super::strip::{script, squeeze, style};
+
+    #[test]
+    fn comments_go_and_what_looks_like_one_stays() {
+        let source = "/** What it is. */\nconst a = 'http://x'; // note\n\n  const b = /[/*]/.test(a) ? 4 / 2 / 1 : `// ${a + `/* ${'}'} */`}\n  kept`;\n";
+        let wanted = "const a = 'http://x';\nconst b = /[/*]/.test(a) ? 4 / 2 / 1 : `// ${a + `/* ${'}'} */`}\n  kept`;\n";
+        assert_eq!(script(source), wanted);
+    }
+
+    #[test]
+    fn a_slash_after_a_value_divides() {
+        assert_eq!(
+            script("x = (a) / b // c\n/ d;\nreturn /'/g;"),
+            "x = (a) / b\n/ d;\nreturn /'/g;\n"
+        );
+        assert_eq!(script("s = 'it\\'s // no';"), "s = 'it\\'s // no';\n");
+    }
+
+    #[test]
+    fn only_spaces_that_part_nothing_go_and_only_private_names_change() {
+        let source = "class A {\n#count = 1;\nsum = (a, b) => a + -b / this.#count;\nhas(o) { return #count in o && o.#other !== '#count = (1)'; }\n}\n";
+        let wanted = "class A{\n#a=1;\nsum=(a,b)=>a + -b / this.#a;\nhas(o){return #a in o&&o.#b!=='#count = (1)';}\n}\n";
+        assert_eq!(squeeze(source), wanted);
+        assert_eq!(squeeze("t = `a ( ${ b ( c ) } ) #d`;"), "t=`a ( ${b(c)} ) #d`;\n");
+    }
+
+    #[test]
+    fn styles_lose_comments_and_indentation() {
+        assert_eq!(style("/* a */\n.b {\n  c: d; /* e */\n}\n"), ".b {\nc: d;\n}\n");
+    }
 }

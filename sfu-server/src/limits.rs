@@ -35,7 +35,7 @@ pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest time a client may take for the head of a request.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 /// Idle time of a kept-alive HTTP connection.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// HTTP connections at a time and per HTTP thread.
 pub const CONNECTIONS_PER_THREAD_MAX: usize = 10_000;
 /// Time after which a connection whose peer acknowledges nothing, or never reads, is cut.
@@ -62,11 +62,37 @@ pub const MESSAGES_PER_SECOND: u32 = 50;
 pub const OFFERS_PER_SECOND: u32 = 5;
 /// Offers in a burst.
 pub const OFFERS_BURST: u32 = 20;
+/// `PATCH`es per second of one WHIP or WHEP session: candidates trickle in dozens at the beginning.
+pub const PATCHES_PER_SECOND: u32 = 5;
+/// `PATCH`es in a burst.
+pub const PATCHES_BURST: u32 = 40;
 /// Protocol errors (malformed, unknown or too many requests) forgiven at a time; beyond it the
 /// WebSocket is closed.
 pub const ERRORS_BURST: u32 = 20;
 /// Protocol errors forgiven per second in the long run.
 pub const ERRORS_PER_SECOND: u32 = 1;
+
+/// Keys that sign tokens.
+pub const API_KEYS_MAX: usize = 64;
+/// Shortest secret: as long as what HMAC-SHA256 makes (RFC 2104 §3).
+pub const SECRET_BYTES_MIN: usize = 32;
+/// Longest token: what many servers take for a line of a request's head.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Kicks remembered at a time.
+pub const KICKS_MAX: usize = 16 * 1024;
+
+/// Tokens that do not count, per second and address (20 a minute): then the address has to wait.
+pub const AUTH_FAILURES_PER_SECOND: f64 = 20.0 / 60.0;
+/// The same in a burst.
+pub const AUTH_FAILURES_BURST: f64 = 20.0;
+/// Requests to the API per second and address; twice as many in a burst.
+pub const API_REQUESTS_PER_SECOND: u32 = 50;
+
+/// Webhook endpoints.
+pub const WEBHOOK_ENDPOINTS_MAX: usize = 16;
+/// Messages waiting for one webhook endpoint, of less than 20 kB each: what a busy server has to
+/// tell in a minute.
+pub const WEBHOOK_QUEUE_MAX: usize = 1024;
 
 /// Joins per second and address, unless configured. The burst is twice as many.
 pub const JOINS_PER_SECOND: u32 = 10;
@@ -81,6 +107,17 @@ pub const EMPTY_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Media workers: as many as one room may be on.
 pub const WORKERS_MAX: u8 = sfu_core::limits::LINKS_PER_ROOM_MAX as u8;
+/// TCP connections of media at a time: as many as an engine has peers.
+pub const TCP_CONNECTIONS_MAX: usize = sfu_core::limits::PEERS_MAX;
+/// TCP connections whose first frame is awaited, at a time: each costs a descriptor and a buffer, and
+/// nobody has shown who they are.
+pub const TCP_WAITING_MAX: usize = 1024;
+/// Of these, those of one address: an office behind a NAT that begins a meeting.
+pub const TCP_WAITING_PER_ADDRESS_MAX: usize = 64;
+/// From the connection to its first valid check.
+pub const TCP_CHECK_DEADLINE: Duration = Duration::from_secs(10);
+/// TCP connections on their way to one media worker.
+pub const TCP_NEWCOMERS_MAX: usize = 256;
 /// Messages of the relay waiting for one media worker. What finds no room waits in the engine that
 /// sends it, and becomes one message of more.
 pub const RELAY_MESSAGES_MAX: usize = 64;
@@ -104,3 +141,11 @@ pub const SDP_INLINE_BYTES_MAX: usize = 16 * 1024;
 
 /// Longest time from the signal to stop to the end of the process.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+/// Load of every worker, in per cent, above which joins are refused, unless configured: packets
+/// wait longer and longer when nothing is left.
+pub const LOAD_MAX: u8 = 97;
+/// How often is looked whether everybody has left a server that is to end.
+pub const DRAIN_LOOK: Duration = Duration::from_millis(100);
+/// A media worker turns its loop four times a second at least; one that has not for this long is
+/// stuck.
+pub const TICK_AGE_MAX: Duration = Duration::from_secs(1);

@@ -23,7 +23,7 @@ async fn join(site: &Site, name: &str) -> Participant {
 async fn ask(site: &Site, method: Method, path: &[&str], body: Value) {
     let url = site.url.path(path).unwrap();
     let request = site.url.http().request(method, url).header("content-type", "application/json");
-    let response = request.body(body.to_string()).send().await.unwrap();
+    let response = request.header("if-match", "*").body(body.to_string()).send().await.unwrap();
     assert!(response.status().is_success(), "{response:?}");
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use sfu_load::scenario::{LoadArgs, Outcome, Target, run};
@@ -15,16 +16,20 @@ struct Cli {
     load: LoadArgs,
 }
 
+/// A server on free ports of loopback, and where it is.
+async fn start() -> (sfu_server::RunningServer, Target) {
+    let mut settings = sfu_server::config::Settings::default();
+    settings.http.addr = (Ipv4Addr::LOCALHOST, 0).into();
+    settings.media.udp_port = 0;
+    settings.media.advertise = vec![Ipv4Addr::LOCALHOST.into()];
+    let server = sfu_server::run(settings).await.unwrap();
+    let target = Target { url: format!("http://{}", server.http_addr), pid: None };
+    (server, target)
+}
+
 /// Makes the load that `flags` ask for, for a server of its own, and holds what always holds.
 async fn load(flags: &str) -> Outcome {
-    let config = sfu_server::config::Config {
-        http_addr: (Ipv4Addr::LOCALHOST, 0).into(),
-        udp_port: 0,
-        advertise: vec![Ipv4Addr::LOCALHOST.into()],
-        ..Default::default()
-    };
-    let server = sfu_server::run(config).await.unwrap();
-    let target = Target { url: format!("http://{}", server.http_addr), pid: None };
+    let (server, target) = start().await;
     let always =
         ["load", "--quiet", "--duration", "2s", "--warm-up", "500ms", "--join-rate", "100"];
     let words = always.into_iter().chain(flags.split_whitespace());
@@ -99,4 +104,48 @@ async fn audio_rooms_and_the_older_cipher() {
     let outcome = load(&format!("{audio} --rooms 2 --aes-cm --decrypt 1 --max-loss 0")).await;
     assert_eq!(outcome.packets.streams, 2 * 4 * 3);
     assert!(outcome.delay_us.samples >= outcome.packets.received);
+}
+
+/// The status of `/readyz`, and how long it took.
+async fn ready(target: &Target) -> (u16, Duration) {
+    let asked = Instant::now();
+    let status = reqwest::get(format!("{}/readyz", target.url)).await.unwrap().status();
+    (status.as_u16(), asked.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_in_calls_lose_nothing_while_the_server_drains() {
+    let (server, target) = start().await;
+    let flags = "load --quiet --preset meeting --rooms 5 --video-publishers 4 --audio-publishers 4 \
+                 --simulcast false --bitrate 150k --join-rate 100 --warm-up 2s --duration 4s \
+                 --max-loss 0";
+    let cli = Cli::parse_from(flags.split_whitespace());
+    let calls = run(&cli.load, &target);
+    let drain = async {
+        let in_calls = "sfu_participants{door=\"web_socket\"} 20";
+        let metrics = format!("{}/metrics", target.url);
+        while !reqwest::get(&metrics).await.unwrap().text().await.unwrap().contains(in_calls) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(ready(&target).await.0, 200);
+        let (drained, (status, took)) = tokio::join!(
+            async {
+                let since = Instant::now();
+                server.drain(Duration::from_secs(60)).await;
+                since.elapsed()
+            },
+            ready(&target)
+        );
+        assert_eq!(status, 503);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        drained
+    };
+    let (outcome, drained) = tokio::join!(calls, drain);
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.failures(), Vec::<String>::new(), "{}", outcome.markdown());
+    assert_eq!((outcome.packets.streams, outcome.packets.silent_streams), (5 * 4 * 6, 0));
+    assert_eq!((outcome.packets.lost, outcome.ended), (0, 0), "{}", outcome.markdown());
+    assert!(drained > Duration::from_secs(3), "it waited for the calls: {drained:?}");
+    assert!(drained < Duration::from_secs(50), "and not for its deadline: {drained:?}");
+    server.stop().await;
 }

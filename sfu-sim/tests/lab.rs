@@ -78,9 +78,8 @@ fn random_loss_does_not_starve_a_flow() {
     let on_time = |metric: &Metric| matches!(metric, Metric::OnTime(..));
     let (ten, frames) = (figures("loss-10", goodput), figures("loss-10", on_time));
     assert!(ten.iter().all(|share| *share >= 0.6), "{ten:?}");
-    assert!(frames.iter().all(|share| *share >= 97.0), "{frames:?}");
-    let twenty = figures("loss-20", goodput);
-    assert!(twenty.iter().all(|share| *share >= 0.45), "{twenty:?}");
+    assert!(frames.iter().all(|share| *share >= 99.2), "{frames:?}");
+    assert_holds(&["loss-20"]);
 }
 
 #[test]

@@ -1,42 +1,58 @@
 /** The call itself: what happens in the room becomes tiles, marks, sound and notices. */
 
-import { h, iconButton, setButton } from './dom.js';
+import { Controls } from './controls.js';
+import { h, needStyle } from './dom.js';
+import { Grid } from './grid.js';
+import { HealthWatch } from './health.js';
 import { copyButton } from './lobby.js';
-import { showShortcuts, toast, toastError } from './notices.js';
+import { remember, remembered } from './media.js';
+import { Messages } from './messages.js';
+import { toast, toastError } from './notices.js';
 import { Panel } from './panel.js';
-import { showSettings } from './settings.js';
+import { Receive } from './receive.js';
 import { Sound } from './sound.js';
+import { Status } from './status.js';
 import { strings } from './strings.js';
-import { Grid, Tile } from './tiles.js';
-import { Why } from './why.js';
+import { Tile } from './tiles.js';
 
 /** @typedef {import('../sdk/index.js').Room} Room */
 /** @typedef {import('../sdk/index.js').Participant} Participant */
 /** @typedef {import('../sdk/index.js').RemoteTrack} RemoteTrack */
 /** @typedef {import('./sending.js').Sending} Sending */
 /** @typedef {import('./media.js').Media} Media */
+/** @typedef {import('./health.js').Health} Health */
 
 /** More joining or leaving at once than this is not told one by one. */
 const TELL_MAX = 12;
 const OWN = 'own';
 const OWN_SCREEN = 'own-screen';
+/** Who speaks for so long is worth a change of the picture, in ms. */
+const SPEAKER_MS = 1_200;
+const HEALTH_EVERY_MS = 2_000;
 
 export class Call {
   #room;
   #sending;
   #media;
-  #grid = new Grid((key) => this.#pin(key));
-  /** @type {string | null} */
-  #pinned = null;
+  #grid = new Grid((key) => this.#large(key));
+  /** What is large. @type {string | null} */
+  #focus = null;
+  #receive = new Receive();
+  #messages;
   #panel;
   #sound;
-  #pill = h('span', { class: 'pill', role: 'status' });
-  #banner = h('div', { class: 'banner', role: 'alert', hidden: true });
+  #status;
+  #controls;
   #alone;
-  #buttons;
+  #health = new HealthWatch();
+  /** @type {Map<string, Health>} by participant */
+  #healths = new Map();
+  /** @type {import('./extras.js').Extras | null} */
+  #extras = null;
+  /** @type {any} */
+  #speakerTimer;
   /** @type {(() => void)[]} */
   #offs;
-  #interrupted = false;
 
   /**
    * @param {Room} room
@@ -49,53 +65,47 @@ export class Call {
     this.#sending = sending;
     this.#media = media;
     this.#sound = new Sound(media);
-    this.#panel = new Panel(new Why(room), { send: (text) => void this.#say(text), changed: (view, unread) => this.#panelChanged(view, unread) });
-    this.#buttons = this.#makeButtons();
+    this.#messages = new Messages(room);
+    this.#status = new Status(room);
+    this.#panel = new Panel(room, { send: (text) => void this.#say(text), changed: (view, unread) => this.#panelChanged(view, unread) });
+    const mode = remembered('layout') || 'grid';
+    this.#controls = new Controls(sending, this.#actions(), { layout: mode, receive: this.#receive.mode });
     this.#alone = h('div', { class: 'alone' }, h('p', {}, strings.tile.alone), h('p', { class: 'faint' }, strings.tile.aloneHint), copyButton(roomName));
-    const { controls } = strings;
-    const { mic, camera, share, chat, people, why, leave } = this.#buttons;
     this.element = h(
       'div',
       { class: 'call' },
-      h(
-        'header',
-        { class: 'top' },
-        h('h1', {}, roomName),
-        copyButton(roomName),
-        h('span', { class: 'gap' }),
-        this.#pill,
-        why,
-        iconButton('settings', controls.settings, () => showSettings(media, (choice) => choice !== 'speaker' && void sending.chosen(choice)), { class: 'round flat' }),
-        iconButton('help', controls.help, showShortcuts, { class: 'round flat help' }),
-      ),
-      this.#banner,
+      h('header', { class: 'top' }, h('h1', {}, roomName), copyButton(roomName), h('span', { class: 'gap' }), this.#status.pill),
+      this.#status.banner,
       h('div', { class: 'middle' }, h('div', { class: 'pictures' }, this.#grid.element, this.#alone), this.#panel.element),
-      h('nav', { class: 'bar', 'aria-label': controls.toolbar }, mic, camera, sending.canShare ? share : null, h('span', { class: 'sep' }), chat, people, h('span', { class: 'sep' }), leave),
+      this.#controls.element,
       this.#sound.element,
     );
     this.#offs = this.#listen();
     this.#addTile(OWN, room.local.name, { own: true, label: strings.youLabel(room.local.name) });
     for (const participant of room.participants.values()) this.#joined(participant, false);
+    this.#grid.followSpeaker(mode === 'speaker');
     this.#drawOwn();
     this.#drawSpeakers(room.speakers);
-    this.#drawState(room.state, {});
+    this.#status.draw(room.state, {});
   }
 
   close() {
     this.#panel.show(null);
     for (const off of this.#offs) off();
+    this.#controls.close();
+    this.#messages.close();
+    this.#status.close();
     this.#sound.close();
+    this.#extras?.close();
   }
 
   #listen() {
     const room = this.#room;
-    const onkey = (/** @type {KeyboardEvent} */ event) => this.#key(event);
-    document.addEventListener('keydown', onkey);
-    const timer = setInterval(() => this.#grid.tiles.forEach((tile) => tile.measure()), 1_000);
+    const timers = [setInterval(() => this.#grid.tiles.forEach((tile) => tile.measure()), 1_000), setInterval(() => void this.#readHealth(), HEALTH_EVERY_MS)];
     return [
-      () => clearInterval(timer),
-      () => document.removeEventListener('keydown', onkey),
-      room.on('state', (detail) => this.#drawState(detail.state, detail)),
+      () => timers.forEach(clearInterval),
+      () => clearTimeout(this.#speakerTimer),
+      room.on('state', (detail) => this.#status.draw(detail.state, detail)),
       room.on('participantjoined', ({ participant }) => this.#joined(participant, true)),
       room.on('participantleft', ({ participant }) => this.#left(participant)),
       room.on('trackpublished', ({ track }) => this.#published(track)),
@@ -108,16 +118,50 @@ export class Call {
         if (participant === room.local && track.muted) toast(strings.announce.mutedByServer);
       }),
       room.on('speakers', ({ speakers }) => this.#drawSpeakers(speakers)),
-      room.on('data', ({ participant, from, payload }) => {
-        const text = chatText(payload);
-        if (text !== null) this.#panel.addLine(participant?.name ?? (from ? strings.chat.gone : strings.chat.server), text, false);
-      }),
       room.on('draining', () => toast(strings.state.draining)),
       room.on('error', ({ error }) => toastError(error)),
+      this.#messages.on('chat', ({ from, known, text }) => this.#panel.addLine(from?.name ?? (known ? strings.chat.gone : strings.chat.server), text, false)),
+      this.#messages.on('sign', ({ from, sign, on }) => this.#signed(from, sign, on)),
       this.#sending.on('change', () => this.#drawOwn()),
       this.#sending.on('error', ({ error }) => toastError(error)),
       this.#sending.on('lost', ({ device }) => toast(strings.devices.lost(strings.devices[device]), { hint: strings.devices.lostHint, bad: true })),
     ];
+  }
+
+  /** @returns {import('./controls.js').Actions} */
+  #actions() {
+    return {
+      hand: () => void this.#raise(!this.#messages.shows('hand')),
+      toggle: (view) => void this.#panel.toggle(view),
+      layout: (mode) => {
+        remember('layout', mode);
+        this.#grid.followSpeaker(mode === 'speaker');
+      },
+      receive: (mode) => {
+        this.#receive.choose(mode);
+        for (const track of this.#tracks()) this.#wish(track);
+      },
+      record: () => void this.#withExtras((extras) => extras.record((on) => {
+        this.#controls.drawRecording(on);
+        void this.#messages.show('recording', on).catch(() => {});
+      })),
+      figures: () => void this.#withExtras((extras) => extras.toggleFigures()),
+      settings: () => void this.#withExtras((extras) => extras.settings()),
+      shortcuts: () => void this.#withExtras((extras) => extras.shortcuts()),
+      leave: () => void this.#room.leave(),
+      turn: (by) => this.#grid.turn(by),
+    };
+  }
+
+  /** What few calls need is loaded when one does. @param {(extras: import('./extras.js').Extras) => unknown} use */
+  async #withExtras(use) {
+    try {
+      const [{ Extras }] = await Promise.all([import('./extras.js'), needStyle('more.css')]);
+      this.#extras ??= new Extras({ room: this.#room, grid: this.#grid, media: this.#media, sending: this.#sending });
+      await use(this.#extras);
+    } catch (error) {
+      toast(strings.notLoaded, { hint: /** @type {Error} */ (error).message, bad: true });
+    }
   }
 
   // Others
@@ -129,28 +173,37 @@ export class Call {
   #joined(participant, tell) {
     this.#addTile(participant.id, participant.name);
     for (const track of participant.tracks.values()) this.#published(track);
-    if (tell && this.#room.state === 'connected' && this.#room.participants.size <= TELL_MAX) toast(strings.announce.joined(participant.name));
+    if (tell && this.#tells) toast(strings.announce.joined(participant.name));
   }
 
   /** @param {Participant} participant */
   #left(participant) {
     this.#grid.remove(participant.id);
-    if (this.#room.state === 'connected' && this.#room.participants.size <= TELL_MAX) toast(strings.announce.left(participant.name));
+    if (this.#tells) toast(strings.announce.left(participant.name));
     this.#drawPeople();
+  }
+
+  get #tells() {
+    return this.#room.state === 'connected' && this.#room.participants.size <= TELL_MAX;
   }
 
   /** @param {RemoteTrack} track */
   #published(track) {
     const { participant } = track;
+    const key = tileKey(track);
     if (track.kind === 'audio') {
       this.#sound.add(track);
     } else {
-      if (track.source === 'screen' && !this.#grid.tiles.has(tileKey(track))) this.#addTile(tileKey(track), participant.name, { screen: true, label: strings.tile.screen(participant.name) });
-      const tile = this.#grid.tiles.get(tileKey(track));
+      if (track.source === 'screen' && !this.#grid.tiles.has(key)) {
+        this.#addTile(key, participant.name, { screen: true, label: strings.tile.screen(participant.name) });
+        if (this.#tells) toast(strings.announce.shares(participant.name));
+      }
+      const tile = this.#grid.tiles.get(key);
       if (tile) track.attach(tile.video);
-      if (tileKey(track) === this.#pinned) track.pin();
+      if (key === this.#focus) track.pin();
       for (const type of /** @type {const} */ (['paused', 'resumed', 'layer'])) track.on(type, () => this.#drawTrack(track));
     }
+    if (this.#receive.mode !== 'everything') this.#wish(track);
     this.#drawTrack(track);
   }
 
@@ -168,6 +221,11 @@ export class Call {
     this.#drawTrack(track);
   }
 
+  /** @param {RemoteTrack} track */
+  #wish(track) {
+    this.#receive.apply(track, track.kind === 'video' ? this.#grid.tiles.get(tileKey(track))?.quality : 'auto');
+  }
+
   /** Shows how a track stands: its picture, or the mark of its microphone. @param {RemoteTrack} track */
   #drawTrack({ participant, source }) {
     const camera = participant.track('camera') ?? participant.track('other');
@@ -175,21 +233,51 @@ export class Call {
     const tile = this.#grid.tiles.get(participant.id);
     tile?.setVideo(camera !== null && camera.kind === 'video' && !camera.muted && camera.mediaStreamTrack !== null);
     tile?.setMuted(mic === null || mic.muted);
-    tile?.setPaused(pauseText(camera));
+    tile?.setPaused(this.#pauseText(tile, camera));
     if (source === 'screen') {
       const screen = participant.track('screen');
       const shared = this.#grid.tiles.get(`${participant.id}-screen`);
       shared?.setVideo(screen !== null && !screen.muted);
-      shared?.setPaused(pauseText(screen));
+      shared?.setPaused(this.#pauseText(shared, screen));
     }
     this.#drawPeople();
+  }
+
+  /** @param {Tile} tile @param {RemoteTrack | null} track */
+  #pauseText(tile, track) {
+    if (!track?.paused || track.muted) return '';
+    const byMode = track.paused === 'off' && tile.quality === 'auto';
+    return (byMode ? strings.receive.notReceived : strings.paused[track.paused]) ?? '';
   }
 
   /** @param {import('../sdk/room.js').RoomEvents['speakers']['speakers']} speakers */
   #drawSpeakers(speakers) {
     const keys = new Set(speakers.map(({ participant }) => (participant === this.#room.local ? OWN : participant.id)));
-    for (const [key, tile] of this.#grid.tiles) if (!tile.screen) tile.setSpeaking(keys.has(key ?? ''));
+    const people = [...this.#grid.tiles.values()].filter(({ screen }) => !screen);
+    for (const tile of people) tile.setSpeaking(keys.has(tile.key));
+    this.#grid.setSpeaking(people.filter(({ key }) => keys.has(key)));
+    const first = speakers.find(({ participant }) => participant !== this.#room.local)?.participant.id;
+    clearTimeout(this.#speakerTimer);
+    if (first) this.#speakerTimer = setTimeout(() => this.#grid.setSpeaker(first), SPEAKER_MS);
     this.#drawPeople();
+  }
+
+  /** @param {Participant} from @param {import('./messages.js').Sign} sign @param {boolean} on */
+  #signed(from, sign, on) {
+    const { announce } = strings;
+    if (sign === 'hand') this.#grid.tiles.get(from.id)?.setHand(on);
+    if (sign === 'hand' && on) toast(announce.hand(from.name));
+    if (sign === 'recording') toast(on ? announce.records(from.name) : announce.recordsNot(from.name));
+    this.#drawPeople();
+  }
+
+  async #readHealth() {
+    if (this.#room.state !== 'connected' || document.hidden) return;
+    const { own, others } = this.#health.read(await this.#room.stats(), performance.now());
+    this.#healths = others;
+    this.#status.setHealth(own);
+    for (const [id, health] of others) this.#grid.tiles.get(id)?.setHealth(health);
+    if (this.#panel.view === 'people') this.#drawPeople();
   }
 
   /**
@@ -199,63 +287,51 @@ export class Call {
    */
   #addTile(key, name, more = {}) {
     if (this.#grid.tiles.has(key)) return;
-    const tile = new Tile({ key, name, ...more, pin: (each) => this.#grid.togglePin(each), quality: (word) => this.#videoOf(key).forEach((track) => track.setQuality(word)) });
+    const tile = new Tile({ key, name, ...more, pin: (each) => this.#grid.togglePin(each), quality: () => this.#videoOf(key).forEach((track) => this.#wish(track)) });
     if (!more.screen && !more.own) tile.setMuted(true); // until a microphone is published
+    if (!more.screen && !more.own) tile.setHand(this.#messages.shows('hand', key));
     this.#grid.add(tile);
     this.#drawPeople();
   }
 
   /** What is large comes first on a thin link. @param {string | null} key */
-  #pin(key) {
-    if (key === this.#pinned) return;
-    const [before, now] = [this.#pinned, key].map((each) => (each === null ? [] : this.#videoOf(each)));
-    this.#pinned = key;
+  #large(key) {
+    const [before, now] = [this.#focus, key].map((each) => (each === null ? [] : this.#videoOf(each)));
+    this.#focus = key;
     for (const track of before) track.pin(false);
     for (const track of now) track.pin();
   }
 
+  #tracks() {
+    return [...this.#room.participants.values()].flatMap(({ tracks }) => [...tracks.values()]);
+  }
+
   /** The pictures that a tile shows. @param {string} key */
   #videoOf(key) {
-    const tracks = [...this.#room.participants.values()].flatMap(({ tracks }) => [...tracks.values()]);
-    return tracks.filter((track) => track.kind === 'video' && tileKey(track) === key);
+    return this.#tracks().filter((track) => track.kind === 'video' && tileKey(track) === key);
   }
 
   #drawPeople() {
     const room = this.#room;
     const speaking = new Set(room.speakers.map(({ participant }) => participant));
     const others = [...room.participants.values()].map((participant) => {
+      const { id, name } = participant;
       const on = (/** @type {import('../sdk/local.js').Source} */ source) => participant.track(source)?.muted === false;
-      return { name: participant.name, own: false, mic: on('microphone'), camera: on('camera'), screen: on('screen'), speaking: speaking.has(participant) };
+      const signs = { hand: this.#messages.shows('hand', id), recording: this.#messages.shows('recording', id), health: this.#healths.get(id) ?? 'good' };
+      return { name, own: false, mic: on('microphone'), camera: on('camera'), screen: on('screen'), speaking: speaking.has(participant), ...signs };
     });
     const { micOn: mic, cameraOn: camera, screen } = this.#sending;
-    this.#panel.setPeople([{ name: room.local.name, own: true, mic, camera, screen: screen !== null, speaking: speaking.has(room.local) }, ...others]);
-    this.#buttons.people.dataset.count = String(others.length + 1);
+    const signs = { hand: this.#messages.shows('hand'), recording: this.#messages.shows('recording'), health: /** @type {Health} */ ('good') };
+    this.#panel.setPeople([{ name: room.local.name, own: true, mic, camera, screen: screen !== null, speaking: speaking.has(room.local), ...signs }, ...others]);
+    this.#controls.drawCount(others.length + 1);
     this.#alone.hidden = others.length > 0;
   }
 
   // Oneself
 
-  #makeButtons() {
-    const { controls } = strings;
-    const sending = this.#sending;
-    return {
-      mic: iconButton('mic', controls.muteMic, () => void sending.toggleMic(), { id: 'mic', 'aria-keyshortcuts': 'm' }),
-      camera: iconButton('camera', controls.cameraOff, () => void sending.toggleCamera(), { id: 'camera', 'aria-keyshortcuts': 'v' }),
-      share: iconButton('screen', controls.share, () => void sending.toggleShare(), { id: 'share', 'aria-keyshortcuts': 's' }),
-      chat: iconButton('chat', controls.chat, () => this.#panel.toggle('chat'), { id: 'chat', 'aria-keyshortcuts': 'c', 'aria-expanded': 'false' }),
-      people: iconButton('people', controls.people, () => this.#panel.toggle('people'), { id: 'people', 'aria-keyshortcuts': 'p', 'aria-expanded': 'false' }),
-      why: iconButton('why', strings.why.heading, () => this.#panel.toggle('why'), { id: 'why', class: 'round flat', 'aria-keyshortcuts': 'w', 'aria-expanded': 'false' }),
-      leave: iconButton('leave', controls.leave, () => void this.#room.leave(), { id: 'leave', class: 'round danger' }),
-    };
-  }
-
   #drawOwn() {
-    const { controls } = strings;
     const { micOn, cameraOn, screen } = this.#sending;
-    setButton(this.#buttons.mic, micOn ? 'mic' : 'micOff', micOn ? controls.muteMic : controls.unmuteMic, !micOn);
-    setButton(this.#buttons.camera, cameraOn ? 'camera' : 'cameraOff', cameraOn ? controls.cameraOff : controls.cameraOn, !cameraOn);
-    setButton(this.#buttons.share, 'screen', screen ? controls.stopShare : controls.share);
-    this.#buttons.share.classList.toggle('on', screen !== null);
+    this.#controls.drawOwn();
     const tile = this.#grid.tiles.get(OWN);
     if (tile) show(tile, cameraOn ? this.#media.tracks.camera : null);
     tile?.setMuted(!micOn);
@@ -268,38 +344,22 @@ export class Call {
     this.#drawPeople();
   }
 
+  /** @param {boolean} up */
+  async #raise(up) {
+    const told = this.#messages.show('hand', up);
+    this.#controls.drawHand(up);
+    this.#grid.tiles.get(OWN)?.setHand(up);
+    this.#drawPeople();
+    await told.catch(toastError);
+  }
+
   /** @param {string} text */
   async #say(text) {
     try {
-      await this.#room.send(JSON.stringify({ type: 'chat', text }));
+      await this.#messages.say(text);
       this.#panel.addLine(this.#room.local.name, text, true);
     } catch (error) {
       toastError(/** @type {import('../sdk/index.js').SfuError} */ (error));
-    }
-  }
-
-  // The page around
-
-  /**
-   * @param {import('../sdk/room.js').State} state
-   * @param {{attempt?: number, error?: import('../sdk/index.js').SfuError}} detail
-   */
-  #drawState(state, { attempt = 0, error }) {
-    const { state: text } = strings;
-    this.#pill.className = `pill ${state}`;
-    this.#pill.textContent = text[state];
-    this.element.dataset.state = state;
-    this.#banner.hidden = state !== 'reconnecting';
-    if (state === 'reconnecting') {
-      this.#interrupted = true;
-      this.#banner.replaceChildren(
-        h('span', { class: 'spinner', 'aria-hidden': 'true' }),
-        h('div', {}, h('strong', {}, attempt ? text.banner : text.bannerMending), attempt > 1 ? h('span', {}, ` ${error?.message ?? ''} (${text.attempt(attempt)})`) : null),
-        ...(attempt > 1 ? [h('button', { type: 'button', class: 'quiet small', onclick: () => this.#room.reconnect() }, text.tryNow)] : []),
-      );
-    } else if (state === 'connected' && this.#interrupted) {
-      this.#interrupted = false;
-      toast(text.back);
     }
   }
 
@@ -308,34 +368,10 @@ export class Call {
    * @param {number} unread
    */
   #panelChanged(view, unread) {
-    const { chat, people, why } = this.#buttons;
-    const { controls, chat: text } = strings;
     this.element.classList.toggle('with-panel', view !== null);
-    for (const [button, which] of /** @type {const} */ ([[chat, 'chat'], [people, 'people'], [why, 'why']])) {
-      button.setAttribute('aria-expanded', String(view === which));
-      button.classList.toggle('on', view === which);
-    }
-    chat.classList.toggle('unread', unread > 0);
-    chat.setAttribute('aria-label', unread ? `${controls.chat}, ${text.unread(unread)}` : controls.chat);
-  }
-
-  /** Single keys, unless somebody is writing or a dialog is open. @param {KeyboardEvent} event */
-  #key(event) {
-    const target = /** @type {HTMLElement} */ (event.target);
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    if (target.closest('input, textarea, select, dialog') || document.querySelector('dialog[open]')) return;
-    const { mic, camera, share, chat, people, why } = this.#buttons;
-    /** @type {Record<string, () => void>} */
-    const actions = { m: () => mic.click(), v: () => camera.click(), s: () => share.click(), c: () => chat.click(), p: () => people.click(), w: () => why.click(), '?': showShortcuts };
-    const action = actions[event.key.toLowerCase()];
-    if (!action) return;
-    event.preventDefault();
-    action();
+    this.#controls.drawPanel(view, unread);
   }
 }
-
-/** @param {RemoteTrack | null} track */
-const pauseText = (track) => (track?.paused && !track.muted && strings.paused[track.paused]) || '';
 
 /** @param {RemoteTrack} track */
 const tileKey = ({ participant, source }) => (source === 'screen' ? `${participant.id}-screen` : participant.id);
@@ -351,19 +387,3 @@ function show(tile, track) {
   if (shown !== track) video.srcObject = track && new MediaStream([track]);
   tile.setVideo(track !== null);
 }
-
-/**
- * The chat line in a message: our JSON, or any other text as it is; `null`: not for people.
- * @param {string | Uint8Array} payload
- */
-function chatText(payload) {
-  if (typeof payload !== 'string') return null;
-  try {
-    const message = JSON.parse(payload);
-    if (typeof message === 'object' && message !== null) return message.type === 'chat' && typeof message.text === 'string' ? message.text : null;
-  } catch {
-    // plain text
-  }
-  return payload;
-}
-

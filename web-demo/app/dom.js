@@ -23,6 +23,19 @@ export function h(tag, properties = {}, ...children) {
 
 const SVG = 'http://www.w3.org/2000/svg';
 
+/**
+ * The same for drawings; there are attributes only.
+ * @param {string} tag
+ * @param {Record<string, string>} attributes
+ * @param {...Node} children
+ */
+export function svg(tag, attributes, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
 /** Outlines on a 24 × 24 field. */
 const PATHS = {
   mic: 'M12 3a3 3 0 0 0-3 3v5a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3zM5.5 11a6.5 6.5 0 0 0 13 0M12 17.5V21',
@@ -38,6 +51,14 @@ const PATHS = {
   link: 'M10 13.5a4 4 0 0 0 5.7 0l3-3a4 4 0 0 0-5.7-5.7l-1 1M14 10.5a4 4 0 0 0-5.7 0l-3 3a4 4 0 0 0 5.7 5.7l1-1',
   why: 'M4 20V14M9.3 20V10M14.7 20V13M20 20V4',
   close: 'M6 6l12 12M18 6 6 18',
+  hand: 'M7 11.5V6.2a1.4 1.4 0 0 1 2.8 0V11M9.8 10.5V4.4a1.4 1.4 0 0 1 2.8 0v6.1M12.6 10.8V5.6a1.4 1.4 0 0 1 2.8 0v6.2M15.4 12V8.4a1.4 1.4 0 0 1 2.8 0V14a7 7 0 0 1-7 7c-2.6 0-4.3-1.2-5.5-3.2l-2.5-4.3a1.4 1.4 0 0 1 2.4-1.4L7 14',
+  more: 'M5.5 12v.01M12 12v.01M18.5 12v.01',
+  record: 'M12 20.5a8.5 8.5 0 1 0 0-17 8.5 8.5 0 0 0 0 17zM12 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6z',
+  figures: 'M4 4.5h16v15H4zM8 9h8M8 12.5h5M8 16h6.5',
+  pip: 'M21 11V6.5A1.5 1.5 0 0 0 19.5 5h-15A1.5 1.5 0 0 0 3 6.5v10A1.5 1.5 0 0 0 4.5 18H9M12.5 13H21v6h-8.5z',
+  back: 'M14.5 5.5 8 12l6.5 6.5',
+  next: 'M9.5 5.5 16 12l-6.5 6.5',
+  check: 'M5 12.5l4.5 4.5L19 7.5',
   send: 'M4.5 12 4 4.5 21 12 4 19.5 4.5 12zM4.5 12H12',
   pin: 'M4 9V5.5A1.5 1.5 0 0 1 5.5 4H9M15 4h3.5A1.5 1.5 0 0 1 20 5.5V9M20 15v3.5a1.5 1.5 0 0 1-1.5 1.5H15M9 20H5.5A1.5 1.5 0 0 1 4 18.5V15',
   unpin: 'M9 4v3.5A1.5 1.5 0 0 1 7.5 9H4M20 9h-3.5A1.5 1.5 0 0 1 15 7.5V4M15 20v-3.5a1.5 1.5 0 0 1 1.5-1.5H20M4 15h3.5A1.5 1.5 0 0 1 9 16.5V20',
@@ -49,14 +70,7 @@ const PATHS = {
 
 /** @param {Icon} name */
 export function icon(name) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('viewBox', '0 0 24 24');
-  svg.setAttribute('class', 'icon');
-  svg.setAttribute('aria-hidden', 'true');
-  const path = document.createElementNS(SVG, 'path');
-  path.setAttribute('d', PATHS[name]);
-  svg.append(path);
-  return svg;
+  return svg('svg', { viewBox: '0 0 24 24', class: 'icon', 'aria-hidden': 'true' }, svg('path', { d: PATHS[name] }));
 }
 
 /**
@@ -81,6 +95,15 @@ export function setButton(button, name, label, off = false) {
   button.title = label;
   button.setAttribute('aria-label', label);
   button.classList.toggle('off', off);
+}
+
+/** Styles of what few calls need; settles when they are there. @param {string} href */
+export function needStyle(href) {
+  const known = document.querySelector(`link[href="${href}"]`);
+  if (known) return null;
+  const link = h('link', { rel: 'stylesheet', href });
+  document.head.append(link);
+  return new Promise((resolve) => (link.onload = link.onerror = resolve));
 }
 
 /** @param {string} text */

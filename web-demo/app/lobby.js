@@ -44,6 +44,7 @@ export function lobby(params, media, join) {
     fields.element,
     notices,
     button,
+    h('a', { class: 'faint', href: '/test', target: '_blank', rel: 'noopener' }, text.check),
   );
   const element = h('div', { class: 'lobby' }, brand(), h('div', { class: 'card lobby-card' }, h('div', { class: 'look' }, preview, asking), form));
 
@@ -112,7 +113,7 @@ export function lobby(params, media, join) {
 }
 
 export function brand() {
-  return h('div', { class: 'brand' }, h('img', { src: 'favicon.svg', alt: '', width: 28, height: 28 }), strings.brand);
+  return h('div', { class: 'brand' }, h('img', { src: '/favicon.svg', alt: '', width: 28, height: 28 }), strings.brand);
 }
 
 /** @param {string} room */

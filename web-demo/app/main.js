@@ -7,14 +7,13 @@ import { lobby } from './lobby.js';
 import { Media, remembered } from './media.js';
 import { endPage, toast } from './notices.js';
 import { newRoom, readParams, roomLink, showRoom } from './params.js';
-import { exposeForTests } from './probe.js';
 import { Sending } from './sending.js';
 import { applyTheme } from './settings.js';
 import { strings } from './strings.js';
 
 const app = /** @type {HTMLElement} */ (document.getElementById('app'));
 const params = readParams();
-const room = params.mock === null ? new Room() : (await import('./mock.js')).mockRoom(params.mock);
+const room = await makeRoom();
 const media = new Media(params);
 const sending = new Sending(room, media, params);
 /** @type {{close: () => void} | null} */
@@ -23,7 +22,7 @@ let current = null;
 applyTheme(remembered('theme') || 'auto');
 document.title = strings.title(params.room);
 showRoom(params.room);
-exposeForTests(room, { media, sending, params });
+if (params.autojoin || params.mock !== null) (await import('./probe.js')).exposeForTests(room, { media, sending, params });
 
 room.on('state', ({ state, reason, error }) => {
   if (state !== 'closed') return;
@@ -41,6 +40,12 @@ if (params.autojoin) {
   await enter();
 } else {
   toLobby();
+}
+
+async function makeRoom() {
+  const { mock, path } = params;
+  if (mock !== null) return (await import('./mock.js')).mockRoom(mock);
+  return new Room(path ? { RTCPeerConnection: (await import('./one-way.js')).oneWay(path) } : {});
 }
 
 /** @param {{element: HTMLElement, close: () => void}} view */
@@ -64,7 +69,13 @@ async function enter() {
   sending.start();
   room.local.name = name;
   try {
-    const joining = room.join({ room: params.room, name, url: '/ws', ...(params.subscribe ? {} : { subscribe: 'manual' }) });
+    const joining = room.join({
+      room: params.room,
+      name,
+      url: '/ws',
+      ...(params.token ? { token: params.token } : {}),
+      ...(params.subscribe ? {} : { subscribe: 'manual' }),
+    });
     show(new Call(room, sending, media, params.room));
     await joining;
     joined = true;

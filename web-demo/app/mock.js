@@ -67,6 +67,12 @@ class MockRoom extends Room {
     this.emit('data', { participant, from: participant.id, payload, reliable: true });
   }
 
+  /** Somebody raises a hand. @param {number} i */
+  raise(i) {
+    const participant = [...this.#people.values()][i];
+    this.emit('data', { participant, from: participant.id, payload: '{"type":"hand","on":true}', reliable: true });
+  }
+
   /** Somebody shares a screen. */
   share() {
     const participant = [...this.#people.values()][0];
@@ -103,6 +109,21 @@ class MockRoom extends Room {
   pause(i, reason) {
     const track = [...this.#people.values()][i].track('camera');
     track?.told({ type: 'paused', track: track.id, reason });
+  }
+
+  /** Counters that grow as a call's would. @override @returns {Promise<any>} */
+  async stats() {
+    const t = performance.now() / 1000;
+    const wave = (/** @type {number} */ i) => 1 + Math.sin(t / 3 + i) / 4;
+    const received = [...this.#people.values()].flatMap((participant, i) => [...participant.tracks.values()].filter(({ kind }) => kind === 'video').map((track) => ({
+      participant: participant.id, name: participant.name, track: track.id, source: track.source, kind: 'video', mid: String(i), codec: 'vp8', muted: false,
+      packetsReceived: Math.round(t * 80), packetsLost: i === 2 ? Math.round(t * 5) : 0, bytesReceived: Math.round(t * 70_000 * wave(i)),
+      framesDecoded: Math.round(t * 30), frameWidth: 640, frameHeight: 360, freezeCount: 0, totalFreezesDuration: 0,
+    })));
+    const sent = ['q', 'h', 'f'].map((rid, i) => ({
+      source: 'camera', kind: 'video', mid: '0', rid, codec: 'vp8', frameWidth: 320 << i, frameHeight: 180 << i, framesPerSecond: 30, limitedBy: 'none', lossRemote: 0, bytesSent: Math.round(t * 20_000 * 4 ** i * wave(i)),
+    }));
+    return { transport: { state: 'connected', dtls: 'connected', cipher: '', local: 'host', rtt_ms: 38 + 12 * wave(1), outgoing_bps: 3_100_000 }, sent, received };
   }
 
   /** What a server would say of its choices. */

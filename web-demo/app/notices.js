@@ -71,24 +71,3 @@ export function endPage({ title, error, again, fresh, report }) {
     ),
   );
 }
-
-/**
- * A dialog that closes by Escape, its button or a click beside it.
- * @param {string} title
- * @param {...import('./dom.js').Child} content
- */
-export function dialog(title, ...content) {
-  const box = h(
-    'dialog',
-    { 'aria-label': title, onclick: (/** @type {MouseEvent} */ event) => event.target === box && box.close(), onclose: () => box.remove() },
-    h('div', { class: 'dialog-body' }, h('header', {}, h('h2', {}, title), iconButton('close', strings.controls.close, () => box.close())), ...content),
-  );
-  document.body.append(box);
-  box.showModal();
-  return box;
-}
-
-export function showShortcuts() {
-  const { heading, list } = strings.shortcuts;
-  dialog(heading, h('dl', { class: 'keys' }, ...list.map(([key, what]) => h('div', {}, h('dt', {}, h('kbd', {}, key)), h('dd', {}, what)))));
-}

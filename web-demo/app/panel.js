@@ -1,13 +1,13 @@
 /** The side panel: chat, the list of people, and why one sees what one sees. */
 
-import { h, icon, iconButton } from './dom.js';
+import { h, icon, iconButton, needStyle } from './dom.js';
 import { strings } from './strings.js';
 import { hue, initials } from './tiles.js';
 
 const LINES_MAX = 500;
 
 /** @typedef {'chat' | 'people' | 'why'} View */
-/** @typedef {{name: string, own: boolean, mic: boolean, camera: boolean, screen: boolean, speaking: boolean}} Person */
+/** @typedef {{name: string, own: boolean, mic: boolean, camera: boolean, screen: boolean, speaking: boolean, hand: boolean, recording: boolean, health: import('./health.js').Health}} Person */
 
 export class Panel {
   /** @type {View | null} */
@@ -16,16 +16,16 @@ export class Panel {
   #log = h('div', { class: 'log', role: 'log', 'aria-live': 'polite', tabIndex: 0, 'aria-label': strings.controls.chat }, h('p', { class: 'faint empty' }, strings.chat.empty));
   #input;
   #chat;
-  #people = h('ul', { class: 'people' });
+  #people = h('ul', { class: 'people', tabIndex: 0, 'aria-label': strings.controls.people });
   #title = h('h2');
   #last = { name: '', at: 0 };
 
   /**
-   * @param {import('./why.js').Why} why
+   * @param {import('../sdk/index.js').Room} room
    * @param {{send: (text: string) => void, changed: (view: View | null, unread: number) => void}} owner
    */
-  constructor(why, { send, changed }) {
-    this.#why = why;
+  constructor(room, { send, changed }) {
+    this.#room = room;
     this.#changed = changed;
     const submit = (/** @type {Event} */ event) => {
       event.preventDefault();
@@ -50,26 +50,36 @@ export class Panel {
       h('header', {}, this.#title, iconButton('close', strings.controls.close, () => this.show(null))),
       this.#chat,
       this.#people,
-      why.element,
     );
   }
 
-  #why;
+  /** Loaded when it is first asked for. @type {import('./why.js').Why | null} */
+  #why = null;
+  #room;
   #changed;
+  /** Where the focus goes back to. @type {HTMLElement | null} */
+  #opener = null;
 
   /** Shows a view, or hides it when it is shown. @param {View} view */
-  toggle(view) {
+  async toggle(view) {
+    if (view === 'why' && !this.#why) {
+      const [{ Why }] = await Promise.all([import('./why.js'), needStyle('more.css')]);
+      this.#why = new Why(this.#room);
+      this.element.append(this.#why.element);
+    }
     this.show(this.view === view ? null : view);
   }
 
   /** @param {View | null} view */
   show(view) {
+    if (view && !this.view) this.#opener = /** @type {HTMLElement | null} */ (document.activeElement);
+    if (!view && this.element.contains(document.activeElement)) this.#opener?.focus();
     this.view = view;
     this.element.hidden = view === null;
     this.#chat.hidden = view !== 'chat';
     this.#people.hidden = view !== 'people';
-    this.#why.element.hidden = view !== 'why';
-    this.#why.run(view === 'why');
+    if (this.#why) this.#why.element.hidden = view !== 'why';
+    this.#why?.run(view === 'why');
     this.#retitle();
     if (view === 'chat') {
       this.#unread = 0;
@@ -114,14 +124,14 @@ export class Panel {
   #count = 0;
 
   #retitle() {
-    const { people, why, controls } = strings;
-    this.#title.textContent = this.view === 'people' ? people.heading(this.#count) : this.view === 'why' ? why.heading : controls.chat;
+    const { people, controls } = strings;
+    this.#title.textContent = this.view === 'people' ? people.heading(this.#count) : this.view === 'why' ? controls.why : controls.chat;
     this.element.setAttribute('aria-label', this.#title.textContent);
   }
 }
 
 /** @param {Person} person */
-function personRow({ name, own, mic, camera, screen, speaking }) {
+function personRow({ name, own, mic, camera, screen, speaking, hand, recording, health }) {
   const small = h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(name));
   small.style.setProperty('--hue', String(hue(name)));
   const { controls, tile } = strings;
@@ -131,6 +141,9 @@ function personRow({ name, own, mic, camera, screen, speaking }) {
     { class: speaking ? 'speaking' : null },
     small,
     h('span', { class: 'name' }, own ? strings.youLabel(name) : name),
+    hand && mark('hand', tile.hand),
+    recording && mark('record', tile.recording),
+    health !== 'good' && mark('warn', strings.health[health]),
     screen && mark('screen', controls.share),
     mark(camera ? 'camera' : 'cameraOff', strings.devices.camera),
     mark(mic ? 'mic' : 'micOff', mic ? strings.devices.microphone : tile.muted),

@@ -17,6 +17,7 @@ export class Sending extends Emitter {
   #shared = [];
   /** One switch at a time for each device: a second press waits for the first. */
   #busy = new Set();
+  #started = false;
 
   /**
    * @param {Room} room
@@ -28,6 +29,7 @@ export class Sending extends Emitter {
     this.room = room;
     this.media = media;
     this.params = params;
+    media.on('change', () => this.#opened());
     room.on('localtrackended', ({ track }) => this.#ended(track));
     room.on('trackmuted', ({ track }) => this.#mutedByServer(track));
   }
@@ -35,6 +37,12 @@ export class Sending extends Emitter {
   get micOn() {
     const handle = this.#handles.microphone;
     return handle !== null && !handle.muted;
+  }
+
+  /** Whether a press is all it takes to be heard. */
+  get canTalk() {
+    const handle = this.#handles.microphone;
+    return handle !== null && handle.muted && handle.mediaStreamTrack?.readyState === 'live';
   }
 
   get cameraOn() {
@@ -53,13 +61,22 @@ export class Sending extends Emitter {
 
   /** Publishes what the lobby has opened; before `join`, so that it is in the first offer. */
   start() {
+    this.#started = true;
     const { microphone, camera } = this.media.tracks;
     if (microphone && !this.#handles.microphone) this.#publish('microphone', microphone, !microphone.enabled);
     if (camera && !this.#handles.camera) this.#publish('camera', camera);
   }
 
+  /** A device that opens after one has joined: the question about it was answered late. */
+  #opened() {
+    if (!this.#started || this.#busy.size) return;
+    this.start();
+    this.emit('change', {});
+  }
+
   /** Ends everything and lets go of the devices. */
   stop() {
+    this.#started = false;
     this.#stopShare();
     for (const device of /** @type {Device[]} */ (['camera', 'microphone'])) {
       this.#handles[device]?.stop();
@@ -74,6 +91,11 @@ export class Sending extends Emitter {
       if (handle && handle.mediaStreamTrack?.readyState === 'live') return handle.setMuted(!handle.muted);
       await this.#open('microphone');
     });
+  }
+
+  /** The microphone off, whatever it was. */
+  silence() {
+    return this.#switching('microphone', () => this.#handles.microphone?.setMuted(true));
   }
 
   /** The camera is let go of while it is off, so that its light goes out; the m-line stays. */

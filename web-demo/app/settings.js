@@ -1,8 +1,7 @@
 /** Device and appearance choices, as the lobby and the settings dialog show them. */
 
 import { h } from './dom.js';
-import { remember, remembered } from './media.js';
-import { dialog } from './notices.js';
+import { remember } from './media.js';
 import { strings } from './strings.js';
 
 /** @typedef {import('./media.js').Media} Media */
@@ -52,27 +51,6 @@ function fillSelect(media, choice, select) {
     ...list.map(({ deviceId, label }, i) => h('option', { value: deviceId }, label || devices.unnamed(devices[choice], i + 1))),
   );
   if (list.some(({ deviceId }) => deviceId === wanted)) select.value = wanted;
-}
-
-/**
- * @param {Media} media
- * @param {(choice: Choice) => void} chosen
- */
-export function showSettings(media, chosen) {
-  const fields = deviceFields(media, chosen);
-  void media.refresh();
-  dialog(strings.devices.heading, fields.element, themeField()).addEventListener('close', fields.off);
-}
-
-function themeField() {
-  const { theme, themes } = strings.devices;
-  const select = h(
-    'select',
-    { id: 'theme', onchange: () => applyTheme(select.value) },
-    ...Object.entries(themes).map(([value, label]) => h('option', { value }, label)),
-  );
-  select.value = remembered('theme') || 'auto';
-  return h('div', { class: 'field' }, h('label', { for: 'theme' }, theme), select);
 }
 
 /** @param {string} theme */

@@ -23,6 +23,7 @@ export const strings = {
     askingDevices: 'Your browser may ask whether this page may use your camera and microphone.',
     level: 'Microphone level',
     retryDevices: 'Try again',
+    check: 'Check devices and connection',
   },
 
   devices: {
@@ -51,6 +52,14 @@ export const strings = {
     people: 'People',
     settings: 'Settings',
     help: 'Keyboard shortcuts',
+    raiseHand: 'Raise hand',
+    lowerHand: 'Lower hand',
+    more: 'More',
+    record: 'Record to a file',
+    stopRecording: 'Stop and save recording',
+    figures: 'Figures on pictures',
+    why: 'Why this picture?',
+    pip: (/** @type {string} */ name) => `Show ${name} in a window of its own`,
     leave: 'Leave',
     close: 'Close',
     quality: (/** @type {string} */ name) => `Quality of ${name}`,
@@ -58,15 +67,37 @@ export const strings = {
     unpin: 'Back to the grid',
   },
 
+  layout: {
+    heading: 'Layout',
+    modes: { grid: 'Grid', speaker: 'Speaker' },
+    area: 'Pictures',
+    pages: 'Pages of pictures',
+    page: (/** @type {number} */ n, /** @type {number} */ of) => `Page ${n} of ${of}`,
+    speaks: (/** @type {string} */ name) => `· ${name} is speaking`,
+    back: 'Page before',
+    next: 'Next page',
+  },
+
+  receive: {
+    heading: 'Receive',
+    modes: { everything: 'Everything', low: 'Low quality', screen: 'Screens only', audio: 'Sound only', nothing: 'Nothing' },
+    notReceived: 'Not received',
+  },
+
   tile: {
     muted: 'microphone off',
     speaking: 'speaking',
+    hand: 'hand raised',
+    recording: 'records the call',
     screen: (/** @type {string} */ name) => `${name}’s screen`,
     ownScreen: 'Your screen',
     size: (/** @type {number} */ width, /** @type {number} */ height, /** @type {number} */ fps) => `${width}×${height} · ${fps} fps`,
     alone: 'Nobody else is here yet.',
     aloneHint: 'Send them the link.',
   },
+
+  /** @type {Record<string, string>} */
+  health: { good: 'Good connection', fair: 'Unsteady connection', bad: 'Poor connection' },
 
   quality: { auto: 'Auto', high: 'High', medium: 'Medium', low: 'Low', off: 'Off' },
 
@@ -79,43 +110,6 @@ export const strings = {
     last_n: 'Shown when they speak',
     silent: 'No picture arrives from them',
     no_slot: 'This browser cannot show it',
-  },
-
-  /** What the server says of its choices. */
-  why: {
-    heading: 'Why this picture?',
-    unknown: 'The server does not say.',
-    estimate: (/** @type {string} */ rate) => `Your connection carries about ${rate},`,
-    limits: /** @type {Record<string, string>} */ ({
-      start: 'as far as is known yet.',
-      delay: 'as packets begin to queue beyond that.',
-      loss: 'as packets are lost beyond that.',
-      remb: 'says your browser.',
-      outage: 'and is silent now.',
-      bounds: 'or more.',
-    }),
-    shared: (/** @type {string} */ given, /** @type {string} */ wanted) => `In use: ${given} of the ${wanted} that everything would take.`,
-    path: (/** @type {number} */ rtt, /** @type {string} */ loss) => `Round trip ${rtt} ms, loss ${loss} %.`,
-    wanted: (/** @type {string} */ list) => `Asked for: ${list}`,
-    granted: 'Granted:',
-    now: 'now',
-    nothing: 'nothing',
-    pinned: 'pinned',
-    records: 'What happened of late',
-    reasons: /** @type {Record<string, string>} */ ({
-      best: 'It is the best there is.',
-      large_enough: 'It fills its place.',
-      wanted: 'You asked for no more.',
-      bandwidth: 'More does not fit your connection.',
-      settling: 'More would fit, but not for long enough yet.',
-      priority: 'Others come first.',
-      off: 'You turned it off.',
-      hidden: 'You do not see it.',
-      last_n: 'The room shows those who spoke last.',
-      muted: 'They turned it off.',
-      silent: 'Nothing arrives from them.',
-      no_slot: 'This browser cannot show it.',
-    }),
   },
 
   chat: {
@@ -137,7 +131,9 @@ export const strings = {
     closed: 'Disconnected',
     banner: 'Connection lost. Reconnecting…',
     bannerMending: 'The connection is unstable. Repairing it…',
-    attempt: (/** @type {number} */ n) => `attempt ${n}`,
+    attempt: (/** @type {number} */ n) => `Attempt ${n}`,
+    next: (/** @type {number} */ s) => `in ${s} s.`,
+    trying: 'under way.',
     tryNow: 'Try now',
     back: 'Connected again',
     draining: 'The server is about to restart. You will be reconnected.',
@@ -148,9 +144,13 @@ export const strings = {
     left: (/** @type {string} */ name) => `${name} left`,
     mutedByServer: 'You were muted by a moderator',
     shares: (/** @type {string} */ name) => `${name} shares a screen`,
+    hand: (/** @type {string} */ name) => `${name} raises a hand`,
+    records: (/** @type {string} */ name) => `${name} records this call`,
+    recordsNot: (/** @type {string} */ name) => `${name} no longer records`,
   },
 
   hear: 'Click to hear the others',
+  notLoaded: 'This part of the page could not be loaded.',
 
   end: {
     left: 'You left the room',
@@ -171,19 +171,6 @@ export const strings = {
     ice: 'finding a path for media',
     dtls: 'setting up encryption',
     media: 'sound and picture',
-  },
-
-  shortcuts: {
-    heading: 'Keyboard shortcuts',
-    list: [
-      ['m', 'Microphone on or off'],
-      ['v', 'Camera on or off'],
-      ['s', 'Share your screen'],
-      ['c', 'Chat'],
-      ['p', 'People'],
-      ['w', 'Why this picture?'],
-      ['?', 'This list'],
-    ],
   },
 
   /** For the names of new rooms. */

@@ -1,6 +1,9 @@
-/** Why one sees what one sees: the server's own account of it, read every second while it is open. */
+/** Why one sees what one sees: the last minute in graphs and the server's own account, read every second while it is open. */
 
 import { h } from './dom.js';
+import { Graph } from './graphs.js';
+import { decisions, rate, Rates } from './rates.js';
+import { more } from './strings-more.js';
 import { strings } from './strings.js';
 
 /** @typedef {import('../sdk/index.js').Room} Room */
@@ -10,13 +13,22 @@ import { strings } from './strings.js';
 
 const EVERY_MS = 1_000;
 const RECORDS_MAX = 40;
-const text = strings.why;
+const text = more.why;
 
 export class Why {
   #room;
   /** @type {any} */
   #timer;
-  element = h('div', { class: 'why', tabIndex: 0, role: 'region', 'aria-label': text.heading });
+  #rates = new Rates();
+  #graphs = {
+    received: new Graph({ label: text.graphs.received, unit: rate, floor: 500_000 }),
+    estimate: new Graph({ label: text.graphs.estimate, unit: rate, floor: 500_000 }),
+    sent: new Graph({ label: text.graphs.sent, unit: rate, floor: 500_000 }),
+    rtt: new Graph({ label: text.graphs.rtt, unit: (ms) => `${Math.round(ms)} ms`, floor: 100 }),
+    loss: new Graph({ label: text.graphs.loss, unit: (share) => `${(share * 100).toFixed(1)} %`, floor: 0.05 }),
+  };
+  #said = h('div', { class: 'said' });
+  element = h('div', { class: 'why', tabIndex: 0, role: 'region', 'aria-label': strings.controls.why }, h('div', { class: 'graphs' }, ...Object.values(this.#graphs).map(({ element }) => element)), this.#said);
 
   /** @param {Room} room */
   constructor(room) {
@@ -32,14 +44,15 @@ export class Why {
   }
 
   async #read() {
-    const { name, local } = this.#room;
-    const path = `/api/v1/rooms/${encodeURIComponent(name)}/participants/${local.id}/decisions`;
-    try {
-      const response = await fetch(path);
-      this.element.replaceChildren(...(response.ok ? this.#draw(await response.json()) : [text.unknown]));
-    } catch {
-      // The connection is being mended, and the page says so elsewhere.
-    }
+    const [stats, said] = await Promise.all([this.#room.stats(), decisions(this.#room)]);
+    const flows = this.#rates.read(stats, performance.now());
+    const { received, estimate, sent, rtt, loss } = this.#graphs;
+    estimate.add(said?.estimate.target_bps ?? null);
+    received.add(flows?.received_bps ?? null);
+    sent.add(flows?.sent_bps ?? null);
+    rtt.add(flows?.rtt_ms ?? null);
+    loss.add(flows?.loss ?? null);
+    this.#said.replaceChildren(...(said ? this.#draw(said) : [text.unknown]));
   }
 
   /** @param {any} decisions */
@@ -92,11 +105,6 @@ export class Why {
     const name = participant?.name ?? id;
     return participant?.tracks.get(track)?.source === 'screen' ? strings.tile.screen(name) : name;
   }
-}
-
-/** @param {number} bps */
-export function rate(bps) {
-  return bps >= 1e6 ? `${(bps / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bps / 1e3)} kbit/s`;
 }
 
 /**

@@ -61,6 +61,11 @@ export class Peer {
     this.pc.onconnectionstatechange = () => this.#closed || owner.state(this.pc.connectionState);
   }
 
+  /** STUN and TURN servers, before the first offer. @param {RTCIceServer[]} iceServers */
+  useIceServers(iceServers) {
+    this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceServers });
+  }
+
   /** The senders, for statistics. */
   get senders() {
     return this.#senders;

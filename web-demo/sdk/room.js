@@ -19,8 +19,9 @@ import { Viewing } from './viewing.js';
 /** Oneself. @typedef {{id: string | null, name: string, metadata: string, tracks: Set<LocalTrack>}} LocalParticipant */
 
 /** The parts that only a room itself raises. @typedef {object} OwnEvents
- * @property {{state: State, reason?: string, attempt?: number, error?: SfuError}} state
+ * @property {{state: State, reason?: string, attempt?: number, retry_ms?: number, error?: SfuError}} state
  *   `attempt`: how often a new connection was tried (0: the old one is being mended);
+ *   `retry_ms`: until this attempt is made;
  *   `reason` when closed: `left`, or an error's code
  * @property {{participant: Participant | LocalParticipant, track: RemoteTrack | LocalTrack, muted: boolean}} trackmuted
  * @property {{speakers: {participant: Participant | LocalParticipant, level: number}[]}} speakers loudest first; level in dBov
@@ -167,8 +168,11 @@ export class Room extends Emitter {
     checkSize(payload);
     const session = this.#session;
     if (!session) throw new SfuError('not_connected');
-    if (session.peer.channels.send(payload, { to, reliable })) return;
-    if (typeof payload !== 'string') throw new SfuError('not_connected', { detail: 'binary data needs the data channel' });
+    const { channels } = session.peer;
+    // Bytes need a channel, which opens a moment after media may flow.
+    if (typeof payload !== 'string') await channels.opened(reliable);
+    if (channels.send(payload, { to, reliable })) return;
+    if (typeof payload !== 'string') throw new SfuError('not_connected', { detail: 'the data channel is closed' });
     await session.signalling.request('data', { payload, reliable, ...(to.length ? { to } : {}) });
   }
 
@@ -358,8 +362,11 @@ export class Room extends Emitter {
     const since = this.#platform.now();
     let error = cause;
     for (let attempt = 1; this.#platform.now() - since < RECONNECT_MS_MAX; attempt++) {
-      this.#setState('reconnecting', { attempt, error });
-      await this.#pause(attempt);
+      const { first, base, max } = BACKOFF_MS;
+      // Spread, so that a restarted server is not met by all at once.
+      const retry_ms = (attempt === 1 ? first : Math.min(max, base * 2 ** (attempt - 1))) * (0.5 + this.#platform.random() / 2);
+      this.#setState('reconnecting', { attempt, error, retry_ms });
+      await this.#pause(retry_ms);
       if (this.#rejoining !== mine) return;
       try {
         await this.#connect();
@@ -375,17 +382,11 @@ export class Room extends Emitter {
     this.#fail(error);
   }
 
-  /**
-   * Waits before an attempt: spread, so that a restarted server is not met by all at once.
-   * @param {number} attempt
-   * @returns {Promise<void>}
-   */
-  #pause(attempt) {
-    const { first, base, max } = BACKOFF_MS;
-    const ms = attempt === 1 ? first : Math.min(max, base * 2 ** (attempt - 1));
+  /** Waits before an attempt, or until somebody wants it now. @param {number} ms @returns {Promise<void>} */
+  #pause(ms) {
     return new Promise((resolve) => {
       this.#wake = resolve;
-      this.#startTimer(ms * (0.5 + this.#platform.random() / 2), resolve);
+      this.#startTimer(ms, resolve);
     });
   }
 
@@ -428,7 +429,7 @@ export class Room extends Emitter {
 
   /**
    * @param {State} state
-   * @param {{reason?: string, attempt?: number, error?: SfuError}} [more]
+   * @param {{reason?: string, attempt?: number, retry_ms?: number, error?: SfuError}} [more]
    */
   #setState(state, more = {}) {
     if (state === this.#state && state !== 'reconnecting') return;
@@ -476,4 +477,4 @@ export class Room extends Emitter {
 }
 
 /** What a new attempt would meet again. */
-const FINAL_ERRORS = new Set(['kicked', 'room_closed', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);
+const FINAL_ERRORS = new Set(['unauthorized', 'replaced', 'kicked', 'room_closed', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);

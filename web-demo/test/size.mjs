@@ -1,48 +1,77 @@
 /**
- * How much a visitor loads, and that the code in it stays within the budgets: without comments and
- * JSDoc types, in one gzip stream. What lies here, comments included, is printed beside it, in one
- * stream and file by file as a server without further ado would send it. The library is what
- * sdk/index.js brings with it; WHIP and WHEP are loaded by who uses them.
+ * How much a visitor loads, and that it stays within the budgets: what the server really sends,
+ * body by body, to a browser that takes gzip. `SFU_BINARY` names another server than
+ * `target/release/sfu`.
  */
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import http from 'node:http';
+import { Server } from '../e2e/harness/server.js';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const BUDGET = { sdk: 15_000, page: 40_000 };
-/** Loaded only for `?mock=…`, and by nobody who loads the library. */
-const NOT_LOADED = new Set(['mock.js', 'whip.js']);
+const BUDGET = { library: 15_000, page: 40_000 };
 
-const stripped = mkdtempSync(join(tmpdir(), 'size-'));
-execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', ROOT, '--noEmit', 'false', '--removeComments', '--rootDir', ROOT, '--outDir', stripped]);
+const server = await Server.start();
+try {
+  const library = await load(['/sdk/index.js']);
+  const page = await load(['/']);
+  const later = await load([...page.later], new Map(page.seen));
+  const check = await load(['/test'], new Map(page.seen));
+  print('library', library.seen, BUDGET.library);
+  print('page, until one is in a call', page.seen, BUDGET.page);
+  print('page, what is loaded when it is asked for', later.fresh);
+  print('diagnostics, beside that', check.fresh);
+} finally {
+  await server.stop();
+}
 
-/** @param {string} root @param {string} folder */
-const scripts = (root, folder) =>
-  readdirSync(join(root, folder)).filter((name) => name.endsWith('.js') && !NOT_LOADED.has(name)).map((name) => join(root, folder, name));
-/** The compiler indents by four what we indent by two. @param {string} file */
-const read = (file) => {
-  const text = readFileSync(file, 'utf8');
-  return Buffer.from(file.startsWith(stripped) ? text.replace(/^ +/gm, (spaces) => spaces.slice(spaces.length / 2)) : text);
-};
-/** @param {Buffer[]} parts */
-const gzipped = (parts) => parts.reduce((sum, part) => sum + gzipSync(part, { level: 9 }).length, 0);
-/** @param {number} n */
-const kB = (n) => `${(n / 1000).toFixed(1)} kB`;
+/**
+ * Loads as a browser would: what markup names, what scripts import.
+ * @param {string[]} paths
+ * @param {Map<string, number>} [seen] loaded before: bytes by path
+ */
+async function load(paths, seen = new Map()) {
+  const waiting = [...paths];
+  const [fresh, later] = [new Map(), new Set()];
+  for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+    if (seen.has(path)) continue;
+    const { bytes, text, type } = await get(path);
+    seen.set(path, bytes);
+    fresh.set(path, bytes);
+    const follow = (/** @type {string} */ to) => new URL(to, `http://page${path}`).pathname;
+    if (type.includes('html')) for (const [, to] of text.matchAll(/(?:src|href)="([^"]+)"/g)) waiting.push(follow(to));
+    if (!type.includes('javascript')) continue;
+    for (const [, to] of text.matchAll(/^(?:import|export)\b[^;]*?from ?'([^']+)'/gm)) waiting.push(follow(to));
+    // What only tests and mock calls load is loaded by nobody who calls.
+    for (const [, to] of text.matchAll(/import\('([^']+)'\)/g)) if (!/mock|probe|one-way/.test(to)) later.add(follow(to));
+    for (const [, to] of text.matchAll(/needStyle\('([^']+)'\)/g)) later.add(new URL(to, 'http://page/').pathname);
+  }
+  return { seen, fresh, later };
+}
 
-for (const root of [stripped, ROOT]) {
-  const library = scripts(root, 'sdk').map(read);
-  const rest = ['index.html', 'style.css', 'favicon.svg'].map((name) => readFileSync(join(ROOT, name)));
-  const page = [...library, ...scripts(root, 'app').map(read), ...rest];
-  const [sdk, all] = [gzipped([Buffer.concat(library)]), gzipped([Buffer.concat(page)])];
-  const what = root === ROOT ? 'with comments' : 'code only';
-  console.log(`${what}: library ${kB(sdk)}, whole page ${kB(all)}; file by file ${kB(gzipped(library))}, ${kB(gzipped(page))}`);
-  if (root === stripped && (sdk > BUDGET.sdk || all > BUDGET.page)) {
-    console.error(`over budget: ${JSON.stringify(BUDGET)}`);
+/** @param {string} path @returns {Promise<{bytes: number, text: string, type: string}>} */
+async function get(path) {
+  const text = await (await fetch(server.url + path)).text();
+  return new Promise((resolve, reject) => {
+    http.get(server.url + path, { headers: { 'Accept-Encoding': 'gzip' } }, (answer) => {
+      if (answer.statusCode !== 200) reject(new Error(`${path}: ${answer.statusCode}`));
+      let bytes = 0;
+      answer.on('data', (part) => (bytes += part.length));
+      answer.on('end', () => resolve({ bytes, text, type: answer.headers['content-type'] ?? '' }));
+    }).on('error', reject);
+  });
+}
+
+/** @param {string} what @param {Map<string, number>} files @param {number} [budget] */
+function print(what, files, budget) {
+  const sum = [...files.values()].reduce((a, b) => a + b, 0);
+  const list = [...files].map(([path, bytes]) => `${path} ${kB(bytes)}`).join(', ');
+  console.log(`${what}: ${kB(sum)}${budget ? ` of ${kB(budget)}` : ''} (${list})`);
+  if (budget && sum > budget) {
+    console.error(`over budget: ${what}`);
     process.exitCode = 1;
   }
 }
-rmSync(stripped, { recursive: true });
+
+/** @param {number} n */
+function kB(n) {
+  return `${(n / 1000).toFixed(1)} kB`;
+}

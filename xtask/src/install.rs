@@ -24,6 +24,30 @@ pub(crate) fn valgrind() -> Result<()> {
     programs(&[("valgrind", "valgrind")])
 }
 
+/// Installs Python packages, unless that has been done, and returns the Python that has them.
+pub(crate) fn python_packages(requirements: &Path) -> Result<String> {
+    programs(&[("python3", "python3"), ("systemd-analyze", "systemd")])?;
+    let folder = Path::new("target/deploy-python");
+    let python = folder.join("bin/python").display().to_string();
+    let stamp = folder.join("installed");
+    if is_newer(&stamp, requirements) {
+        return Ok(python);
+    }
+    let folder_name = folder.display().to_string();
+    let make = || Job::new("python3").args(["-m", "venv", folder_name.as_str()]).run();
+    if !make()?.success {
+        // Debian has this part of Python in a package of its own.
+        apt(&["update"])?;
+        apt(&["install", "--yes", "--no-install-recommends", "python3-venv"])?;
+        ensure!(make()?.success, "python3 -m venv failed");
+    }
+    let list = requirements.display().to_string();
+    let install = ["-m", "pip", "install", "--quiet", "--requirement", list.as_str()];
+    ensure!(Job::new(&python).args(install).run()?.success, "pip install failed");
+    fs::write(stamp, "")?;
+    Ok(python)
+}
+
 /// Installs the packages of those programs that are not on the path.
 fn programs(wanted: &[(&str, &str)]) -> Result<()> {
     let missing = wanted.iter().copied().filter(|(program, _)| on_path(program).is_none());

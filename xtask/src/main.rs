@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail, ensure};
 use clap::{Parser, Subcommand};
 
+mod footprint;
 mod install;
 mod job;
 mod leftovers;
@@ -38,6 +39,9 @@ enum Command {
     },
     /// Install the browsers and npm packages which the tests need.
     Browsers,
+    /// Print what the server takes before anybody joins (size, memory, time to start), and hold it
+    /// to its budgets.
+    Footprint,
     /// Print the gzip sizes of the page and the client library, and hold them to their budgets.
     Sizes,
     /// Run the simulator: `cargo xtask sim …` is `cargo run --release -p sfu-sim -- …`.
@@ -65,6 +69,7 @@ fn main() -> Result<ExitCode> {
             install::browsers()?;
             install::npm_packages(Path::new("web-demo/e2e"))?;
         }
+        Command::Footprint => return Ok(steps::run(&[Step::Footprint])),
         Command::Sizes => return Ok(steps::run(&[Step::Sizes])),
         Command::Sim { args } => pass_through("sfu-sim", lab_features(&args), &args)?,
         Command::Bench { args } => {

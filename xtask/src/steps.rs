@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::job::Job;
 use crate::tally::Tally;
-use crate::{install, leftovers};
+use crate::{footprint, install, leftovers};
 
 /// Cheap and likely to fail first, browsers last: they need everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,6 +28,10 @@ pub(crate) enum Step {
     Web,
     /// Page and client library keep their size budgets.
     Sizes,
+    /// What `deploy/` has is understood by Helm, Kubernetes' schemas, systemd and the server.
+    Deploy,
+    /// The server is small, starts quickly and needs little memory.
+    Footprint,
     /// Chromium and Firefox meet in the server that was built.
     Browser,
 }
@@ -59,6 +63,8 @@ impl Step {
             }
             Self::Web => web(),
             Self::Sizes => sizes(),
+            Self::Deploy => deploy(),
+            Self::Footprint => footprint::check(),
             Self::Browser => browser(),
         }
     }
@@ -126,15 +132,29 @@ fn sizes() -> Result<Tally> {
     check(npm("run size").dir(folder))
 }
 
+fn deploy() -> Result<Tally> {
+    let python = install::python_packages(Path::new("deploy/requirements.txt"))?;
+    build_server()?;
+    let script = ["deploy/check.py", SERVER];
+    check(Job::new(&python).args(script))
+}
+
+/// All targets, for then cargo chooses the same features as for the tests and builds nothing anew
+/// after them.
+pub(crate) fn build_server() -> Result<()> {
+    let built = cargo("build --release --workspace --all-targets").run()?;
+    ensure!(built.success, "the server did not build");
+    Ok(())
+}
+
+/// Where that is.
+pub(crate) const SERVER: &str = "target/release/sfu";
+
 fn browser() -> Result<Tally> {
     let folder = Path::new("web-demo/e2e");
     install::browsers()?;
     install::npm_packages(folder)?;
-    // All targets, for then cargo chooses the same features as for the tests and builds nothing
-    // anew after them.
-    let built = cargo("build --release --workspace --all-targets").run()?;
-    ensure!(built.success, "the server did not build");
-
+    build_server()?;
     let run_id = leftovers::run_id();
     let tally = tests(npm("test").dir(folder).env(leftovers::VARIABLE, &run_id));
     let left = leftovers::end(&run_id);

@@ -10,7 +10,7 @@ use sfu_core::command::{Command, Reply, SubscribePolicy};
 use sfu_core::id::{ParticipantId, PeerId, RoomId};
 use sfu_core::negotiation::Offer;
 use sfu_core::rtp::packet::RtpPacket;
-use sfu_core::transport::{Certificate, Path, Security};
+use sfu_core::transport::{Candidate, Certificate, Path, Security};
 use sfu_core::{Egress, Engine, EngineConfig};
 use srtp::context::Context;
 
@@ -21,8 +21,6 @@ use crate::lean::{Client, Feedback, FeedbackPlan, Identity, Media, Role, Stream}
 const FRAME: Duration = Duration::from_millis(33);
 /// Virtual time between two checks of one client (RFC 7675 §5.1).
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// Frames for which consent lasts without a check (RFC 7675 §5.1), with a margin: 13 s.
-pub(super) const HELD_FRAMES: usize = 400;
 /// Frames before anything is measured: the engine finds out what the paths carry, the histories
 /// and records fill.
 const WARM_FRAMES: usize = 300;
@@ -82,7 +80,7 @@ impl Call {
         let now = Instant::now();
         let config = EngineConfig {
             certificate: Arc::new(Certificate::generate().context("no certificate")?),
-            candidates: vec![([127, 0, 0, 1], 7882).into()],
+            candidates: vec![Candidate::udp(([127, 0, 0, 1], 7882))],
             worker: 0,
             ntp_at_start: 0,
             security: Security::Full,
@@ -144,14 +142,6 @@ impl Call {
             }
         }
         Ok(())
-    }
-
-    /// Nobody renews consent during the next [`HELD_FRAMES`].
-    pub(super) fn hold_checks(&mut self) {
-        let until = self.now + FRAME * HELD_FRAMES as u32;
-        for member in std::iter::once(&mut self.publisher).chain(&mut self.subscribers) {
-            member.check_at = until;
-        }
     }
 
     /// The publisher's next frame is on its way.
@@ -245,7 +235,7 @@ impl Member {
         let (ufrag, password) = Self::offer(engine, meter, now, peer, &sdp)?;
         client.answered(&ufrag, &password);
         let port = PORTS_FROM + u16::try_from(number).context("too many subscribers")?;
-        let path = Path { remote: ([10, 0, 0, 1], port).into(), local: None };
+        let path = Path::udp(([10, 0, 0, 1], port), None);
         Ok(Self { path, client, feedback: None, check_at: now + CHECK_INTERVAL })
     }
 

@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use self::call::{Call, HELD_FRAMES, Script};
+use self::call::{Call, Script};
 use crate::alloc::Allocated;
 use crate::floor::Forge;
 use crate::lean::FeedbackPlan;
@@ -100,16 +100,15 @@ pub fn run(args: &EngineArgs, results: Option<&Path>) -> Result<bool> {
 }
 
 /// Heap allocations for each forwarded packet, once everything has grown to its size, for a program
-/// that counts them. Without the checks of consent, which cost some 45 each, every 5 s.
+/// that counts them.
 pub fn allocations(subscribers: usize, frames: usize) -> Result<f64> {
     ensure!(Allocated::is_counting(), "this program does not count its allocations");
     let script = Script { subscribers, batch: 4, payload_bytes: 1100, feedback: USUAL };
     let mut call = Call::new(script)?;
     call.play(frames, false)?;
     let before = call.engine.stats().rtp_out;
-    call.hold_checks();
     call.meter.reset();
-    call.play(frames.min(HELD_FRAMES), false)?;
+    call.play(frames, false)?;
     let forwarded = call.engine.stats().rtp_out - before;
     Ok(call.meter.allocated.blocks as f64 / forwarded as f64)
 }

@@ -308,6 +308,12 @@ impl Estimator {
         self.queue.delay()
     }
 
+    /// How long the last packet has waited: jitter included.
+    #[must_use]
+    pub fn last_queue_delay(&self) -> Duration {
+        self.queue.last()
+    }
+
     /// How much packets' delays differ from one to the next.
     #[must_use]
     pub fn jitter(&self) -> Duration {

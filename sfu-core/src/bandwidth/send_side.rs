@@ -23,6 +23,12 @@ use crate::limits;
 /// What IPv4 and UDP add to each payload. (IPv6 adds 20 more, which is within the margin.)
 pub const OVERHEAD_BYTES: usize = 28;
 
+/// A last packet of a burst that has waited for longer says that the path is slow for bursts; …
+const BURST_DELAY_MAX: Duration = Duration::from_millis(10);
+/// … and where delays vary by more from one group to the next, packets sent together overtake each
+/// other.
+const BURST_JITTER_MAX: Duration = Duration::from_millis(4);
+
 /// Where the estimate starts and stays, bit/s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BandwidthConfig {
@@ -296,6 +302,14 @@ impl SendSide {
     #[must_use]
     pub fn queue_delay(&self) -> Duration {
         self.estimator.queue_delay()
+    }
+
+    /// Whether a frame that leaves at once is through the path about as soon as if its packets had
+    /// been spread: the last one reported on has hardly waited, nor do delays vary by much.
+    #[must_use]
+    pub fn takes_bursts(&self) -> bool {
+        self.estimator.last_queue_delay() <= BURST_DELAY_MAX
+            && self.estimator.jitter() <= BURST_JITTER_MAX
     }
 
     /// Whether what was heard of late shows that too much is sent: a queue, or loss to a limit.

@@ -19,11 +19,17 @@ pub struct PacerConfig {
     pub factor_percent: u64,
     /// How much may leave at once, in time at the pacing rate.
     pub burst: Duration,
+    /// The same where the path carries clearly more than it is given: long enough for a frame.
+    pub burst_with_headroom: Duration,
 }
 
 impl Default for PacerConfig {
     fn default() -> Self {
-        Self { factor_percent: 110, burst: Duration::from_millis(5) }
+        Self {
+            factor_percent: 110,
+            burst: Duration::from_millis(5),
+            burst_with_headroom: Duration::from_millis(20),
+        }
     }
 }
 
@@ -91,6 +97,8 @@ pub struct Pacer<T, P> {
     /// When the first packet was pushed; waiting is counted from there.
     since: Option<Instant>,
     open: bool,
+    /// Whether the path carries clearly more than it is given.
+    headroom: bool,
     /// Bits, in millionths, that may still leave beyond the rate, for a keyframe somebody waits for.
     haste: u64,
     /// When there was last haste.
@@ -123,8 +131,8 @@ const QUEUE_TIME_MAX_US: u64 = PACER_QUEUE_TIME_MAX.as_micros() as u64;
 const RATE_MIN_BPS: u64 = 30_000;
 /// How much of the path's time a keyframe may take beyond its own, and how fast it leaves then, in
 /// per cent of the rate.
-const HASTE: Duration = Duration::from_millis(50);
-const HASTE_PERCENT: u64 = 250;
+const HASTE: Duration = Duration::from_millis(60);
+const HASTE_PERCENT: u64 = 300;
 
 impl<T, P: Copy> Pacer<T, P> {
     /// A pacer that holds nothing back until it is given a rate.
@@ -139,6 +147,7 @@ impl<T, P: Copy> Pacer<T, P> {
             paid_until: None,
             since: None,
             open: true,
+            headroom: false,
             haste: 0,
             hurried: None,
             probe: None,
@@ -154,6 +163,11 @@ impl<T, P: Copy> Pacer<T, P> {
             self.pay(now);
             self.rate_bps = rate;
         }
+    }
+
+    /// Whether the path carries clearly more than it is given: then bursts may be longer.
+    pub fn set_headroom(&mut self, headroom: bool) {
+        self.headroom = headroom;
     }
 
     /// Adds a packet of `bytes` on the wire.
@@ -250,6 +264,12 @@ impl<T, P: Copy> Pacer<T, P> {
         self.waiting() == 0 && self.probe.is_none()
     }
 
+    /// Whether a probe is under way: its packets keep to its own times.
+    #[must_use]
+    pub fn is_probing(&self) -> bool {
+        self.probe.is_some()
+    }
+
     /// Drops everything that waits.
     pub fn clear(&mut self) {
         self.queues.iter_mut().for_each(VecDeque::clear);
@@ -307,7 +327,11 @@ impl<T, P: Copy> Pacer<T, P> {
         let Some(probing) = &mut self.probe else {
             self.debt = self.debt.saturating_add(bytes as u64 * 8 * FRACTION);
             // In haste bursts are no larger, only sooner over: when it ends they take as long as ever.
-            let allowance = self.steady_rate().saturating_mul(micros(self.config.burst));
+            let burst = match self.headroom {
+                true => self.config.burst_with_headroom,
+                false => self.config.burst,
+            };
+            let allowance = self.steady_rate().saturating_mul(micros(burst));
             self.open = self.rate_bps.is_none() || self.debt < allowance;
             return;
         };
@@ -336,7 +360,8 @@ impl<T, P: Copy> Pacer<T, P> {
         self.debt = self.debt.saturating_sub(paid);
         let idle = self.debt == 0 && self.waiting() == 0;
         self.haste = if idle { 0 } else { self.haste.saturating_sub(paid - regular) };
-        self.open |= self.debt == 0 || self.rate_bps.is_none();
+        let nearly = self.rate_now().saturating_mul(micros(EARLY));
+        self.open |= self.debt <= nearly || self.rate_bps.is_none();
     }
 
     /// The pacing rate, raised while there is haste.
@@ -374,6 +399,9 @@ fn millis(duration: Duration) -> u32 {
     duration.as_millis() as u32
 }
 
+/// A burst may begin so long before the one before it is paid for, which it pays for too: so that
+/// many pacers can be woken together.
+const EARLY: Duration = Duration::from_micros(500);
 /// Between two probes.
 const PROBE_GAP: Duration = Duration::from_millis(2);
 

@@ -11,8 +11,13 @@ use crate::limits::{
     DATAGRAM_BYTES_MAX, RTX_BUDGET_FLOOR_BYTES, RTX_BUDGET_PERCENT, RTX_TRIES_MAX,
 };
 
-/// Packets remembered: a second at 5 Mbit/s, four at 1 Mbit/s; 24 KiB a video subscription.
-const SENT_PACKETS: usize = 512;
+/// Packets remembered at most: a second at 5 Mbit/s; 24 KiB a video subscription. The memory starts
+/// with [`SENT_PACKETS_MIN`] and doubles as long as they last for less than [`SENT_TIME`].
+const SENT_PACKETS_MAX: usize = 512;
+const SENT_PACKETS_MIN: usize = 64;
+/// Requests come within a few round trips, or are of no use.
+const SENT_TIME: Duration = Duration::from_secs(2);
+const _: () = assert!(SENT_PACKETS_MIN.is_power_of_two() && SENT_PACKETS_MAX.is_power_of_two());
 /// How far back padding goes: packets that may still be of use if they were lost.
 const PADDING_PACKETS: u64 = 32;
 /// Round-trip time assumed before one is known.
@@ -104,8 +109,12 @@ struct Tries {
 /// The memory of one outgoing SSRC.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// A ring by line index, grown to its full size once and only when something is sent.
+    /// A ring by line index, empty until something is sent.
     ring: Vec<Kept>,
+    /// The index with which it will have gone round once more.
+    due: u64,
+    /// When it last had.
+    turned: Option<Instant>,
     highest: u64,
     /// Where [`Sent::next_padding`] is: the last packet it gave.
     padding: u64,
@@ -114,15 +123,39 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Remembers a packet.
+    /// Remembers a packet that leaves at `now`.
     // Inlined, so that it is put together where it will stay.
     #[inline]
-    pub fn remember(&mut self, packet: SentPacket) {
-        if self.ring.is_empty() {
-            self.ring.resize(SENT_PACKETS, Kept::default());
+    pub fn remember(&mut self, now: Instant, packet: SentPacket) {
+        if packet.index >= self.due {
+            self.turn(now);
+            self.due = packet.index + self.ring.len() as u64;
         }
         self.highest = self.highest.max(packet.index);
-        self.ring[slot(packet.index)] = Kept::new(packet);
+        // One that is later than all that is remembered is not worth the place of a newer one.
+        if self.highest - packet.index < self.ring.len() as u64 {
+            let slot = self.slot(packet.index);
+            self.ring[slot] = Kept::new(packet);
+        }
+    }
+
+    /// The ring has come round: if that was too soon, it gets twice as long.
+    #[cold]
+    fn turn(&mut self, now: Instant) {
+        let lasted = self.turned.replace(now).map(|at| now.saturating_duration_since(at));
+        let places = match lasted {
+            None => SENT_PACKETS_MIN,
+            Some(lasted) if lasted < SENT_TIME => 2 * self.ring.len(),
+            Some(_) => return,
+        };
+        if places > SENT_PACKETS_MAX {
+            return;
+        }
+        let before = std::mem::replace(&mut self.ring, vec![Kept::default(); places]);
+        for kept in before.into_iter().filter(|kept| kept.encoding > 0) {
+            let slot = self.slot(u64::from(kept.index));
+            self.ring[slot] = kept;
+        }
     }
 
     /// The packet behind a NACKed sequence number, if it may be sent again now. `rtt` is the
@@ -145,16 +178,24 @@ impl Sent {
             tries.count += 1;
             return Ok(packet);
         }
-        let oldest = self.highest.saturating_sub(SENT_PACKETS as u64);
+        let oldest = self.highest.saturating_sub(self.ring.len() as u64);
         self.tries.retain(|tries| tries.index > oldest);
         self.tries.push_back(Tries { index, at: now, count: 1 });
         Ok(packet)
     }
 
+    /// Whether a packet has been recalled more than once.
+    #[must_use]
+    pub fn is_asked_again(&self, index: u64) -> bool {
+        let tries = self.tries.iter().rev().find(|tries| tries.index == index);
+        tries.is_some_and(|tries| tries.count > 1)
+    }
+
     /// A packet leaves otherwise than was meant.
     pub fn edited(&mut self, index: u64, edit: Edit) {
         if self.at(index).is_some() {
-            self.ring[slot(index)].edit = edit;
+            let slot = self.slot(index);
+            self.ring[slot].edit = edit;
         }
     }
 
@@ -170,8 +211,9 @@ impl Sent {
     }
 
     fn at(&self, index: u64) -> Option<SentPacket> {
-        let near = self.highest.checked_sub(index).is_some_and(|age| age < SENT_PACKETS as u64);
-        let kept = self.ring.get(slot(index)).filter(|_| near)?;
+        let age = self.highest.checked_sub(index)?;
+        let near = age < self.ring.len() as u64;
+        let kept = self.ring.get(self.slot(index)).filter(|_| near)?;
         (kept.encoding > 0 && kept.index == index as u32).then(|| kept.packet(index))
     }
 
@@ -180,10 +222,11 @@ impl Sent {
         let back = (self.highest as u16).wrapping_sub(sequence);
         self.highest.checked_sub(u64::from(back))
     }
-}
 
-fn slot(index: u64) -> usize {
-    index as usize % SENT_PACKETS
+    /// The place of a packet in the ring, whose length is a power of two.
+    fn slot(&self, index: u64) -> usize {
+        index as usize & self.ring.len().wrapping_sub(1)
+    }
 }
 
 /// Bytes a subscriber may cost in retransmissions: a share of what it is sent, and a floor.
@@ -244,8 +287,9 @@ mod tests {
         let now = start();
         let rtt = Some(Duration::from_millis(50));
         let mut sent = Sent::default();
-        sent.remember(packet(5));
+        sent.remember(now, packet(5));
         assert_eq!(sent.recall(now, 5, rtt), Ok(packet(5)));
+        assert!(!sent.is_asked_again(5));
         let soon = now + Duration::from_millis(49);
         assert_eq!(sent.recall(soon, 5, rtt), Err(DropReason::RtxBudget));
         let mut resent = 1;
@@ -254,6 +298,7 @@ mod tests {
             resent += u32::from(sent.recall(at, 5, rtt).is_ok());
         }
         assert_eq!(resent, u32::from(RTX_TRIES_MAX));
+        assert!(sent.is_asked_again(5) && !sent.is_asked_again(4));
     }
 
     #[test]
@@ -262,7 +307,7 @@ mod tests {
         let mut sent = Sent::default();
         assert_eq!(sent.recall(now, 0, None), Err(DropReason::NackMiss));
         for index in 65_000..67_000 {
-            sent.remember(packet(index));
+            sent.remember(now, packet(index));
         }
         assert_eq!(sent.recall(now, 66_999_u64 as u16, None), Ok(packet(66_999)));
         assert_eq!(sent.recall(now, 65_000, None), Err(DropReason::NackMiss), "overwritten");
@@ -271,9 +316,36 @@ mod tests {
     }
 
     #[test]
+    fn the_memory_grows_until_it_lasts() {
+        let now = start();
+        for (per_second, places) in [(20, 64), (100, 256), (2_000, SENT_PACKETS_MAX)] {
+            let mut sent = Sent::default();
+            for n in 0..20 * per_second {
+                // Some never come this far.
+                if n % 64 != 0 {
+                    let at = now + Duration::from_secs(1) * n as u32 / per_second as u32;
+                    sent.remember(at, packet(1_000 + n));
+                }
+            }
+            assert_eq!(sent.ring.len(), places, "{per_second} packets a second");
+            let highest = 1_000 + 20 * per_second - 1;
+            let oldest = highest + 1 - places as u64;
+            for index in oldest..=highest {
+                let expected = (index - 1_000) % 64 != 0;
+                assert_eq!(sent.at(index), expected.then(|| packet(index)), "{index}");
+            }
+            assert_eq!(sent.at(oldest - 1), None);
+        }
+        // What was remembered before it grew is still there.
+        let mut sent = Sent::default();
+        (0..65).for_each(|index| sent.remember(now, packet(index)));
+        assert!((0..65).all(|index| sent.at(index) == Some(packet(index))));
+    }
+
+    #[test]
     fn what_left_otherwise_than_was_meant_is_repeated_as_it_left() {
         let mut sent = Sent::default();
-        sent.remember(packet(5));
+        sent.remember(start(), packet(5));
         sent.edited(4, Edit::fill());
         assert_eq!(sent.recall(start(), 5, None), Ok(packet(5)));
         sent.edited(5, Edit::fill());
@@ -286,11 +358,11 @@ mod tests {
         let mut sent = Sent::default();
         assert_eq!(sent.next_padding(), None);
         for index in 5..9 {
-            sent.remember(packet(index));
+            sent.remember(start(), packet(index));
         }
         let mut next = || sent.next_padding().map(|packet| packet.index);
         assert_eq!([next(), next(), next(), next(), next()].map(Option::unwrap), [8, 7, 6, 5, 8]);
-        sent.remember(packet(9));
+        sent.remember(start(), packet(9));
         let taken = sent.next_padding().unwrap();
         assert_eq!(taken.index, 7, "goes on where it was");
     }

@@ -62,6 +62,7 @@ impl Engine {
             }
             Command::LinkRoom { room, worker, remote } => self.link_room(now, room, worker, remote),
             Command::UnlinkRoom { room, worker } => self.unlink_room(now, room, worker),
+            Command::Permit { peer, permissions } => self.permit(now, peer, permissions),
             Command::PeerStats { peer } => {
                 let peer = self.peers.get(peer).ok_or(CommandError::NoSuchPeer)?;
                 Ok(Reply::PeerStats(Box::new(peer.stats.clone())))
@@ -226,7 +227,7 @@ impl Engine {
         self.reconsider_track(now, id);
     }
 
-    fn unpublish(&mut self, now: Instant, id: TrackId) -> Result<Reply, CommandError> {
+    pub(super) fn unpublish(&mut self, now: Instant, id: TrackId) -> Result<Reply, CommandError> {
         let track = self.tracks.get(id).ok_or(CommandError::NoSuchTrack)?;
         if track.mirror().is_some() {
             return Err(CommandError::MirroredTrack);

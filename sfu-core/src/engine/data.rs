@@ -25,6 +25,9 @@ impl Engine {
         payload: Bytes,
     ) {
         let Some(peer) = self.peers.get(id) else { return };
+        if !peer.permissions.data {
+            return self.count(DropReason::DataNotPermitted);
+        }
         let (room, from) = (peer.room, Some(peer.participant));
         let message = if text {
             // A plain string is text for everyone.

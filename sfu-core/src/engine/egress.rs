@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn path(port: u16) -> Path {
-        Path { remote: ([127, 0, 0, 1], port).into(), local: None }
+        Path::udp(([127, 0, 0, 1], port), None)
     }
 
     #[test]

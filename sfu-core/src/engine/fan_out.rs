@@ -4,7 +4,7 @@
 //! a subscriber's state is looked up once for all packets of a frame, not once for each. The batch
 //! ends before anything else happens that a subscription could notice.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::build::PACKET_OVERHEAD;
@@ -189,7 +189,7 @@ fn forward(
         edit,
     };
     if choice.rtx.is_some() {
-        slot.sent.remember(packet);
+        slot.sent.remember(now, packet);
     }
     let payload_bytes = if edit.empty { 0 } else { payload_bytes };
     slot.packets = slot.packets.wrapping_add(1);
@@ -208,12 +208,17 @@ fn forward(
     };
     let pushed = receive.pacer.push(now, class, payload_bytes + PACKET_OVERHEAD, outgoing);
     pushed.map_err(|_| DropReason::EgressFull)?;
-    // At the start the pace is a guess, and many keyframes come at once.
-    if info.keyframe_start && class == Class::Video && !receive.is_starting(now) {
+    // At the start the pace is a guess, and many keyframes come at once. Behind a queue on the path
+    // nothing comes sooner for having left sooner.
+    let hurries = info.keyframe_start && class == Class::Video && !receive.is_starting(now);
+    if hurries && receive.bandwidth.queue_delay() < HASTE_QUEUE_MAX {
         receive.pacer.hurry(now);
     }
     Ok(true)
 }
+
+/// With a longer queue on the path keyframes leave at the steady rate.
+const HASTE_QUEUE_MAX: Duration = Duration::from_millis(20);
 
 /// The time of a packet on the clock of what was forwarded before it.
 fn align(

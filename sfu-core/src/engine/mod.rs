@@ -1,7 +1,7 @@
 //! [`Engine`]: owns peers, rooms and tracks; the only place where they meet.
 //!
 //! One file per way in or out: [`commands`] and [`offer`] from the control plane, [`ingress`] and
-//! [`feedback`] from the network, [`upkeep`] from time, [`outgoing`] to the network; [`relay`] from
+//! [`feedback`] and [`repair`] from the network, [`upkeep`] from time, [`outgoing`] to the network; [`relay`] from
 //! and to other engines, with [`mirrors`] of their tracks, the [`origins`] of ours, and what
 //! [`members`] of one room share.
 
@@ -20,18 +20,19 @@ mod offer;
 mod origins;
 mod outgoing;
 mod peer;
+mod permit;
 mod quality;
+mod rebound;
 mod relay;
+mod repair;
 mod subscriptions;
 mod timers;
 mod upkeep;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use rand_core::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 use slotmap::SlotMap;
@@ -42,13 +43,13 @@ use crate::demux::{Demux, PathChange};
 use crate::drops::DropReason;
 use crate::event::Event;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
-use crate::limits::EVENTS_MAX;
+use crate::limits::{EVENTS_MAX, STRANGERS_PER_SECOND_MAX};
 use crate::publish::pages::PagePool;
 use crate::publish::track::Track;
 use crate::relay::Outboxes;
 use crate::room::Room;
 use crate::stats::EngineStats;
-use crate::transport::{Certificate, Path, Security};
+use crate::transport::{Candidate, Certificate, Datagram, Path, Rate, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
@@ -62,7 +63,7 @@ pub struct EngineConfig {
     /// The server's certificate.
     pub certificate: Arc<Certificate>,
     /// Host candidates put into answers.
-    pub candidates: Vec<SocketAddr>,
+    pub candidates: Vec<Candidate>,
     /// This worker's number, carried in every local ufrag.
     pub worker: u8,
     /// Wall-clock time at `now` of [`Engine::new`], in NTP format (RFC 5905 §6), for sender
@@ -97,7 +98,7 @@ pub struct Engine {
     touched: Vec<PeerId>,
     events: VecDeque<Event>,
     /// Goodbyes of peers that are gone.
-    farewells: VecDeque<(Path, Bytes)>,
+    farewells: VecDeque<(Path, Datagram)>,
     stats: EngineStats,
     allocation: Allocation,
     /// Subscriptions whose forwarded layer has changed.
@@ -106,6 +107,12 @@ pub struct Engine {
     relay: Outboxes,
     /// Mirrors whose wishes may have changed.
     touched_mirrors: Vec<TrackId>,
+    /// How much of what strangers send is looked at.
+    strangers: Rate<STRANGERS_PER_SECOND_MAX>,
+    /// Transactions of our own checks, and whose they are; the oldest first.
+    challenged: VecDeque<([u8; 12], PeerId)>,
+    /// See [`Engine::take_unclaimed`].
+    unclaimed: bool,
 }
 
 impl Engine {
@@ -133,6 +140,9 @@ impl Engine {
             switched: Vec::new(),
             relay: Outboxes::default(),
             touched_mirrors: Vec::new(),
+            strangers: Rate::new(),
+            challenged: VecDeque::new(),
+            unclaimed: false,
         }
     }
 

@@ -128,6 +128,10 @@ impl Engine {
             name: "".into(),
             muted: false,
         });
+        // The m-line stays as it was answered, and what comes on it belongs to no track.
+        if !peer.permissions.publish.contains(request.source) {
+            return;
+        }
         let (room, participant) = (peer.room, peer.participant);
         let encodings = encodings_of(media);
         let ntp = self.ntp(now);

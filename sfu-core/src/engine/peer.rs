@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::quality::Quality;
 use crate::bandwidth::{BandwidthConfig, ProbeId, SendSide};
-use crate::command::{PublishRequest, SubscribePolicy};
+use crate::command::{Permissions, PublishRequest, SubscribePolicy};
 use crate::deliver::pacer::{Pacer, PacerConfig};
 use crate::deliver::rtcp_queue::RtcpQueue;
 use crate::deliver::sent::{RtxBudget, SentPacket};
@@ -22,6 +22,7 @@ pub(crate) struct Peer {
     pub(crate) room: RoomId,
     pub(crate) participant: ParticipantId,
     pub(crate) policy: SubscribePolicy,
+    pub(crate) permissions: Permissions,
     /// There from the first offer on.
     pub(crate) link: Option<Link>,
     pub(crate) publish: PublishState,
@@ -128,6 +129,8 @@ pub(crate) struct ReceiveState {
     pub(crate) sending: Option<(Instant, Path)>,
     /// Since when there is video: sound alone tells little of what a path carries.
     pub(crate) shown: Option<Instant>,
+    /// Since when the path has carried clearly more than it was given.
+    pub(crate) roomy_since: Option<Instant>,
     pub(crate) rtx_budget: RtxBudget,
     pub(crate) rtt: Option<Duration>,
     /// What [`crate::event::Event::SlotsNeeded`] last said.
@@ -149,6 +152,7 @@ impl ReceiveState {
             reports_by_ssrc: false,
             sending: None,
             shown: None,
+            roomy_since: None,
             rtx_budget: RtxBudget::default(),
             rtt: None,
             slots_announced: (0, 0),
@@ -199,6 +203,7 @@ impl Peer {
             room,
             participant,
             policy,
+            permissions: Permissions::ALL,
             link: None,
             publish: PublishState::default(),
             receive: ReceiveState::new(now),

@@ -56,7 +56,11 @@ impl Engine {
         peer: PeerId,
         track: TrackId,
     ) -> Result<(), CommandError> {
-        let receive = &self.peers.get(peer).ok_or(CommandError::NoSuchPeer)?.receive;
+        let this = self.peers.get(peer).ok_or(CommandError::NoSuchPeer)?;
+        if !this.permissions.subscribe {
+            return Err(CommandError::NotPermitted);
+        }
+        let receive = &this.receive;
         let known = receive.subscriptions.iter().any(|&s| self.subscriptions[s].track == track);
         if known {
             return Ok(());

@@ -9,10 +9,13 @@ use super::{
     SectionContent,
 };
 use crate::limits::DATA_MESSAGE_BYTES_MAX;
-use crate::transport::{DtlsRole, Fingerprint};
+use crate::transport::{DtlsRole, Fingerprint, Protocol};
 
 /// The SCTP port of this side; any would do, for the association runs inside DTLS (RFC 8841 §4).
 const SCTP_PORT: u16 = 5000;
+
+/// Of host candidates by TCP (RFC 6544 §4.2 asks for less than UDP's 126).
+const TYPE_PREFERENCE_TCP: u32 = 90;
 
 impl Answer {
     /// Renders the answer.
@@ -125,7 +128,7 @@ impl Answer {
         tagged: bool,
     ) -> fmt::Result {
         // RFC 8839 §4.2.1.2: the default destination is one of the candidates.
-        let default = self.candidates.first().copied();
+        let default = self.candidates.first().map(|candidate| candidate.addr);
         let default = default.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 9)));
         write!(f, "m={} {} {}", section.line.media, default.port(), section.line.protocol)?;
         formats.iter().try_for_each(|format| write!(f, " {format}"))?;
@@ -149,16 +152,26 @@ impl Answer {
         Ok(())
     }
 
-    /// RFC 8839 §5.1: host candidates, the earlier the better.
+    /// RFC 8839 §5.1: host candidates, the earlier the better, and any by UDP better than all by TCP.
     fn write_candidates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, candidate) in (0_u16..).zip(&self.candidates) {
-            // RFC 8445 §5.1.2.1: type preference 126, component 1.
-            let priority = (126 << 24) | (u32::from(u16::MAX - index) << 8) | 255;
-            let (ip, port) = (candidate.ip(), candidate.port());
-            line(
-                f,
-                format_args!("a=candidate:{} 1 udp {priority} {ip} {port} typ host", index + 1),
-            )?;
+            let (ip, port) = (candidate.addr.ip(), candidate.addr.port());
+            let foundation = index + 1;
+            // RFC 8445 §5.1.2.1: type preference, local preference, component 1.
+            match candidate.protocol {
+                Protocol::Udp => {
+                    let priority = (126 << 24) | (u32::from(u16::MAX - index) << 8) | 255;
+                    write!(f, "a=candidate:{foundation} 1 udp {priority} {ip} {port} typ host")?;
+                }
+                Protocol::Tcp => {
+                    // RFC 6544 §4.2: direction preference 4 for passive.
+                    let local = (4 << 13) | (0x1fff - u32::from(index.min(0x1fff)));
+                    let priority = (TYPE_PREFERENCE_TCP << 24) | (local << 8) | 255;
+                    write!(f, "a=candidate:{foundation} 1 tcp {priority} {ip} {port} typ host")?;
+                    f.write_str(" tcptype passive")?;
+                }
+            }
+            line(f, "")?;
         }
         line(f, "a=end-of-candidates")
     }

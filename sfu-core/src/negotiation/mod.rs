@@ -31,11 +31,9 @@ mod section;
 mod source;
 mod text;
 
-use std::net::SocketAddr;
-
 use crate::id::{Mid, PayloadType, Rid, Ssrc};
 use crate::rtp::extension::{Extension, ExtensionMap};
-use crate::transport::{DtlsRole, Fingerprint, IceCredentials};
+use crate::transport::{Candidate, DtlsRole, Fingerprint, IceCredentials};
 
 pub use direction::Direction;
 pub use fragment::SdpFragment;
@@ -294,8 +292,8 @@ pub struct Answer {
     pub fingerprint: Fingerprint,
     /// The server's DTLS role.
     pub role: DtlsRole,
-    /// The server's UDP host candidates.
-    pub candidates: Vec<SocketAddr>,
+    /// The server's host candidates, the earlier the better.
+    pub candidates: Vec<Candidate>,
     /// CNAME of everything the server sends to this peer.
     pub cname: Box<str>,
     /// Which answer of this session it is, counted from 0: the version of its `o=` line.

@@ -5,15 +5,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
+use stun::message::TransactionId;
 
 use super::data::{Data, DataEvent};
 use super::dtls::{Dtls, DtlsEvent, Keys};
 use super::ice::{Ice, StunOutcome};
 use super::srtp::{SealError, Srtp};
 use super::{
-    Certificate, DtlsRole, IceCredentials, Path, Received, Remote, Security, TransportConfig,
-    TransportEvent,
+    Certificate, Contents, Datagram, DtlsRole, IceCredentials, Path, Received, Remote, Security,
+    TransportConfig, TransportEvent,
 };
 use crate::command::Reliability;
 use crate::demux::{Kind, classify};
@@ -61,7 +61,7 @@ pub struct Transport {
     protection: Protection,
     /// When silence, old paths and old credentials are looked at next. Not moved by each packet.
     housekeeping: Option<Instant>,
-    transmits: VecDeque<(Path, Bytes)>,
+    transmits: VecDeque<(Path, Datagram)>,
     events: VecDeque<TransportEvent>,
 }
 
@@ -130,10 +130,10 @@ impl Transport {
         if self.phase == Phase::Closed {
             return Err(DropReason::StunUnknownUfrag);
         }
-        let crypto = self.certificate.identity().provider().crypto();
-        let checked = self.ice.handle_check(now, path, datagram, crypto);
+        let checked = self.ice.handle_check(now, path, datagram);
         if self.transmits.len() < ANSWERS_MAX {
-            self.transmits.extend(checked.answer.map(|answer| (path, answer)));
+            self.transmits
+                .extend(checked.answer.map(|answer| (path, Datagram(Contents::Answer(answer)))));
         }
         let outcome = checked.outcome?;
         match self.phase {
@@ -145,6 +145,68 @@ impl Transport {
         }
         self.plan_housekeeping();
         Ok(outcome)
+    }
+
+    /// Takes the answer to a check of ours.
+    pub fn handle_answer(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+    ) -> Result<StunOutcome, DropReason> {
+        let crypto = self.certificate.identity().provider().crypto();
+        let outcome = self.ice.handle_answer(now, path, datagram, crypto)?;
+        if self.phase == Phase::Disconnected {
+            self.enter(Phase::Connected);
+        }
+        self.plan_housekeeping();
+        Ok(outcome)
+    }
+
+    /// Takes media from an address that ICE does not know, if the keys say that it is this peer's:
+    /// its NAT gave it another port, or it changed networks. Nothing is sent there but a check, whose
+    /// transaction is returned if it is about to be sent; [`Transport::handle_answer`] takes the
+    /// answer. The transaction begins with `worker`.
+    pub fn recognize<'a>(
+        &mut self,
+        path: Path,
+        now: Instant,
+        worker: u8,
+        datagram: &'a mut [u8],
+    ) -> Result<(Received<'a>, Option<[u8; 12]>), DropReason> {
+        let kind = classify(datagram)?;
+        let is_connected = self.is_connected();
+        let Protection::Secured { srtp: Some(srtp), .. } = &mut self.protection else {
+            return Err(DropReason::RtpUnvalidated);
+        };
+        if !is_connected {
+            return Err(DropReason::RtpUnvalidated);
+        }
+        let received = match kind {
+            Kind::Rtp => {
+                let length = srtp.open_rtp(datagram)?;
+                Received::Rtp(&datagram[..length])
+            }
+            Kind::Rtcp => {
+                let length = srtp.open_rtcp(datagram)?;
+                Received::Rtcp(&datagram[..length])
+            }
+            Kind::Stun | Kind::Dtls => return Err(DropReason::RtpUnvalidated),
+        };
+        let mut transaction = TransactionId::new();
+        transaction.0[0] = worker;
+        let crypto = self.certificate.identity().provider().crypto();
+        let check = self.ice.challenge(now, path, transaction, crypto);
+        let asked = check.is_some().then_some(transaction.0);
+        self.transmits.extend(check.map(|check| (path, Datagram(Contents::Record(check)))));
+        Ok((received, asked))
+    }
+
+    /// When a path last carried something that only the peer can have sent; `None` if it is not one of
+    /// its paths.
+    #[must_use]
+    pub fn heard_on(&self, path: &Path) -> Option<Instant> {
+        self.ice.heard_on(path)
     }
 
     fn start_securing(&mut self, now: Instant) {
@@ -268,7 +330,7 @@ impl Transport {
         // What may not be sent is lost, as on a dead link: both protocols repeat it.
         let path = self.ice.selected().filter(|_| self.phase != Phase::Expired);
         while let Some(datagram) = dtls.poll_transmit() {
-            self.transmits.extend(path.map(|path| (path, datagram)));
+            self.transmits.extend(path.map(|path| (path, Datagram(Contents::Record(datagram)))));
         }
     }
 
@@ -365,7 +427,7 @@ impl Transport {
     }
 
     /// The next datagram to send as it is: answers to checks, DTLS, SCTP in DTLS.
-    pub fn poll_transmit(&mut self) -> Option<(Path, Bytes)> {
+    pub fn poll_transmit(&mut self) -> Option<(Path, Datagram)> {
         self.transmits.pop_front()
     }
 

@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rtc_crypto::RTCCrypto;
-use stun::attributes::AttrType;
-use stun::error_code::{
-    CODE_BAD_REQUEST, CODE_ROLE_CONFLICT, CODE_UNAUTHORIZED, CODE_UNKNOWN_ATTRIBUTE, ErrorCode,
-};
+use stun::message::TransactionId;
 
-use super::stun_codec::{self, Request};
+use super::challenge::{self, Challenges, Success};
+use super::stun_codec::{self, Answer, ErrorCode, Request};
 use super::{IceCredentials, Path};
 use crate::drops::DropReason;
 use crate::limits::{
@@ -30,7 +28,7 @@ const ERRORS_PER_SECOND_MAX: usize = 5;
 #[derive(Debug)]
 struct Session {
     local: IceCredentials,
-    remote_ufrag: Box<str>,
+    remote: IceCredentials,
 }
 
 /// An address pair that an authenticated check came over.
@@ -47,7 +45,7 @@ struct ValidPath {
 #[derive(Debug)]
 pub(super) struct Checked {
     /// What to send back.
-    pub(super) answer: Option<Bytes>,
+    pub(super) answer: Option<Answer>,
     /// The verdict on the check.
     pub(super) outcome: Result<StunOutcome, DropReason>,
 }
@@ -67,6 +65,7 @@ pub(super) struct Ice {
     former: Option<(Session, Instant)>,
     paths: Vec<ValidPath>,
     selected: Option<Path>,
+    challenges: Challenges,
     nominations: Rate<{ NOMINATIONS_PER_SECOND_MAX as usize }>,
     errors: Rate<ERRORS_PER_SECOND_MAX>,
 }
@@ -74,10 +73,11 @@ pub(super) struct Ice {
 impl Ice {
     pub(super) fn new(local: IceCredentials, remote: IceCredentials) -> Self {
         Self {
-            current: Session { local, remote_ufrag: remote.ufrag },
+            current: Session { local, remote },
             former: None,
             paths: Vec::new(),
             selected: None,
+            challenges: Challenges::default(),
             nominations: Rate::new(),
             errors: Rate::new(),
         }
@@ -91,7 +91,7 @@ impl Ice {
         local: IceCredentials,
         remote: IceCredentials,
     ) -> Option<Box<str>> {
-        let session = Session { local, remote_ufrag: remote.ufrag };
+        let session = Session { local, remote };
         let former = std::mem::replace(&mut self.current, session);
         let expires = now + FORMER_CREDENTIALS_VALID;
         self.former.replace((former, expires)).map(|(session, _)| session.local.ufrag)
@@ -117,6 +117,50 @@ impl Ice {
         self.paths.iter().find(|p| p.path == selected).map(|p| p.heard)
     }
 
+    /// When a path last carried something that only the peer can have sent.
+    pub(super) fn heard_on(&self, path: &Path) -> Option<Instant> {
+        self.paths.iter().find(|p| p.path == *path).map(|p| p.heard)
+    }
+
+    /// A check of our own, for an address the peer seems to have now. `None` if it is not the time.
+    pub(super) fn challenge(
+        &mut self,
+        now: Instant,
+        path: Path,
+        transaction: TransactionId,
+        crypto: &dyn RTCCrypto,
+    ) -> Option<Bytes> {
+        if !self.challenges.begin(now, path, transaction) {
+            return None;
+        }
+        let Session { local, remote } = &self.current;
+        let username = format!("{}:{}", remote.ufrag, local.ufrag);
+        challenge::request(transaction, &username, &remote.password, crypto)
+    }
+
+    /// Judges what may be the answer to it. If it is, media takes that path from now on.
+    pub(super) fn handle_answer(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+        crypto: &dyn RTCCrypto,
+    ) -> Result<StunOutcome, DropReason> {
+        let mut answer = Success::parse(datagram)?;
+        if !answer.verify(&self.current.remote.password, crypto) {
+            return Err(DropReason::StunUnauthenticated);
+        }
+        if !self.challenges.answered(now, path, answer.transaction()) {
+            return Err(DropReason::StunUnexpected);
+        }
+        let selected = self.selected;
+        let known = self.paths.iter().find(|p| Some(p.path) == selected);
+        let priority = known.and_then(|known| known.priority);
+        let outcome = self.note_path(now, path, priority);
+        self.select(now, path);
+        Ok(outcome)
+    }
+
     /// Notes an authenticated packet.
     pub(super) fn hear(&mut self, now: Instant, path: &Path) {
         if let Some(valid) = self.paths.iter_mut().find(|p| p.path == *path) {
@@ -125,14 +169,8 @@ impl Ice {
     }
 
     /// Judges a datagram that begins like STUN. Nothing changes unless it is authenticated.
-    pub(super) fn handle_check(
-        &mut self,
-        now: Instant,
-        path: Path,
-        datagram: &[u8],
-        crypto: &dyn RTCCrypto,
-    ) -> Checked {
-        let mut request = match Request::parse(datagram) {
+    pub(super) fn handle_check(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Checked {
+        let request = match Request::parse(datagram) {
             Ok(request) => request,
             Err(reason) => return Checked { answer: None, outcome: Err(reason) },
         };
@@ -141,33 +179,32 @@ impl Ice {
         };
         let transaction = request.transaction();
         let unauthenticated = |ice: &mut Self, code| Checked {
-            answer: ice.errors.allow(now).then(|| refusal(transaction, code)).flatten(),
+            answer: ice.errors.allow(now).then(|| stun_codec::error(transaction, code, &[], None)),
             outcome: Err(DropReason::StunUnauthenticated),
         };
         if !request.has_integrity() {
-            return unauthenticated(self, CODE_BAD_REQUEST);
+            return unauthenticated(self, ErrorCode::BadRequest);
         }
-        if !is_for(request.username(), session) || !request.verify(&session.local.password, crypto)
-        {
-            return unauthenticated(self, CODE_UNAUTHORIZED);
+        let password = &*session.local.password;
+        if !is_for(request.username(), session) || !request.verify(password) {
+            return unauthenticated(self, ErrorCode::Unauthorized);
         }
 
-        let password = session.local.password.clone();
-        let reply = |code, unknown: &[AttrType]| {
-            stun_codec::error(transaction, code, unknown, Some((&password, crypto)))
+        let reply = |code, unknown: &[u16]| {
+            Some(stun_codec::error(transaction, code, unknown, Some(password)))
         };
         let unknown = request.unknown_required();
         if !unknown.is_empty() {
-            let answer = reply(CODE_UNKNOWN_ATTRIBUTE, &unknown);
+            let answer = reply(ErrorCode::UnknownAttribute, &unknown);
             return Checked { answer, outcome: Err(DropReason::StunUnexpected) };
         }
         // We are lite and so always controlled (RFC 8445 §6.1.1): the conflict is the peer's to
         // resolve (§7.3.1.1).
         if request.claims_controlled() {
-            let answer = reply(CODE_ROLE_CONFLICT, &[]);
+            let answer = reply(ErrorCode::RoleConflict, &[]);
             return Checked { answer, outcome: Err(DropReason::StunUnexpected) };
         }
-        let answer = stun_codec::success(transaction, path.remote, &password, crypto);
+        let answer = Some(stun_codec::success(transaction, path.remote, password));
         Checked { answer, outcome: Ok(self.accept(now, path, &request, is_current)) }
     }
 
@@ -187,7 +224,7 @@ impl Ice {
         &mut self,
         now: Instant,
         path: Path,
-        request: &Request,
+        request: &Request<'_>,
         is_current: bool,
     ) -> StunOutcome {
         let silence = self.heard().map(|heard| now.saturating_duration_since(heard));
@@ -205,9 +242,9 @@ impl Ice {
     }
 
     /// Whether a check comes from the client candidate that the selected path belongs to.
-    fn looks_rebound(&self, path: Path, request: &Request) -> bool {
+    fn looks_rebound(&self, path: Path, request: &Request<'_>) -> bool {
         let Some(selected) = self.selected else { return false };
-        selected.local == path.local
+        (selected.local, selected.protocol) == (path.local, path.protocol)
             && self.paths.iter().any(|p| p.path == selected && p.priority == request.priority())
     }
 
@@ -264,27 +301,23 @@ impl Ice {
 /// Whether a USERNAME is exactly `local:remote` (RFC 8445 §7.2.2).
 fn is_for(username: Option<&[u8]>, session: &Session) -> bool {
     let rest = username.and_then(|u| u.strip_prefix(session.local.ufrag.as_bytes()));
-    rest.and_then(|r| r.strip_prefix(b":")) == Some(session.remote_ufrag.as_bytes())
-}
-
-fn refusal(transaction: stun::message::TransactionId, code: ErrorCode) -> Option<Bytes> {
-    stun_codec::error(transaction, code, &[], None)
+    rest.and_then(|r| r.strip_prefix(b":")) == Some(session.remote.ufrag.as_bytes())
 }
 
 /// At most `N` in any second.
 #[derive(Debug)]
-struct Rate<const N: usize> {
+pub(crate) struct Rate<const N: usize> {
     /// The last `N` times it was allowed, as a ring: `next` is the oldest.
     allowed: [Option<Instant>; N],
     next: usize,
 }
 
 impl<const N: usize> Rate<N> {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { allowed: [None; N], next: 0 }
     }
 
-    fn allow(&mut self, now: Instant) -> bool {
+    pub(crate) fn allow(&mut self, now: Instant) -> bool {
         let oldest = &mut self.allowed[self.next];
         let free =
             oldest.is_none_or(|t| now.saturating_duration_since(t) >= Duration::from_secs(1));

@@ -2,6 +2,7 @@
 //! peer go in; decrypted RTP, RTCP and messages come out.
 
 mod certificate;
+mod challenge;
 mod connection;
 mod credentials;
 mod data;
@@ -25,8 +26,35 @@ use crate::event::TransportState;
 pub use self::certificate::{Certificate, CertificateError, Fingerprint};
 pub use self::connection::Transport;
 pub use self::credentials::IceCredentials;
+pub(crate) use self::ice::Rate;
 pub use self::ice::StunOutcome;
 pub use self::srtp::SealError;
+
+/// What carries datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// UDP.
+    #[default]
+    Udp,
+    /// A TCP connection that the peer opened, with a length before each datagram (RFC 4571).
+    Tcp,
+}
+
+/// An address that clients can reach this server at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Candidate {
+    /// Where.
+    pub addr: SocketAddr,
+    /// How. By TCP the server waits: `tcptype passive` (RFC 6544).
+    pub protocol: Protocol,
+}
+
+impl Candidate {
+    /// A candidate by UDP.
+    pub fn udp(addr: impl Into<SocketAddr>) -> Self {
+        Self { addr: addr.into(), protocol: Protocol::Udp }
+    }
+}
 
 /// Where datagrams of a peer come from and which local address they reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +63,15 @@ pub struct Path {
     pub remote: SocketAddr,
     /// The local address the datagram was sent to; answers leave from it. `None` if unknown.
     pub local: Option<IpAddr>,
+    /// What carries them. A TCP connection is one path for as long as it is open.
+    pub protocol: Protocol,
+}
+
+impl Path {
+    /// A path by UDP.
+    pub fn udp(remote: impl Into<SocketAddr>, local: Option<IpAddr>) -> Self {
+        Self { remote: remote.into(), local, protocol: Protocol::Udp }
+    }
 }
 
 /// Which side of the DTLS handshake this is (RFC 8842).
@@ -73,6 +110,28 @@ pub struct Remote {
     pub ice: IceCredentials,
     /// Its certificate is one of these.
     pub fingerprints: Vec<Fingerprint>,
+}
+
+/// What leaves by a path that is no media: an answer to a check, which needs no memory of its own,
+/// or a record of the handshake or of data channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram(Contents);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Contents {
+    Answer(stun_codec::Answer),
+    Record(Bytes),
+}
+
+impl std::ops::Deref for Datagram {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Contents::Answer(answer) => answer,
+            Contents::Record(record) => record,
+        }
+    }
 }
 
 /// What a datagram was.

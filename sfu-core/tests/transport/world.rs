@@ -25,7 +25,7 @@ pub(crate) fn ms(n: u64) -> Duration {
 }
 
 pub(crate) fn path(n: u16) -> Path {
-    Path { remote: ([198, 51, 100, 1], 40_000 + n).into(), local: Some([10, 0, 0, 1].into()) }
+    Path::udp(([198, 51, 100, 1], 40_000 + n), Some([10, 0, 0, 1].into()))
 }
 
 pub(crate) fn credentials(name: &str) -> IceCredentials {

@@ -66,10 +66,14 @@ pub(super) async fn text(
 }
 
 /// Compares media types, not strings: case and parameters do not count.
-fn check_type(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
+pub(super) fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = given.and_then(|given| given.split(';').next()).map(str::trim);
-    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted)) {
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted))
+}
+
+fn check_type(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
+    if is_type(headers, wanted) {
         return Ok(());
     }
     Err(Problem::new(

@@ -5,6 +5,7 @@ use actix_web::http::header::{self, Accept, ContentType, Header as _};
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::access::{self, Need};
 use super::{Context, Problem};
 use crate::session::{DecisionsView, RecordView, participant_id};
 
@@ -24,8 +25,9 @@ async fn get(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     if prefers_lines(&request) {
-        return records(context, path).await;
+        return records(context, request, path).await;
     }
+    check(&context, &request, &path)?;
     let decisions = context.sessions.decisions(&path.0, participant_id(&path.1)?).await?;
     let vary = (header::VARY, "Accept");
     Ok(HttpResponse::Ok().insert_header(vary).json(DecisionsView::from(&decisions)))
@@ -34,8 +36,10 @@ async fn get(
 /// Oldest first.
 async fn records(
     context: Data<Context>,
+    request: HttpRequest,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
+    check(&context, &request, &path)?;
     let decisions = context.sessions.decisions(&path.0, participant_id(&path.1)?).await?;
     let mut lines = Vec::new();
     for record in &decisions.records {
@@ -45,6 +49,19 @@ async fn records(
     }
     let vary = (header::VARY, "Accept");
     Ok(HttpResponse::Ok().insert_header(vary).content_type(LINES).body(lines))
+}
+
+/// A participant may see why it receives what it receives itself.
+fn check(
+    context: &Context,
+    request: &HttpRequest,
+    (room, id): &(String, String),
+) -> Result<(), Problem> {
+    let caller = access::authenticate(context, request)?;
+    let own = access::enter(&caller, room).ok().and_then(|entry| entry.grant.identity);
+    let of = participant_id(id).ok().and_then(|id| context.sessions.identity(room, id));
+    let is_own = own.zip(of).is_some_and(|(own, of)| own.name == of);
+    if is_own { Ok(()) } else { access::authorize(&caller, Need::Room(room)) }
 }
 
 /// Whether a client names lines before it names JSON, or anything.

@@ -1,17 +1,12 @@
 //! `/livez`, `/readyz`, `/metrics`: for supervisors.
 
-use std::time::Duration;
-
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data};
 
 use super::{Context, Problem};
+use crate::limits;
 use crate::session::{ErrorCode, SessionError};
-
-/// A media worker turns its loop four times a second at least; one that has not for this long is
-/// stuck.
-const TICK_AGE_MAX: Duration = Duration::from_secs(1);
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -31,12 +26,15 @@ async fn ready(context: Data<Context>) -> Result<HttpResponse, Problem> {
     if context.sessions.is_draining() {
         return Err(SessionError::draining().into());
     }
+    if context.sessions.is_overloaded() {
+        return Err(SessionError::overloaded().into());
+    }
     check_alive(&context)?;
     Ok(HttpResponse::Ok().content_type("text/plain").body("ok\n"))
 }
 
 fn check_alive(context: &Context) -> Result<(), Problem> {
-    if context.sessions.media().is_alive(TICK_AGE_MAX) {
+    if context.sessions.media().is_alive(limits::TICK_AGE_MAX) {
         return Ok(());
     }
     let detail = "a media worker does not respond";

@@ -1,16 +1,20 @@
 //! The doors: HTTP routes and the WebSocket. Reads requests, calls [`Sessions`], writes answers.
 //! Nothing here names a socket or the engine's internals.
 
+mod access;
 mod body;
 mod client;
 mod cors;
 mod decisions;
 mod health;
 mod negotiated;
+mod openapi;
 mod origin;
+mod page;
 mod participants;
 mod problem;
 mod rooms;
+mod server;
 mod whep;
 mod whip;
 mod ws;
@@ -22,9 +26,12 @@ use actix_web::dev::{Service as _, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{App, HttpServer, web};
 
-use crate::config::Config;
+use crate::auth::KeyRing;
+use crate::config::Live;
+use crate::media::Forward;
 use crate::metrics::Metrics;
-use crate::session::{JoinRates, Sessions};
+use crate::session::{AddressRates, Sessions};
+use crate::tls::Tls;
 use crate::{assets, limits};
 
 pub(crate) use problem::Problem;
@@ -33,10 +40,17 @@ pub(crate) use problem::Problem;
 pub(crate) struct Context {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Metrics,
-    join_rates: JoinRates,
-    message_rate: u32,
-    allow_origin: Vec<String>,
+    pub(crate) settings: Live,
+    pub(crate) keys: KeyRing,
+    join_rates: AddressRates,
+    /// Requests to the API.
+    request_rates: AddressRates,
+    /// Tokens that did not count.
+    failures: AddressRates,
+    /// Whose connections are that came by the TCP port of media.
+    forward: Arc<Forward>,
     pub(crate) counters: HttpCounters,
+    started: std::time::Instant,
 }
 
 /// Counters of this layer, for metrics.
@@ -45,18 +59,28 @@ pub(crate) struct HttpCounters {
     pub(crate) websockets: AtomicU64,
     pub(crate) rate_limited: AtomicU64,
     pub(crate) protocol_errors: AtomicU64,
+    pub(crate) auth_failures: AtomicU64,
 }
 
 impl Context {
     /// The context of one server.
-    pub(crate) fn new(config: &Config, sessions: Arc<Sessions>) -> Self {
+    pub(crate) fn new(
+        settings: Live,
+        keys: KeyRing,
+        sessions: Arc<Sessions>,
+        forward: Arc<Forward>,
+    ) -> Self {
         Self {
             metrics: Metrics::new(),
             sessions,
-            join_rates: JoinRates::new(config.join_rate_per_address),
-            message_rate: config.message_rate,
-            allow_origin: config.allow_origin.clone(),
+            settings,
+            keys,
+            join_rates: AddressRates::default(),
+            request_rates: AddressRates::default(),
+            failures: AddressRates::default(),
+            forward,
             counters: HttpCounters::default(),
+            started: std::time::Instant::now(),
         }
     }
 }
@@ -64,6 +88,7 @@ impl Context {
 /// Binds the address and starts to serve. The caller awaits the server and stops it.
 pub(crate) fn serve(
     addr: std::net::SocketAddr,
+    tls: Option<Tls>,
     context: Arc<Context>,
 ) -> std::io::Result<(actix_web::dev::Server, Vec<std::net::SocketAddr>)> {
     let context = web::Data::from(context);
@@ -82,8 +107,12 @@ pub(crate) fn serve(
     .keep_alive(limits::KEEP_ALIVE)
     .max_connections(limits::CONNECTIONS_PER_THREAD_MAX)
     .disable_signals()
-    .shutdown_timeout(1)
-    .bind(addr)?;
+    .tls_handshake_timeout(limits::HEAD_DEADLINE)
+    .shutdown_timeout(1);
+    let server = match tls {
+        None => server.bind(addr)?,
+        Some(tls) => server.bind_rustls_0_23(addr, tls.config)?,
+    };
     let addrs = server.addrs();
     Ok((server.run(), addrs))
 }
@@ -93,6 +122,8 @@ fn routes(config: &mut web::ServiceConfig) {
     rooms::routes(config);
     participants::routes(config);
     decisions::routes(config);
+    server::routes(config);
+    openapi::routes(config);
     whip::routes(config);
     whep::routes(config);
     ws::routes(config);

@@ -37,7 +37,7 @@ impl Problem {
     }
 
     pub(crate) fn rate_limited(retry_after: Duration) -> Self {
-        let detail = "too many joins from this address";
+        let detail = "too many requests from this address";
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited, detail);
         Self { retry_after: Some(retry_after), ..problem }
     }
@@ -46,7 +46,9 @@ impl Problem {
 impl From<SessionError> for Problem {
     fn from(error: SessionError) -> Self {
         let status = status_of(error.code);
-        let retry_after = Some(RETRY_AFTER).filter(|_| status == StatusCode::SERVICE_UNAVAILABLE);
+        let passes = matches!(error.code, ErrorCode::NoPublisher | ErrorCode::RateLimited)
+            || status == StatusCode::SERVICE_UNAVAILABLE;
+        let retry_after = Some(RETRY_AFTER).filter(|_| passes);
         Self { status, code: error.code, detail: error.detail, retry_after }
     }
 }
@@ -58,7 +60,11 @@ fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::UnknownType
         | ErrorCode::InvalidName
         | ErrorCode::SdpMalformed => StatusCode::BAD_REQUEST,
-        ErrorCode::NotYours | ErrorCode::OriginRefused => StatusCode::FORBIDDEN,
+        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorCode::NotYours | ErrorCode::OriginRefused | ErrorCode::Forbidden => {
+            StatusCode::FORBIDDEN
+        }
+        ErrorCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         ErrorCode::NotJoined
         | ErrorCode::NoSuchRoom
         | ErrorCode::NoSuchTrack
@@ -67,7 +73,10 @@ fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        ErrorCode::AlreadyJoined | ErrorCode::RoomFull => StatusCode::CONFLICT,
+        ErrorCode::AlreadyJoined
+        | ErrorCode::RoomFull
+        | ErrorCode::NoKeys
+        | ErrorCode::NoPublisher => StatusCode::CONFLICT,
         ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorCode::SdpTooLarge | ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -107,6 +116,10 @@ impl ResponseError for Problem {
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs_f64().ceil().max(1.0);
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §11.6.1, RFC 6750 §3: without saying what is wrong.
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"sfu\""));
         }
         response.insert_header((header::CONTENT_TYPE, "application/problem+json")).body(body)
     }

@@ -2,43 +2,57 @@
 //! `POST /whep/{room}/{participant}` one participant. The session is `/whep/{room}/{session}`:
 //! a participant's id has 16 digits, a session's 32, so the paths do not clash.
 
-use actix_web::http::{StatusCode, header};
-use actix_web::web::{self, Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::http::header;
+use actix_web::web::{self, Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse, guard};
+use serde::Deserialize;
 
-use super::{Context, Problem, cors, negotiated, rooms};
+use super::{Context, Problem, access, cors, negotiated, rooms};
 use crate::session::{Door, participant_id};
 
+#[derive(Deserialize)]
+struct Viewer {
+    /// Whether to wait for somebody to publish.
+    #[serde(default = "yes")]
+    wait: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
 pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let names_a_participant =
+        guard::fn_guard(|context| participant_id(last_segment(context.head().uri.path())).is_ok());
     config
+        .service(negotiated::endpoint("/whep/{room}", look).route(web::post().to(play_room)))
         .service(
-            web::resource("/whep/{room}")
-                .route(web::post().to(play_room))
-                .route(web::get().to(look))
-                .route(web::head().to(look))
-                .route(web::method(actix_web::http::Method::OPTIONS).to(options)),
+            negotiated::endpoint("/whep/{room}/{participant}", look)
+                .guard(names_a_participant)
+                .route(web::post().to(play_participant)),
         )
         .service(
-            web::resource("/whep/{room}/{session}")
-                .route(web::post().to(play_participant))
-                .route(web::patch().to(patch))
-                .route(web::delete().to(delete))
-                .route(web::get().to(look_inside))
-                .route(web::head().to(look_inside))
-                .route(web::method(actix_web::http::Method::OPTIONS).to(options_inside)),
+            negotiated::session("/whep/{room}/{session}", Door::Whep)
+                .route(web::post().to(play_nobody)),
         );
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 async fn play_room(
     context: Data<Context>,
     request: HttpRequest,
     room: Path<String>,
+    viewer: Query<Viewer>,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let room = room.into_inner();
+    let grant = access::entry(&context, &request, &room)?.grant;
     let base = format!("/whep/{}", rooms::path_segment(&room));
     let sessions = context.sessions.clone();
-    let make = |sdp| async move { sessions.create_whep(room, None, sdp).await };
+    let make = |sdp| async move { sessions.create_whep(room, None, viewer.wait, grant, sdp).await };
     negotiated::create(&context, &request, payload, &base, make).await
 }
 
@@ -46,61 +60,28 @@ async fn play_participant(
     context: Data<Context>,
     request: HttpRequest,
     path: Path<(String, String)>,
+    viewer: Query<Viewer>,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let (room, participant) = path.into_inner();
-    let participant = participant_id(&participant)?;
+    let grant = access::entry(&context, &request, &room)?.grant;
+    let participant = Some(participant_id(&participant)?);
     let base = format!("/whep/{}", rooms::path_segment(&room));
     let sessions = context.sessions.clone();
-    let make = |sdp| async move { sessions.create_whep(room, Some(participant), sdp).await };
+    let make =
+        |sdp| async move { sessions.create_whep(room, participant, viewer.wait, grant, sdp).await };
     negotiated::create(&context, &request, payload, &base, make).await
+}
+
+/// What is not a participant's id names none.
+async fn play_nobody(path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
+    participant_id(&path.1)?;
+    Err(Problem::not_found("there is nothing at this path"))
 }
 
 /// An endpoint says what it speaks (draft §4.2).
 async fn look() -> HttpResponse {
-    endpoint()
-}
-
-fn endpoint() -> HttpResponse {
-    cors::expose(&mut HttpResponse::build(StatusCode::OK))
+    cors::expose(&mut HttpResponse::Ok())
         .insert_header((header::CONTENT_TYPE, "application/sdp"))
         .finish()
-}
-
-async fn options() -> HttpResponse {
-    negotiated::endpoint_options()
-}
-
-async fn patch(
-    context: Data<Context>,
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    payload: Payload,
-) -> Result<HttpResponse, Problem> {
-    let (room, token) = path.into_inner();
-    negotiated::patch(&context, &request, payload, Door::Whep, &room, &token).await
-}
-
-async fn delete(
-    context: Data<Context>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    negotiated::delete(&context, Door::Whep, &path.0, &path.1)
-}
-
-async fn look_inside(
-    context: Data<Context>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    if participant_id(&path.1).is_ok() {
-        return Ok(endpoint());
-    }
-    negotiated::look(&context, Door::Whep, &path.0, &path.1)
-}
-
-async fn options_inside(path: Path<(String, String)>) -> HttpResponse {
-    if participant_id(&path.1).is_ok() {
-        return negotiated::endpoint_options();
-    }
-    negotiated::session_options()
 }

@@ -5,7 +5,7 @@ use actix_web::web::{self, Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use super::{Context, Problem, cors, negotiated, rooms};
+use super::{Context, Problem, access, cors, negotiated, rooms};
 use crate::session::Door;
 
 /// What a publisher without a name is called.
@@ -18,21 +18,8 @@ struct Publisher {
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/whip/{room}")
-                .route(web::post().to(create))
-                .route(web::get().to(look))
-                .route(web::head().to(look))
-                .route(web::method(actix_web::http::Method::OPTIONS).to(options)),
-        )
-        .service(
-            web::resource("/whip/{room}/{session}")
-                .route(web::patch().to(patch))
-                .route(web::delete().to(delete))
-                .route(web::get().to(look_session))
-                .route(web::head().to(look_session))
-                .route(web::method(actix_web::http::Method::OPTIONS).to(session_options)),
-        );
+        .service(negotiated::endpoint("/whip/{room}", look).route(web::post().to(create)))
+        .service(negotiated::session("/whip/{room}/{session}", Door::Whip));
 }
 
 async fn create(
@@ -43,45 +30,16 @@ async fn create(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let room = room.into_inner();
-    let name = publisher.into_inner().name.unwrap_or_else(|| NAME.to_owned());
+    let entry = access::entry(&context, &request, &room)?;
+    let own = publisher.into_inner().name;
+    let name = entry.name(own.unwrap_or_default());
+    let name = if name.is_empty() { NAME.to_owned() } else { name };
     let base = format!("/whip/{}", rooms::path_segment(&room));
     let sessions = context.sessions.clone();
-    let make = |sdp| async move { sessions.create_whip(room, name, sdp).await };
+    let make = |sdp| async move { sessions.create_whip(room, name, entry.grant, sdp).await };
     negotiated::create(&context, &request, payload, &base, make).await
 }
 
 async fn look() -> HttpResponse {
     cors::expose(&mut HttpResponse::build(StatusCode::NO_CONTENT)).finish()
-}
-
-async fn options() -> HttpResponse {
-    negotiated::endpoint_options()
-}
-
-async fn patch(
-    context: Data<Context>,
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    payload: Payload,
-) -> Result<HttpResponse, Problem> {
-    let (room, token) = path.into_inner();
-    negotiated::patch(&context, &request, payload, Door::Whip, &room, &token).await
-}
-
-async fn delete(
-    context: Data<Context>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    negotiated::delete(&context, Door::Whip, &path.0, &path.1)
-}
-
-async fn look_session(
-    context: Data<Context>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    negotiated::look(&context, Door::Whip, &path.0, &path.1)
-}
-
-async fn session_options() -> HttpResponse {
-    negotiated::session_options()
 }

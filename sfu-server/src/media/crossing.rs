@@ -216,7 +216,7 @@ mod tests {
     use crate::media::strays::Sorting;
 
     fn path() -> Path {
-        Path { remote: ([192, 0, 2, 1], 5).into(), local: None }
+        Path::udp(([192, 0, 2, 1], 5), None)
     }
 
     fn two() -> (Vec<Poll>, Crossing, Crossing) {

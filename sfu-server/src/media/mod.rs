@@ -10,9 +10,10 @@ mod load;
 mod port;
 mod socket;
 mod strays;
+mod tcp;
 mod worker;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -21,7 +22,11 @@ use sfu_core::EngineConfig;
 use sfu_core::transport::{Certificate, Security};
 use tokio::sync::mpsc;
 
+use crate::config::MediaSettings;
 use crate::limits;
+
+pub use port::KERNEL_BUFFER_BYTES;
+pub(crate) use tcp::{Forward, TcpStats};
 
 pub(crate) use handle::{MediaError, MediaHandle, Output, WorkerId, WorkerSnapshot};
 
@@ -33,21 +38,32 @@ pub(crate) struct Media {
     pub(crate) outputs: mpsc::Receiver<(WorkerId, Output)>,
     /// The sockets' addresses, IPv4 first.
     pub(crate) addrs: Vec<SocketAddr>,
+    /// Where TCP is accepted, IPv4 first; empty if nowhere.
+    pub(crate) tcp_addrs: Vec<SocketAddr>,
     /// They end after [`MediaHandle::stop`].
     pub(crate) threads: Vec<JoinHandle<()>>,
 }
 
 impl Media {
-    /// Binds the port and starts as many worker threads.
-    pub(crate) fn start(udp_port: u16, advertise: &[IpAddr], workers: u8) -> anyhow::Result<Self> {
-        let ports = port::open(udp_port, workers.into()).context("cannot open the UDP port")?;
+    /// Binds the ports and starts the worker threads. Connections that are not ICE go by
+    /// `forward`.
+    pub(crate) fn start(settings: &MediaSettings, forward: Arc<Forward>) -> anyhow::Result<Self> {
+        let workers = settings.worker_count();
+        let ports =
+            port::open(settings.udp_port, workers.into()).context("cannot open the UDP port")?;
         let sockets = ports.into_iter().map(socket::Sockets::new);
         let sockets: Vec<_> = sockets.collect::<Result<_, _>>().context("cannot use UDP")?;
         let addrs = sockets[0].addrs();
-        let port = addrs[0].port();
-        let has_ipv6 = addrs.iter().any(SocketAddr::is_ipv6);
-        let candidates = candidates::candidates(advertise, port, has_ipv6)
-            .context("cannot list this machine's addresses")?;
+        let udp = addrs[0].port();
+        let listeners = if settings.tcp { listen(settings, udp)? } else { Vec::new() };
+        let tcp_addrs: Vec<SocketAddr> =
+            listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let ports = candidates::Ports {
+            udp,
+            tcp: tcp_addrs.first().map(SocketAddr::port),
+            has_ipv6: addrs.iter().any(SocketAddr::is_ipv6),
+        };
+        let candidates = candidates::candidates(&settings.advertise, ports)?;
         let certificate = Certificate::generate().context("cannot make a DTLS certificate")?;
         let config = EngineConfig {
             certificate: Arc::new(certificate),
@@ -58,9 +74,34 @@ impl Media {
         };
 
         let (output_tx, outputs) = mpsc::channel(limits::OUTPUTS_MAX);
-        let started = worker::start(&config, sockets, &output_tx);
-        let (handles, threads) =
-            started.context("cannot start the media workers")?.into_iter().unzip();
-        Ok(Self { handle: MediaHandle::new(handles), outputs, addrs, threads })
+        let tcp_stats = Arc::new(TcpStats::default());
+        let started = worker::start(&config, sockets, &output_tx, &tcp_stats);
+        let started = started.context("cannot start the media workers")?;
+        let (mut handles, mut doors, mut threads) = (Vec::new(), Vec::new(), Vec::new());
+        for (handle, door, thread) in started {
+            handles.push(handle);
+            doors.push(door);
+            threads.push(thread);
+        }
+        tcp::accept(listeners, doors, forward, Arc::clone(&tcp_stats))
+            .context("cannot accept TCP connections")?;
+        Ok(Self {
+            handle: MediaHandle::new(handles, tcp_stats),
+            outputs,
+            addrs,
+            tcp_addrs,
+            threads,
+        })
     }
+}
+
+/// Listens at the TCP port, which has the UDP port's number unless another was asked for.
+fn listen(settings: &MediaSettings, udp: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let wanted = settings.tcp_port.unwrap_or(udp);
+    let listeners = match tcp::listen(wanted) {
+        // The kernel chose the UDP port, and somebody else has the TCP port of that number.
+        Err(_) if settings.udp_port == 0 && settings.tcp_port.is_none() => tcp::listen(0),
+        listeners => listeners,
+    };
+    listeners.with_context(|| format!("cannot listen at TCP port {wanted} (media.tcp_port)"))
 }

@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// Asked of the kernel, which grants what its sysctls allow: a burst of keyframes for 50
 /// subscribers, or 50 ms of a busy ingress.
-const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+pub const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Sockets of as many workers on `port`, each one's IPv4 socket first; 0 takes a free port.
 ///

@@ -131,7 +131,7 @@ impl Sockets {
                 }
             };
             for (meta, buffer) in self.meta.iter().zip(&mut self.buffers).take(count) {
-                let path = Path { remote: meta.addr, local: meta.dst_ip };
+                let path = Path::udp(meta.addr, meta.dst_ip);
                 // A datagram without content has stride 0 and is no WebRTC traffic. One from port
                 // 0 cannot be answered: the kernel refuses to send there with EINVAL.
                 if meta.stride == 0 || meta.addr.port() == 0 {
@@ -178,7 +178,7 @@ mod tests {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let local = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let path = Path { remote: client.local_addr().unwrap(), local };
+        let path = Path::udp(client.local_addr().unwrap(), local);
         (sockets, client, path)
     }
 

@@ -1,6 +1,6 @@
 //! The media thread: one engine, its sockets and its clock. Each turn of the loop takes
-//! commands, then datagrams, then what is due, sends what the engine made of it, and tells the
-//! session layer.
+//! commands, then datagrams, then what is due, sends what the engine made of it, gives handshakes
+//! their share of time, and tells the session layer.
 //!
 //! **Panics.** Every call of the engine is guarded: a panic is counted and logged, the command or
 //! datagram at hand is lost, and the loop goes on. The engine itself ends the peer whose input it
@@ -17,10 +17,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::Receiver;
 use mio::{Events, Poll, Token, Waker};
 use sfu_core::command::{Command, Reliability, Reply};
-use sfu_core::demux::{Kind, classify};
+use sfu_core::demux::{Kind, PathChange, classify};
 use sfu_core::event::Event;
 use sfu_core::relay::Message;
-use sfu_core::transport::Path;
+use sfu_core::transport::{Path, Protocol};
 use sfu_core::{Egress, Engine, EngineConfig};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -30,6 +30,7 @@ use super::handshakes::{self, Handshakes};
 use super::load::LoadMeter;
 use super::socket::Sockets;
 use super::strays::{Router, Sorting};
+use super::tcp::{Door, Streams, TcpStats};
 use crate::limits;
 
 /// Commands per turn, so that a flood of them does not hold up media.
@@ -66,7 +67,8 @@ pub(super) fn start(
     config: &EngineConfig,
     sockets: Vec<Sockets>,
     outputs: &mpsc::Sender<(WorkerId, Output)>,
-) -> io::Result<Vec<(WorkerHandle, JoinHandle<()>)>> {
+    tcp_stats: &Arc<TcpStats>,
+) -> io::Result<Vec<(WorkerHandle, Door, JoinHandle<()>)>> {
     let polls: Vec<Poll> = sockets.iter().map(|_| Poll::new()).collect::<io::Result<_>>()?;
     let waker = |poll: &Poll| Waker::new(poll.registry(), WAKER).map(Arc::new);
     let wakers: Vec<_> = polls.iter().map(waker).collect::<io::Result<_>>()?;
@@ -80,6 +82,8 @@ pub(super) fn start(
         let sockets: Sockets = sockets;
         sockets.register(poll.registry())?;
         let (queue, commands) = crossbeam_channel::bounded(limits::COMMANDS_MAX);
+        let (newcomers, streams) = crossbeam_channel::bounded(limits::TCP_NEWCOMERS_MAX);
+        let door = Door { newcomers, waker: Arc::clone(&waker) };
         let shared = Arc::new(Shared::new(now));
         let config = EngineConfig { worker: number, ntp_at_start, ..config.clone() };
         let mut engine = Engine::new(config, rand::random(), now);
@@ -90,6 +94,7 @@ pub(super) fn start(
             id: WorkerId(number),
             engine,
             sockets,
+            streams: Streams::new(streams, Arc::clone(tcp_stats)),
             poll,
             commands,
             router: Router::new(number, workers),
@@ -108,7 +113,7 @@ pub(super) fn start(
         };
         let thread = std::thread::Builder::new().name(format!("sfu-media-{number}"));
         let thread = thread.spawn(move || worker.run())?;
-        Ok((WorkerHandle::new(queue, waker, shared), thread))
+        Ok((WorkerHandle::new(queue, waker, shared), door, thread))
     };
     parts.map(start).collect()
 }
@@ -117,6 +122,7 @@ struct Worker {
     id: WorkerId,
     engine: Engine,
     sockets: Sockets,
+    streams: Streams,
     poll: Poll,
     commands: Receiver<Envelope>,
     router: Router,
@@ -149,12 +155,17 @@ impl Worker {
             let stopping = self.shared.stop.load(Ordering::Acquire);
             let had_commands = self.take_commands(now);
             self.receive(now);
+            self.receive_streams(now);
             self.take_strays(now);
             self.take_relay(now);
-            self.serve_handshakes(now);
             self.run_timers(now);
-            self.tell_paths();
+            self.tell_paths(now);
             self.send(now);
+            // Behind media, which is worth less late than a handshake is.
+            if self.serve_handshakes(now) {
+                self.tell_paths(now);
+                self.send(now);
+            }
             self.take_events();
             self.flush_outputs();
             self.publish_snapshot(now, had_commands);
@@ -201,6 +212,7 @@ impl Worker {
     /// Reads what the kernel has, keeps what is for this worker, and passes on the rest.
     fn receive(&mut self, now: Instant) {
         let Self { engine, sockets, router, sorting, crossing, handshakes, counters, .. } = self;
+        let own = self.id.0;
         for _ in 0..BATCHES_PER_TURN {
             if !sockets.any_readable() {
                 return;
@@ -208,20 +220,39 @@ impl Worker {
             sockets.receive(|path, datagram| {
                 // What others told before this datagram was read is taken note of before it is
                 // looked at; see `strays`.
-                take_news(router, crossing);
+                take_news(now, engine, router, crossing);
                 match router.owner(&path, datagram) {
                     Some(owner) => {
                         if let Some(full) = sorting.add(owner, path, datagram) {
                             crossing.send_strays(owner, full);
                         }
                     }
-                    None => take_datagram(now, engine, handshakes, counters, path, datagram),
+                    None => {
+                        take_datagram(now, engine, handshakes, counters, path, datagram);
+                        // A peer of another worker may have a new address.
+                        let others = if engine.take_unclaimed() { router.workers() } else { 0 };
+                        for other in (0..others).filter(|&other| other != own) {
+                            if let Some(full) = sorting.add(other, path, datagram) {
+                                crossing.send_strays(other, full);
+                            }
+                        }
+                    }
                 }
             });
             for (owner, batch) in sorting.waiting() {
                 crossing.send_strays(owner, batch);
             }
         }
+    }
+
+    /// Reads TCP connections, all of which are this worker's own, and ends those of nobody.
+    fn receive_streams(&mut self, now: Instant) {
+        let Self { engine, streams, poll, handshakes, counters, .. } = self;
+        streams.welcome(poll.registry());
+        streams.receive(|path, datagram| {
+            take_datagram(now, engine, handshakes, counters, path, datagram);
+        });
+        streams.sweep(now, |path| engine.knows_path(path));
     }
 
     /// Takes what other workers read for this one.
@@ -232,6 +263,8 @@ impl Worker {
             batch.drain(|path, datagram| {
                 take_datagram(now, engine, handshakes, counters, path, datagram);
             });
+            // It has been here from another worker.
+            engine.take_unclaimed();
             crossing.give_back(from, batch);
         }
     }
@@ -274,27 +307,34 @@ impl Worker {
         }
     }
 
-    fn serve_handshakes(&mut self, now: Instant) {
+    /// Gives the engine what handshakes are waiting, as long as a turn has time for them. True if
+    /// there were any.
+    fn serve_handshakes(&mut self, now: Instant) -> bool {
         let Self { engine, handshakes, counters, .. } = self;
         if handshakes.is_empty() {
-            return;
+            return false;
         }
         let start = Instant::now();
         while let Some((path, mut datagram)) = handshakes.pop() {
             counters.panics += engine_panics(|| engine.handle_datagram(now, path, &mut datagram));
             if start.elapsed() >= handshakes::TIME_PER_TURN {
-                return;
+                break;
             }
         }
+        true
     }
 
     /// Tells the other workers whose paths are whose, before anything is answered.
-    fn tell_paths(&mut self) {
+    fn tell_paths(&mut self, now: Instant) {
         // In every turn, and before what the own engine has learnt since.
-        take_news(&mut self.router, &self.crossing);
+        let Self { engine, router, crossing, .. } = self;
+        take_news(now, engine, router, crossing);
         while let Some(change) = self.engine.poll_path() {
-            self.router.own(change);
-            self.crossing.tell(change);
+            // A connection is read by its owner only.
+            if change.path().protocol == Protocol::Udp {
+                self.router.own(change);
+                self.crossing.tell(change);
+            }
         }
     }
 
@@ -322,8 +362,10 @@ impl Worker {
             let drained = guarded(|| engine.drain(now, egress));
             // Other workers can begin while this one sends.
             self.send_relay();
-            let Self { sockets, egress, counters, .. } = self;
-            sockets.send(now, egress.iter());
+            let Self { sockets, streams, egress, counters, .. } = self;
+            let by = |protocol| egress.iter().filter(move |(t, _)| t.path.protocol == protocol);
+            sockets.send(now, by(Protocol::Udp));
+            streams.send(now, by(Protocol::Tcp));
             egress.clear();
             match drained {
                 Some(true) => return,
@@ -393,7 +435,8 @@ impl Worker {
         let more_commands = !self.commands.is_empty() && self.held.len() < HELD_MAX;
         let mut wait = TICK;
         let may_sleep = self.crossing.may_sleep() && self.handshakes.is_empty();
-        if more_commands || self.sockets.any_readable() || !may_sleep {
+        let any_readable = self.sockets.any_readable() || self.streams.any_readable();
+        if more_commands || any_readable || !may_sleep {
             wait = Duration::ZERO;
         } else if !self.held.is_empty() {
             wait = OUTPUT_RETRY;
@@ -408,8 +451,10 @@ impl Worker {
             tracing::error!("waiting for media failed: {e}");
         }
         self.crossing.woke();
+        let now = Instant::now();
         for event in events.iter() {
             self.sockets.set_readable(event.token());
+            self.streams.ready(now, event);
         }
     }
 }
@@ -419,10 +464,16 @@ fn is_lossy(event: &Event) -> bool {
     matches!(event, Event::Speakers { .. } | Event::Data { reliability: Reliability::Lossy, .. })
 }
 
-/// Takes note of whose paths are whose.
-fn take_news(router: &mut Router, crossing: &Crossing) {
+/// Takes note of whose paths are whose. A peer of ours that is heard on a path keeps it, whoever wrote
+/// that address into a check of another worker's.
+fn take_news(now: Instant, engine: &Engine, router: &mut Router, crossing: &mut Crossing) {
     while let Some((worker, change)) = crossing.next_news() {
-        router.told(worker, change);
+        match change {
+            PathChange::Learned(path) if engine.holds_path(now, &path) => {
+                crossing.tell(PathChange::Kept(path));
+            }
+            _ => router.told(worker, change),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use sfu_core::id::ParticipantId;
 use super::forwarding::{LayerView, reason_name};
 use super::message::{WireId, kind_name};
 use super::prefer::PreferenceView;
-use super::requests::{no_such_participant, visible};
+use super::requests::{no_such_participant, participant};
 use super::{SessionError, Sessions};
 use crate::media::MediaError;
 
@@ -28,7 +28,7 @@ impl Sessions {
     ) -> Result<PeerDecisions, SessionError> {
         let (worker, peer) = {
             let mut registry = self.registry.lock();
-            let (worker, participant) = visible(&mut registry, room, id)?;
+            let (worker, participant) = participant(&mut registry, room, id)?;
             (worker, participant.peer.ok_or_else(no_such_participant)?)
         };
         match self.media.call(worker, Command::Decisions { peer }).await {

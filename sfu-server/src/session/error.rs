@@ -24,6 +24,16 @@ impl SessionError {
         Self::new(ErrorCode::NotJoined, "this participant is no longer in the room")
     }
 
+    /// The server is full.
+    pub(crate) fn overloaded() -> Self {
+        Self::new(ErrorCode::Overloaded, "the server is overloaded; try again later")
+    }
+
+    /// There is no token, or it does not count. Which of the two, or why, is not said.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(ErrorCode::Unauthorized, "a valid token is needed")
+    }
+
     /// The server is about to stop.
     pub(crate) fn draining() -> Self {
         Self::new(ErrorCode::Draining, "the server is about to stop; try again later")
@@ -34,9 +44,7 @@ impl From<MediaError> for SessionError {
     fn from(error: MediaError) -> Self {
         match error {
             MediaError::Refused(refusal) => refusal.into(),
-            MediaError::Overloaded => {
-                Self::new(ErrorCode::Overloaded, "the server is overloaded; try again later")
-            }
+            MediaError::Overloaded => Self::overloaded(),
             MediaError::Panicked => Self::new(ErrorCode::Internal, "internal error"),
             MediaError::Stopped => Self::draining(),
         }
@@ -54,6 +62,7 @@ impl From<CommandError> for SessionError {
             | CommandError::FingerprintChanged
             | CommandError::Negotiation(_) => ErrorCode::SdpUnsupported,
             CommandError::Limit(_) => ErrorCode::Limit,
+            CommandError::NotPermitted => ErrorCode::Forbidden,
         };
         Self::new(code, error.to_string())
     }

@@ -41,6 +41,7 @@ pub(super) struct Forwarding {
 impl Sessions {
     /// Tells a subscriber what it receives.
     pub(super) fn forwarding_changed(&self, worker: WorkerId, peer: PeerId, now: Forwarding) {
+        self.counters.layer_switches.count(now.reason);
         if let Some((key, subscriber)) = self.registry.lock().subscriber(worker, peer, now.track) {
             subscriber.tell_forwarding(key, now);
         }
@@ -95,7 +96,8 @@ mod tests {
     use tokio::runtime::Handle;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Live, Settings};
+    use crate::ice_servers::IceServers;
     use crate::media::{Media, Output};
     use crate::session::outbox::OutboxItem;
     use crate::session::{Door, ErrorCode, JoinRequest, Membership, Outbox};
@@ -122,9 +124,16 @@ mod tests {
 
     impl Site {
         async fn new() -> Self {
-            let media = Media::start(0, &["127.0.0.1".parse().unwrap()], 1).unwrap();
-            let config = Config::default();
-            let sessions = Sessions::new(&config, media.handle.clone(), Handle::current());
+            let mut settings = Settings::default();
+            settings.media.udp_port = 0;
+            settings.media.tcp = false;
+            settings.media.advertise = vec!["127.0.0.1".parse().unwrap()];
+            settings.media.workers = Some(1);
+            let media = Media::start(&settings.media, Arc::default()).unwrap();
+            let ice_servers = IceServers::new(&settings.ice).unwrap();
+            let handle = media.handle.clone();
+            let sessions =
+                Sessions::new(Live::new(settings), handle, ice_servers, Handle::current());
             sessions.follow(media.outputs);
             let (ann, anns) = join(&sessions).await;
             let (bob, bobs) = join(&sessions).await;
@@ -199,6 +208,7 @@ mod tests {
             name: String::new(),
             metadata: String::new(),
             door: Door::WebSocket,
+            grant: crate::session::Grant::everything(),
             subscribe: SubscribePolicy::Manual,
             outbox: outbox.clone(),
             request: None,

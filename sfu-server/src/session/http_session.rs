@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use sfu_core::command::{Command, Reply, SubscribePolicy};
+use sfu_core::command::{Command, Reply, Sources, SubscribePolicy};
 use sfu_core::id::ParticipantId;
 use sfu_core::negotiation::{Answer, SdpFragment, SectionContent};
 use sfu_core::transport::IceCredentials;
+use tokio::time::Instant;
 
+use super::forbidden;
 use super::offer::{Negotiated, parse_offer, render_answer};
 use super::participant::{Door, LeaveReason};
-use super::{ErrorCode, JoinRequest, Membership, Outbox, SessionError, Sessions};
+use super::{Bucket, ErrorCode, Grant, JoinRequest, Membership, Outbox, SessionError, Sessions};
+use crate::limits;
 use crate::media::MediaError;
+use crate::session::forbidden;
 
 /// What the registry keeps of such a session.
 pub(crate) struct HttpState {
@@ -19,6 +23,7 @@ pub(crate) struct HttpState {
     etag: ETag,
     /// The client's ICE credentials in use.
     remote: IceCredentials,
+    patches: Bucket,
     /// What was answered; an ICE restart repeats its ICE part. `None` until there is an answer.
     answer: Option<Box<Answer>>,
 }
@@ -55,7 +60,9 @@ impl HttpState {
     fn new(door: Door, remote: IceCredentials) -> Self {
         // 128 random bits: who knows the URL may end the session (RFC 9725 §5).
         let token = format!("{:032x}", rand::random::<u128>()).into();
-        Self { token, door, etag: ETag::random(), remote, answer: None }
+        let patches =
+            Bucket::new(limits::PATCHES_PER_SECOND, limits::PATCHES_BURST, Instant::now());
+        Self { token, door, etag: ETag::random(), remote, patches, answer: None }
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -66,6 +73,11 @@ impl HttpState {
 impl ETag {
     fn random() -> Self {
         Self(format!("{:016x}", rand::random::<u64>()))
+    }
+
+    /// Of what counts its changes.
+    pub(crate) fn of_version(version: u64) -> Self {
+        Self(format!("{version:016x}"))
     }
 
     /// As a header value.
@@ -88,17 +100,22 @@ impl IfMatch {
         if tags.iter().any(|tag| tag == "*") { Self::Any } else { Self::Tags(tags) }
     }
 
+    /// The same for what counts its changes.
+    pub(super) fn admits_version(&self, version: u64) -> Result<(), SessionError> {
+        self.admits(&ETag::of_version(version))
+    }
+
     fn admits(&self, etag: &ETag) -> Result<(), SessionError> {
         match self {
             Self::Missing => Err(SessionError::new(
                 ErrorCode::PreconditionRequired,
-                "send the session's ETag as If-Match, or * to restart ICE",
+                "send the present ETag as If-Match, or *",
             )),
             Self::Any => Ok(()),
             Self::Tags(tags) if tags.contains(&etag.0) => Ok(()),
             Self::Tags(_) => Err(SessionError::new(
                 ErrorCode::PreconditionFailed,
-                "the ICE session this names is not the present one",
+                "what this names is not the present state",
             )),
         }
     }
@@ -110,20 +127,32 @@ impl Sessions {
         self: &Arc<Self>,
         room: String,
         name: String,
+        grant: Grant,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
-        self.create_http(Door::Whip, room, name, SubscribePolicy::Manual, sdp).await
+        if grant.permissions.publish == Sources::NONE {
+            return Err(forbidden("the token does not allow to publish"));
+        }
+        self.create_http(Door::Whip, room, name, grant, SubscribePolicy::Manual, sdp).await
     }
 
-    /// A viewer by WHEP.
+    /// A viewer by WHEP. Who does not `wait` is refused while nobody publishes (draft §4.3.8).
     pub(crate) async fn create_whep(
         self: &Arc<Self>,
         room: String,
         participant: Option<ParticipantId>,
+        wait: bool,
+        grant: Grant,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
+        if !grant.permissions.subscribe {
+            return Err(forbidden("the token does not allow to subscribe"));
+        }
         let policy = self.viewer_policy(&room, participant)?;
-        self.create_http(Door::Whep, room, "whep".to_owned(), policy, sdp).await
+        if !wait && !self.is_published(&room, participant) {
+            return Err(SessionError::new(ErrorCode::NoPublisher, "nobody is publishing there"));
+        }
+        self.create_http(Door::Whep, room, "whep".to_owned(), grant, policy, sdp).await
     }
 
     async fn create_http(
@@ -131,6 +160,7 @@ impl Sessions {
         door: Door,
         room: String,
         name: String,
+        grant: Grant,
         subscribe: SubscribePolicy,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
@@ -146,6 +176,7 @@ impl Sessions {
             name,
             metadata: String::new(),
             door,
+            grant,
             subscribe,
             outbox: Outbox::default(),
             request: None,
@@ -160,6 +191,15 @@ impl Sessions {
         self.keep_answer(&membership, answer)?;
         membership.detach();
         Ok(HttpSession { token, etag, sdp })
+    }
+
+    /// Whether somebody, or that participant, publishes in a room.
+    fn is_published(&self, room: &str, participant: Option<ParticipantId>) -> bool {
+        let registry = self.registry.lock();
+        let Some(room) = registry.room_by_name.get(room) else { return false };
+        let mut meant =
+            room.participants.values().filter(|p| participant.is_none_or(|id| p.id == id));
+        meant.any(|participant| !participant.tracks.is_empty())
     }
 
     fn keep_answer(
@@ -227,6 +267,24 @@ impl Sessions {
         let answer = http.answer.as_mut().ok_or_else(no_such_session)?;
         answer.ice = ice;
         Ok(PatchOutcome::Restarted { fragment: answer.to_fragment(), etag: new })
+    }
+
+    /// Counts a `PATCH` of a session, which costs the engine a command.
+    pub(crate) fn admit_patch(
+        &self,
+        door: Door,
+        room: &str,
+        token: &str,
+    ) -> Result<(), SessionError> {
+        let mut registry = self.registry.lock();
+        let (room, id) = registry.find_token(door, room, token)?;
+        let (_, participant) = registry.participant(&room, id).ok_or_else(no_such_session)?;
+        let http = participant.http.as_mut().ok_or_else(no_such_session)?;
+        if http.patches.take(Instant::now()) {
+            return Ok(());
+        }
+        let detail = "too many changes of this session";
+        Err(SessionError::new(ErrorCode::RateLimited, detail))
     }
 
     /// Ends a session.

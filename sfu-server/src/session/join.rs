@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sfu_core::command::{Command, SubscribePolicy};
+use sfu_core::command::{Command, Permissions, Reply, SubscribePolicy};
 use sfu_core::id::ParticipantId;
+use tokio::time::Instant;
 
+use super::grant::Grant;
 use super::http_session::HttpState;
 use super::outbox::{CloseCode, Outbox};
 use super::participant::{Door, LeaveReason, Participant, check_name};
@@ -17,6 +19,7 @@ use super::settings::RoomSettings;
 use super::{ErrorCode, SessionError, Sessions};
 use crate::limits;
 use crate::media::MediaError;
+use crate::webhooks::Notice;
 
 /// Who wants in.
 pub(crate) struct JoinRequest {
@@ -24,6 +27,7 @@ pub(crate) struct JoinRequest {
     pub(crate) name: String,
     pub(crate) metadata: String,
     pub(crate) door: Door,
+    pub(crate) grant: Grant,
     pub(crate) subscribe: SubscribePolicy,
     /// Where its events go. The first thing it gets is `joined`, as the reply to `request`.
     pub(crate) outbox: Outbox,
@@ -67,17 +71,16 @@ impl Sessions {
         self: &Arc<Self>,
         request: JoinRequest,
     ) -> Result<Membership, SessionError> {
-        if self.is_draining() {
-            return Err(SessionError::draining());
-        }
+        self.check_open()?;
         check_name("the room's name", &request.room, 1)?;
         check_name("the name", &request.name, 0)?;
         if request.metadata.len() > limits::METADATA_BYTES_MAX {
             return Err(SessionError::new(ErrorCode::Limit, "the metadata is over 64 KiB"));
         }
         let participant = ParticipantId(rand::random());
-        let subscribe = request.subscribe;
-        let place = self.reserve(participant, request)?;
+        let (subscribe, permissions) = (request.subscribe, request.grant.permissions);
+        let (place, replaced) = self.reserve(participant, request)?;
+        self.spawn(replaced);
         // From here on, an error or a dropped future leaves the room again.
         let membership = Membership {
             sessions: Arc::clone(self),
@@ -88,18 +91,54 @@ impl Sessions {
         };
         let room = self.engine_room(&place).await?;
         let command = Command::AddPeer { room, participant, subscribe };
-        self.media.call(place.worker, command).await?;
+        if let Reply::Peer(peer) = self.media.call(place.worker, command).await?
+            && permissions != Permissions::ALL
+        {
+            // Before its first offer: nothing is published or received until then.
+            let command = Command::Permit { peer, permissions };
+            self.media.call(place.worker, command).await?;
+        }
         self.counters.joins.fetch_add(1, Ordering::Relaxed);
         Ok(membership)
     }
 
-    /// Writes the participant into its room. Nobody is told yet: that happens once the engine has
-    /// added it, in the order of the engine's events.
-    fn reserve(&self, id: ParticipantId, request: JoinRequest) -> Result<Place, SessionError> {
+    /// Refuses while the server is about to stop, or full.
+    fn check_open(&self) -> Result<(), SessionError> {
+        if self.is_draining() {
+            return Err(SessionError::draining());
+        }
+        if self.is_overloaded() {
+            self.counters.overloads.fetch_add(1, Ordering::Relaxed);
+            return Err(SessionError::overloaded());
+        }
+        Ok(())
+    }
+
+    /// Writes the participant into its room, in the place of whoever has its identity there.
+    /// Nobody is told yet: that happens once the engine has added it, in the order of the engine's
+    /// events.
+    fn reserve(
+        &self,
+        id: ParticipantId,
+        request: JoinRequest,
+    ) -> Result<(Place, Cleanup), SessionError> {
         let mut registry = self.registry.lock();
+        let identity = request.grant.identity.clone();
+        if let Some(identity) = &identity {
+            // Under the lock: a kick comes before this or finds the participant.
+            let who = (request.room.as_str(), &*identity.name);
+            if registry.kicks.revoke(who, identity.issued_at, Instant::now()) {
+                return Err(SessionError::unauthorized());
+            }
+        }
         let settings = RoomSettings::default();
         let room = self.room_entry(&mut registry, &request.room, Duration::ZERO, settings)?;
-        if room.participants.len() >= self.limits.participants_per_room_max {
+        let replaced = identity
+            .filter(|_| request.door != Door::Whep)
+            .and_then(|identity| room.participant_of(&identity.name));
+        let own = room.settings.max_participants.map_or(usize::MAX, usize::from);
+        let max = self.settings.now().limits.max_participants_per_room.min(own);
+        if room.participants.len() - usize::from(replaced.is_some()) >= max {
             return Err(SessionError::new(ErrorCode::RoomFull, "the room is full"));
         }
         let metadata_bytes = request.name.len() + request.metadata.len();
@@ -110,6 +149,7 @@ impl Sessions {
         let worker = self.worker_for_one_more(room);
         let mut participant =
             Participant::new(id, request.name, request.metadata, request.door, worker);
+        participant.grant = request.grant;
         participant.outbox = request.outbox;
         participant.join_request = request.request;
         let token = request.http.as_ref().map(|http| Box::from(http.token()));
@@ -120,7 +160,14 @@ impl Sessions {
         if let Some(token) = token {
             registry.participant_by_token.insert(token, (Arc::clone(place.room_name()), id));
         }
-        Ok(place)
+        let mut cleanup = Cleanup::default();
+        if let Some(replaced) = replaced {
+            let close = Some((CloseCode::Replaced, "the same identity entered again"));
+            let reason = LeaveReason::Replaced;
+            cleanup = registry.remove_participant(place.room_name(), replaced, reason, close);
+            self.counters.leaves.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok((place, cleanup))
     }
 
     /// The room of this name, made if need be.
@@ -132,10 +179,11 @@ impl Sessions {
         settings: RoomSettings,
     ) -> Result<&'a mut Room, SessionError> {
         if !registry.room_by_name.contains_key(name) {
-            if registry.room_by_name.len() >= self.limits.rooms_max {
+            if registry.room_by_name.len() >= self.settings.now().limits.max_rooms {
                 return Err(SessionError::new(ErrorCode::ServerFull, "too many rooms"));
             }
             let name: Arc<str> = Arc::from(name);
+            registry.webhooks.tell(&Notice::RoomStarted { room: &name });
             let mut room = Room::new(Arc::clone(&name), empty_timeout);
             room.settings = settings;
             registry.room_by_name.insert(name, room);
@@ -151,9 +199,7 @@ impl Sessions {
         empty_timeout: Duration,
         settings: RoomSettings,
     ) -> Result<bool, SessionError> {
-        if self.is_draining() {
-            return Err(SessionError::draining());
-        }
+        self.check_open()?;
         check_name("the room's name", name, 1)?;
         let (place, is_new) = {
             let mut registry = self.registry.lock();

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use bytestring::ByteString;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use sfu_core::command::Source;
 use sfu_core::event::{FailReason, TransportState};
@@ -9,8 +10,10 @@ use sfu_core::id::{Mid, ParticipantId, TrackId};
 use sfu_core::negotiation::MediaKind;
 
 use super::forwarding::LayerView;
+use super::grant::PermissionsView;
 use super::settings::RoomSettings;
 use super::track::TrackKey;
+use crate::ice_servers::IceServer;
 
 /// A rendered message; rendered once, however many receive it.
 #[derive(Clone, Debug)]
@@ -62,14 +65,30 @@ impl WireId {
     }
 }
 
+impl std::fmt::Display for WireId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 impl Serialize for WireId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:016x}", self.0))
     }
 }
 
+impl JsonSchema for WireId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{16}$" })
+    }
+}
+
 /// A participant as others see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct ParticipantView {
     pub(crate) id: WireId,
     pub(crate) name: String,
@@ -78,7 +97,7 @@ pub(crate) struct ParticipantView {
 }
 
 /// A track as others see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct TrackView {
     pub(crate) track: WireId,
     pub(crate) kind: &'static str,
@@ -136,8 +155,11 @@ pub(crate) enum Reply {
         room: String,
         participant: WireId,
         participants: Vec<ParticipantView>,
+        permissions: PermissionsView,
         #[serde(flatten)]
         settings: RoomSettings,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        ice_servers: Vec<IceServer>,
     },
     Answer(AnswerView),
     Ok {},
@@ -242,6 +264,14 @@ pub(crate) enum ServerEvent {
         state: &'static str,
         reason: Option<&'static str>,
     },
+    /// One's own permissions from now on.
+    Permissions(PermissionsView),
+    /// Somebody's name or metadata changed, perhaps one's own.
+    ParticipantUpdated {
+        participant: WireId,
+        name: String,
+        metadata: String,
+    },
     Draining {},
 }
 
@@ -339,6 +369,7 @@ error_codes! {
     NoSuchRoom "no_such_room" "There is no such room",
     NoSuchTrack "no_such_track" "There is no such track in this room",
     NotYours "not_yours" "The track belongs to somebody else",
+    NoPublisher "no_publisher" "Nobody is publishing there",
     NoSuchParticipant "no_such_participant" "There is no such participant in this room",
     NoSuchSession "no_such_session" "There is no such session",
     RateLimited "rate_limited" "Too many requests",
@@ -354,6 +385,10 @@ error_codes! {
     OriginRefused "origin_refused" "Pages of this origin may not connect",
     PreconditionRequired "precondition_required" "If-Match is required",
     PreconditionFailed "precondition_failed" "If-Match names another version",
+    Unauthorized "unauthorized" "A valid token is needed",
+    Forbidden "forbidden" "This is not permitted",
+    NoKeys "no_keys" "There is no key to sign with",
+    NotAcceptable "not_acceptable" "The answer cannot be had in this form",
 }
 
 #[cfg(test)]

@@ -10,11 +10,14 @@ mod decisions;
 mod error;
 mod events;
 mod forwarding;
+mod grant;
 mod http_session;
 mod join;
 mod message;
+mod moderate;
 mod offer;
 mod outbox;
+mod overload;
 mod participant;
 mod parts;
 mod placement;
@@ -24,34 +27,41 @@ mod registry;
 mod requests;
 mod room;
 mod settings;
+mod timing;
 mod track;
 mod tracks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::Live;
+use crate::ice_servers::{IceServer, IceServers};
 use crate::media::MediaHandle;
+use crate::webhooks::Webhooks;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
 pub(crate) use error::SessionError;
-pub(crate) use http_session::{HttpSession, IfMatch, PatchOutcome};
+pub(crate) use grant::{Grant, Identity, PermissionsView, forbidden};
+pub(crate) use http_session::{ETag, HttpSession, IfMatch, PatchOutcome};
 pub(crate) use join::{JoinRequest, Membership};
-pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, WireId};
+pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, TrackView, WireId};
+pub(crate) use moderate::ParticipantChange;
 pub(crate) use outbox::{CloseCode, Closing, Outbox, OutboxItem};
-pub(crate) use participant::{Door, LeaveReason};
+pub(crate) use participant::{Door, LeaveReason, check_name};
 pub(crate) use prefer::QualityWord;
-pub(crate) use rate::{Bucket, JoinRates};
+pub(crate) use rate::{AddressRates, Bucket};
 pub(crate) use registry::Census;
 pub(crate) use requests::{
-    DataRequest, ParticipantDetail, participant_id, publish_request, track_id,
+    DataRequest, ParticipantDetail, participant_id, publish_request, source_by_name, track_id,
 };
 pub(crate) use room::RoomView;
-pub(crate) use settings::{RoomSettings, SettingsChange};
+pub(crate) use settings::{CodecName, RoomSettings, SettingsChange, empty_timeout};
+pub(crate) use timing::Histogram;
 pub(crate) use track::TrackKey;
 
 use placement::Placement;
@@ -63,21 +73,17 @@ pub(crate) struct Sessions {
     registry: Mutex<Registry>,
     /// Taken while `registry` is held, never the other way round.
     placement: Mutex<Placement>,
-    limits: SessionLimits,
+    ice_servers: IceServers,
+    pub(crate) settings: Live,
     pub(crate) counters: Counters,
     /// Where tasks run that must outlive the request that caused them.
     runtime: Handle,
     /// Whether joins are refused.
     is_draining: AtomicBool,
+    /// Whether joins are refused because all workers are busy.
+    is_overloaded: AtomicBool,
     /// Whether everybody is being sent away.
     stopping: watch::Sender<bool>,
-}
-
-/// The configured bounds.
-#[derive(Clone, Copy, Debug)]
-struct SessionLimits {
-    rooms_max: usize,
-    participants_per_room_max: usize,
 }
 
 /// What happened since the start, for metrics.
@@ -89,25 +95,39 @@ pub(crate) struct Counters {
     pub(crate) panics: AtomicU64,
     pub(crate) transports_connected: AtomicU64,
     pub(crate) transports_failed: AtomicU64,
+    /// Joins refused because the server was full.
+    pub(crate) overloads: AtomicU64,
+    /// From the join to the moment when media can flow.
+    pub(crate) join_duration: timing::Histogram,
+    pub(crate) layer_switches: timing::Switches,
 }
 
 impl Sessions {
     /// A session layer without rooms.
-    pub(crate) fn new(config: &Config, media: MediaHandle, runtime: Handle) -> Arc<Self> {
-        let placement = Placement::new(config.placement, media.workers());
+    pub(crate) fn new(
+        settings: Live,
+        media: MediaHandle,
+        ice_servers: IceServers,
+        runtime: Handle,
+    ) -> Arc<Self> {
+        let placement = Placement::new(settings.now().media.placement, media.workers());
         Arc::new(Self {
             media,
             registry: Mutex::default(),
             placement: Mutex::new(placement),
-            limits: SessionLimits {
-                rooms_max: config.max_rooms,
-                participants_per_room_max: config.max_participants_per_room,
-            },
+            ice_servers,
+            settings,
             counters: Counters::default(),
             runtime,
             is_draining: AtomicBool::new(false),
+            is_overloaded: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
+    }
+
+    /// The STUN and TURN servers a client is told of, with credentials of its own.
+    pub(crate) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
+        self.ice_servers.tell(user, SystemTime::now())
     }
 
     /// The media workers.
@@ -120,9 +140,42 @@ impl Sessions {
         self.is_draining.load(Ordering::Relaxed)
     }
 
+    /// From now on tells webhooks what happens.
+    pub(crate) fn tell_webhooks(&self, webhooks: Webhooks) {
+        self.registry.lock().webhooks = webhooks;
+    }
+
+    /// What became of messages to webhooks.
+    pub(crate) fn webhook_outcomes(&self) -> [(&'static str, u64); 4] {
+        self.registry.lock().webhooks.outcomes()
+    }
+
+    /// Kicks that were forgotten before their time.
+    pub(crate) fn kicks_forgotten(&self) -> u64 {
+        self.registry.lock().kicks.forgotten
+    }
+
+    /// Accepts joins again.
+    pub(crate) fn accept_joins(&self) {
+        self.is_draining.store(false, Ordering::Relaxed);
+    }
+
     /// From now on refuses joins; who is in may stay.
     pub(crate) fn refuse_joins(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses joins from now on and tells everybody who is in, once.
+    pub(crate) fn begin_drain(&self) {
+        if !self.is_draining.swap(true, Ordering::Relaxed) {
+            self.registry.lock().tell_everybody(&Json::of(&ServerEvent::Draining {}));
+        }
+    }
+
+    /// Whether nobody is here.
+    pub(crate) fn is_empty(&self) -> bool {
+        let census = self.census();
+        census.websockets + census.whip + census.whep == 0
     }
 
     /// Completes once everybody is being sent away.

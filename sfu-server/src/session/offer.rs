@@ -47,10 +47,13 @@ impl Sessions {
         &self,
         room: &str,
         id: ParticipantId,
-        offer: Offer,
+        mut offer: Offer,
     ) -> Result<Negotiated, SessionError> {
         let (worker, peer, publish) = {
             let mut registry = self.registry.lock();
+            if let Some(room) = registry.room_by_name.get(room) {
+                room.settings.restrict(&mut offer);
+            }
             let (worker, participant) =
                 registry.participant(room, id).ok_or_else(SessionError::gone)?;
             let peer = participant.peer.ok_or_else(SessionError::gone)?;

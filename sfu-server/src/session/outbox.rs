@@ -64,6 +64,8 @@ pub(crate) enum CloseCode {
     Kicked,
     Timeout,
     RoomClosed,
+    Unauthorized,
+    Replaced,
 }
 
 impl CloseCode {
@@ -82,6 +84,8 @@ impl CloseCode {
             Self::Kicked => 4403,
             Self::Timeout => 4408,
             Self::RoomClosed => 4410,
+            Self::Unauthorized => 4401,
+            Self::Replaced => 4409,
         }
     }
 }

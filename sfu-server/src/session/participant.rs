@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use sfu_core::command::PublishRequest;
@@ -9,14 +10,16 @@ use sfu_core::event::{TrackInfo, TransportState};
 use sfu_core::id::{Mid, ParticipantId, PeerId};
 use sfu_core::negotiation::MediaKind;
 
+use super::grant::Grant;
 use super::http_session::HttpState;
 use super::message::{AssignedView, ParticipantView, TrackView, kind_name, source_name};
 use super::outbox::Outbox;
 use super::track::{Track, TrackKey};
 use crate::media::WorkerId;
+use crate::webhooks::Who;
 
 /// The door a participant came in by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Door {
     WebSocket,
@@ -35,6 +38,10 @@ pub(crate) enum LeaveReason {
     Lost,
     /// It was removed.
     Kicked,
+    /// The same identity entered again.
+    Replaced,
+    /// The room was closed. Others are told by their own close.
+    Closed,
 }
 
 /// A participant, from the request to join to the end.
@@ -43,6 +50,9 @@ pub(crate) struct Participant {
     pub(crate) name: String,
     pub(crate) metadata: String,
     pub(crate) door: Door,
+    pub(crate) grant: Grant,
+    /// Changes with its name, metadata and permissions.
+    pub(crate) version: u64,
     /// Where its connection is.
     pub(crate) worker: WorkerId,
     /// Its connection in the engine; `None` until the engine has added it. Nobody is told of it
@@ -59,6 +69,8 @@ pub(crate) struct Participant {
     /// `publish` requests whose m-line does not send yet.
     pub(crate) publish_requests: BTreeMap<Mid, PublishRequest>,
     pub(crate) transport: TransportState,
+    /// When it asked to join, until media can flow.
+    pub(super) joining_since: Option<Instant>,
     /// What a WHIP or WHEP session URL stands for.
     pub(crate) http: Option<HttpState>,
 }
@@ -76,6 +88,8 @@ impl Participant {
             name,
             metadata,
             door,
+            grant: Grant::everything(),
+            version: rand::random(),
             worker,
             peer: None,
             outbox: Outbox::default(),
@@ -85,13 +99,25 @@ impl Participant {
             paused: BTreeSet::new(),
             publish_requests: BTreeMap::new(),
             transport: TransportState::Connecting,
+            joining_since: Some(Instant::now()),
             http: None,
         }
     }
 
     /// Whether others know of it.
     pub(crate) fn is_visible(&self) -> bool {
+        self.is_entered() && !self.grant.hidden
+    }
+
+    /// Whether it is in the room and no mere viewer: it hears of others, and moderators see it.
+    pub(crate) fn is_entered(&self) -> bool {
         self.peer.is_some() && self.door != Door::Whep
+    }
+
+    /// As webhooks name it.
+    pub(crate) fn who(&self) -> Who<'_> {
+        let identity = self.grant.identity.as_ref().map(|identity| &*identity.name);
+        Who { id: self.id.into(), name: &self.name, identity, door: self.door }
     }
 
     pub(crate) fn view(&self) -> ParticipantView {

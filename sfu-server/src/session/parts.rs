@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sfu_core::command::{Command, CommandError, Reply};
 use sfu_core::id::RoomId;
+use sfu_core::preference::RoomPolicy;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
@@ -14,7 +15,6 @@ use super::join::carry_out;
 use super::placement::Newcomer;
 use super::registry::{Cleanup, Registry};
 use super::room::{Part, Room};
-use super::settings::RoomSettings;
 use super::{SessionError, Sessions};
 use crate::media::{MediaError, WorkerId};
 
@@ -128,9 +128,8 @@ impl Sessions {
 
     async fn join_parts(&self, place: &Place, room: RoomId) -> Result<(), MediaError> {
         // They are changed in turn as well, so these are they until this part is known.
-        let settings = place.find(&mut self.registry.lock()).map(|room| room.settings);
-        if let Some(policy) = settings.filter(|s| *s != RoomSettings::default()) {
-            let policy = policy.policy();
+        let policy = place.find(&mut self.registry.lock()).map(|room| room.settings.policy());
+        if let Some(policy) = policy.filter(|s| *s != RoomPolicy::default()) {
             self.media.call(place.worker, Command::SetRoomPolicy { room, policy }).await?;
         }
         // Known before it is linked: its engine then tells of mirrors. Fails if the room was closed

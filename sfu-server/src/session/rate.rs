@@ -1,4 +1,5 @@
-//! Token buckets: per WebSocket for requests, per address for joins.
+//! Token buckets: per WebSocket for requests, per address for joins, for requests to the API and
+//! for tokens that do not count.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -48,27 +49,37 @@ impl Bucket {
     }
 }
 
-/// Joins per address.
-pub(crate) struct JoinRates {
-    /// `None`: no limit.
-    per_second: Option<u32>,
+/// Something counted per address.
+#[derive(Default)]
+pub(crate) struct AddressRates {
     bucket_by_address: Mutex<HashMap<IpAddr, Bucket>>,
 }
 
-impl JoinRates {
-    /// Allows `per_second` joins of each address; 0 is no limit.
-    pub(crate) fn new(per_second: u32) -> Self {
-        let per_second = Some(per_second).filter(|&n| n > 0);
-        Self { per_second, bucket_by_address: Mutex::default() }
+impl AddressRates {
+    /// Counts one of `address`, of which there may be `per_second` (0: any number), or says how long
+    /// to wait. Loopback is never limited: load tests and proxies come from one address.
+    pub(crate) fn admit(
+        &self,
+        address: IpAddr,
+        per_second: u32,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        let per_second = f64::from(per_second);
+        self.take(address, per_second, 2.0 * per_second, now)
     }
 
-    /// Counts a join of `address`, or says how long to wait. Loopback is never limited: load
-    /// tests join from one address.
-    pub(crate) fn admit(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+    /// The same with a burst of its own.
+    pub(crate) fn take(
+        &self,
+        address: IpAddr,
+        per_second: f64,
+        burst: f64,
+        now: Instant,
+    ) -> Result<(), Duration> {
         let address = address.to_canonical();
-        let Some(per_second) = self.per_second.filter(|_| !address.is_loopback()) else {
+        if per_second == 0.0 || address.is_loopback() {
             return Ok(());
-        };
+        }
         let mut buckets = self.bucket_by_address.lock();
         let address = network_of(address);
         if !buckets.contains_key(&address) && buckets.len() >= limits::JOIN_ADDRESSES_MAX {
@@ -78,10 +89,21 @@ impl JoinRates {
                 return Err(Duration::from_secs(1));
             }
         }
-        let bucket = buckets
-            .entry(address)
-            .or_insert_with(|| Bucket::new(per_second, per_second.saturating_mul(2), now));
+        let bucket = buckets.entry(address).or_insert(Bucket {
+            tokens: burst,
+            burst,
+            per_second,
+            filled_at: now,
+        });
+        (bucket.per_second, bucket.burst) = (per_second, burst);
         if bucket.take(now) { Ok(()) } else { Err(bucket.wait()) }
+    }
+
+    /// How long `address` has to wait, if it has; nothing is counted.
+    pub(crate) fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let address = network_of(address.to_canonical());
+        let mut bucket = *self.bucket_by_address.lock().get(&address)?;
+        (!bucket.take(now)).then(|| bucket.wait())
     }
 }
 
@@ -110,11 +132,11 @@ mod tests {
 
     #[test]
     fn joins_are_limited_per_address_and_never_on_loopback() {
-        let rates = JoinRates::new(10);
+        let rates = AddressRates::default();
         let now = Instant::now();
         let count = |address: &str| {
             let address = address.parse().unwrap();
-            (0..100).filter(|_| rates.admit(address, now).is_ok()).count()
+            (0..100).filter(|_| rates.admit(address, 10, now).is_ok()).count()
         };
         assert_eq!(count("192.0.2.1"), 20);
         assert_eq!(count("192.0.2.2"), 20);
@@ -123,30 +145,30 @@ mod tests {
         assert_eq!(count("127.0.0.9"), 100);
         assert_eq!(count("::1"), 100);
         assert_eq!(count("::ffff:127.0.0.1"), 100);
-        assert!(JoinRates::new(0).admit("192.0.2.1".parse().unwrap(), now).is_ok());
+        assert!(AddressRates::default().admit("192.0.2.1".parse().unwrap(), 0, now).is_ok());
     }
 
     #[test]
     fn the_wait_is_long_enough() {
-        let rates = JoinRates::new(2);
+        let rates = AddressRates::default();
         let now = Instant::now();
         let address = "192.0.2.1".parse().unwrap();
-        while rates.admit(address, now).is_ok() {}
-        let wait = rates.admit(address, now).unwrap_err();
-        assert!(rates.admit(address, now + wait).is_ok());
+        while rates.admit(address, 2, now).is_ok() {}
+        let wait = rates.admit(address, 2, now).unwrap_err();
+        assert!(rates.admit(address, 2, now + wait).is_ok());
     }
 
     #[test]
     fn the_table_of_addresses_is_bounded_and_forgets_the_quiet() {
-        let rates = JoinRates::new(1);
+        let rates = AddressRates::default();
         let now = Instant::now();
         let address = |n: usize| IpAddr::V4(u32::try_from(n + 0x0100_0000).unwrap().into());
         for n in 0..limits::JOIN_ADDRESSES_MAX {
-            assert!(rates.admit(address(n), now).is_ok());
+            assert!(rates.admit(address(n), 1, now).is_ok());
         }
-        assert!(rates.admit(address(limits::JOIN_ADDRESSES_MAX), now).is_err());
+        assert!(rates.admit(address(limits::JOIN_ADDRESSES_MAX), 1, now).is_err());
         let later = now + Duration::from_secs(10);
-        assert!(rates.admit(address(limits::JOIN_ADDRESSES_MAX), later).is_ok());
+        assert!(rates.admit(address(limits::JOIN_ADDRESSES_MAX), 1, later).is_ok());
         assert_eq!(rates.bucket_by_address.lock().len(), 1);
     }
 }

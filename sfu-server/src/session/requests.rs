@@ -7,16 +7,17 @@ use sfu_core::command::{
 };
 use sfu_core::id::{Mid, ParticipantId, PeerId, RoomId};
 use sfu_core::stats::PeerStats;
+use tokio::time::Instant;
 
-use super::message::WireId;
+use super::message::{WireId, source_name};
 use super::outbox::CloseCode;
 use super::participant::{Participant, check_name, label};
 use super::room::{Room, RoomView};
 use super::track::TrackKey;
-use super::{Door, ErrorCode, Json, LeaveReason, ParticipantView, ServerEvent, SessionError};
-use super::{Sessions, registry::Registry};
-use crate::limits;
+use super::{Door, ErrorCode, LeaveReason, ParticipantView, PermissionsView};
+use super::{SessionError, Sessions, forbidden, registry::Registry};
 use crate::media::WorkerId;
+use crate::{auth, limits};
 
 /// A message to others of the room.
 pub(crate) struct DataRequest {
@@ -31,6 +32,9 @@ pub(crate) struct ParticipantDetail {
     pub(crate) view: ParticipantView,
     pub(crate) door: Door,
     pub(crate) transport: &'static str,
+    pub(crate) identity: Option<String>,
+    pub(crate) permissions: PermissionsView,
+    pub(crate) version: u64,
 }
 
 impl Sessions {
@@ -43,6 +47,9 @@ impl Sessions {
     ) -> Result<(), SessionError> {
         let mut registry = self.registry.lock();
         let (_, participant) = registry.participant(room, id).ok_or_else(SessionError::gone)?;
+        if !participant.grant.permissions.publish.contains(request.source) {
+            return Err(forbidden("one may not publish from this source"));
+        }
         let requests = &mut participant.publish_requests;
         if requests.len() >= limits::PUBLISH_REQUESTS_MAX && !requests.contains_key(&request.mid) {
             return Err(SessionError::new(ErrorCode::Limit, "too many publish requests"));
@@ -135,6 +142,9 @@ impl Sessions {
         let (worker, room_id) = {
             let registry = self.registry.lock();
             let Connection { room, worker, room_id, .. } = connection(&registry, room, id)?;
+            if !room.participants[&id].grant.permissions.data {
+                return Err(forbidden("one may not send messages"));
+            }
             let is_absent = |to: &&ParticipantId| {
                 !room.participants.get(to).is_some_and(Participant::is_visible)
             };
@@ -170,7 +180,7 @@ impl Sessions {
     ) -> Result<(), SessionError> {
         {
             let mut registry = self.registry.lock();
-            let (_, participant) = visible(&mut registry, room, id)?;
+            let (_, participant) = participant(&mut registry, room, id)?;
             let track = participant.tracks.get_mut(&key).ok_or_else(no_such_track)?;
             track.tell_owner = true;
         }
@@ -178,9 +188,17 @@ impl Sessions {
         Ok(())
     }
 
-    /// Removes a participant; its connection is closed.
+    /// Removes a participant; its connection is closed, and tokens from before are worth nothing.
     pub(crate) fn kick(&self, room: &str, id: ParticipantId) -> Result<(), SessionError> {
-        visible(&mut self.registry.lock(), room, id)?;
+        let lasts = self.settings.now().auth.kick();
+        {
+            let mut registry = self.registry.lock();
+            let (_, participant) = participant(&mut registry, room, id)?;
+            if let Some(identity) = participant.grant.identity.clone() {
+                let who = (room, &*identity.name);
+                registry.kicks.note(who, auth::unix_now(), Instant::now(), lasts);
+            }
+        }
         self.remove(room, id, LeaveReason::Kicked, Some((CloseCode::Kicked, "removed")));
         Ok(())
     }
@@ -204,7 +222,7 @@ impl Sessions {
     pub(crate) fn participants(&self, room: &str) -> Result<Vec<ParticipantDetail>, SessionError> {
         let registry = self.registry.lock();
         let room = registry.room_by_name.get(room).ok_or_else(no_such_room)?;
-        Ok(room.visible().map(detail).collect())
+        Ok(room.listeners().map(detail).collect())
     }
 
     /// One participant, with its connection's counters if it has one.
@@ -215,7 +233,7 @@ impl Sessions {
     ) -> Result<(ParticipantDetail, Option<PeerStats>), SessionError> {
         let (worker, peer, detail) = {
             let mut registry = self.registry.lock();
-            let (worker, participant) = visible(&mut registry, room, id)?;
+            let (worker, participant) = participant(&mut registry, room, id)?;
             (worker, participant.peer, detail(participant))
         };
         let stats = match peer {
@@ -233,27 +251,23 @@ impl Sessions {
     pub(crate) fn viewer_policy(
         &self,
         room: &str,
-        participant: Option<ParticipantId>,
+        followed: Option<ParticipantId>,
     ) -> Result<SubscribePolicy, SessionError> {
-        let Some(id) = participant else { return Ok(SubscribePolicy::FirstPublisher) };
-        visible(&mut self.registry.lock(), room, id)?;
+        let Some(id) = followed else { return Ok(SubscribePolicy::FirstPublisher) };
+        participant(&mut self.registry.lock(), room, id)?;
         Ok(SubscribePolicy::Only(id))
     }
 
     /// Refuses further joins, tells everybody, and removes all rooms. Returns once the engine has
     /// let go of every peer, or after `patience`.
     pub(crate) async fn drain(&self, patience: Duration) {
-        self.refuse_joins();
+        self.begin_drain();
         self.stopping.send_replace(true);
-        let message = Json::of(&ServerEvent::Draining {});
         let mut cleanup = super::registry::Cleanup::default();
         {
             let mut registry = self.registry.lock();
             let names: Vec<_> = registry.room_by_name.keys().cloned().collect();
             for name in names {
-                if let Some(room) = registry.room_by_name.get(&name) {
-                    room.tell_others(None, &message);
-                }
                 let closed =
                     registry.close_room(&name, CloseCode::Draining, "the server is shutting down");
                 cleanup.0.extend(closed.into_iter().flat_map(|closed| closed.0));
@@ -277,19 +291,17 @@ pub(crate) fn publish_request(
         let detail = format!("mid must have 1 to {} bytes", sfu_core::limits::TOKEN_BYTES_MAX);
         return Err(SessionError::new(ErrorCode::Malformed, detail));
     }
-    let source = match source {
-        "camera" => Source::Camera,
-        "microphone" => Source::Microphone,
-        "screen" => Source::Screen,
-        "screen_audio" => Source::ScreenAudio,
-        "other" => Source::Other,
-        _ => {
-            let detail = "source must be camera, microphone, screen, screen_audio or other";
-            return Err(SessionError::new(ErrorCode::Malformed, detail));
-        }
-    };
+    let source = source_by_name(source).ok_or_else(|| {
+        let detail = "source must be camera, microphone, screen, screen_audio or other";
+        SessionError::new(ErrorCode::Malformed, detail)
+    })?;
     check_name("the track's name", name, 0)?;
     Ok(PublishRequest { mid: Mid::from(mid), source, name: label(name), muted })
+}
+
+/// A source by its name in signalling.
+pub(crate) fn source_by_name(name: &str) -> Option<Source> {
+    Source::EVERY.into_iter().find(|&source| source_name(source) == name)
 }
 
 /// Reads a track id.
@@ -302,14 +314,14 @@ pub(crate) fn participant_id(text: &str) -> Result<ParticipantId, SessionError> 
     WireId::parse(text).map(ParticipantId).ok_or_else(no_such_participant)
 }
 
-/// A participant others may know of.
-pub(super) fn visible<'a>(
+/// A participant as moderators see it: viewers are none.
+pub(super) fn participant<'a>(
     registry: &'a mut Registry,
     room: &str,
     id: ParticipantId,
 ) -> Result<(WorkerId, &'a mut Participant), SessionError> {
     let room = registry.room_by_name.get_mut(room).ok_or_else(no_such_room)?;
-    let participant = room.participants.get_mut(&id).filter(|p| p.is_visible());
+    let participant = room.participants.get_mut(&id).filter(|p| p.is_entered());
     let participant = participant.ok_or_else(no_such_participant)?;
     Ok((participant.worker, participant))
 }
@@ -337,11 +349,14 @@ pub(super) fn connection<'a>(
     Ok(Connection { room, worker, peer, room_id })
 }
 
-fn detail(participant: &Participant) -> ParticipantDetail {
+pub(super) fn detail(participant: &Participant) -> ParticipantDetail {
     ParticipantDetail {
         view: participant.view(),
         door: participant.door,
         transport: participant.transport_name(),
+        identity: participant.grant.identity.as_ref().map(|identity| identity.name.to_string()),
+        permissions: participant.grant.view(),
+        version: participant.version,
     }
 }
 
@@ -349,7 +364,7 @@ pub(super) fn no_such_room() -> SessionError {
     SessionError::new(ErrorCode::NoSuchRoom, "there is no such room")
 }
 
-fn no_such_track() -> SessionError {
+pub(super) fn no_such_track() -> SessionError {
     SessionError::new(ErrorCode::NoSuchTrack, "there is no such track in this room")
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use sfu_core::id::{ParticipantId, RoomId, TrackId};
 use tokio::sync::OnceCell;
@@ -25,6 +26,8 @@ pub(crate) struct Room {
     pub(crate) placed: usize,
     pub(crate) participants: BTreeMap<ParticipantId, Participant>,
     pub(crate) settings: RoomSettings,
+    /// Changes with its settings.
+    pub(crate) version: u64,
     /// Held while the engines are told of its settings or its parts. Rooms of one name that follow
     /// each other are told apart by it.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
@@ -51,7 +54,7 @@ pub(crate) struct Part {
 }
 
 /// A room as the API shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct RoomView {
     pub(crate) name: String,
     /// Without WHEP viewers.
@@ -63,6 +66,9 @@ pub(crate) struct RoomView {
     pub(crate) empty_timeout: u64,
     #[serde(flatten)]
     pub(crate) settings: RoomSettings,
+    /// For its entity tag.
+    #[serde(skip)]
+    pub(crate) version: u64,
 }
 
 impl Part {
@@ -86,6 +92,7 @@ impl Room {
             placed: 0,
             participants: BTreeMap::new(),
             settings: RoomSettings::default(),
+            version: rand::random(),
             turn: Arc::default(),
             empty_timeout,
             empty_since: None,
@@ -143,9 +150,14 @@ impl Room {
         self.participants.values().filter(|participant| participant.is_visible())
     }
 
+    /// Those who hear of others.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Participant> {
+        self.participants.values().filter(|participant| participant.is_entered())
+    }
+
     /// Tells everybody but `except`.
     pub(crate) fn tell_others(&self, except: Option<ParticipantId>, message: &Json) {
-        for participant in self.visible().filter(|participant| Some(participant.id) != except) {
+        for participant in self.listeners().filter(|participant| Some(participant.id) != except) {
             participant.outbox.push(message);
         }
     }
@@ -157,10 +169,19 @@ impl Room {
         except: Option<ParticipantId>,
         message: &Json,
     ) {
-        let there = self.visible().filter(|participant| participant.worker == worker);
+        let there = self.listeners().filter(|participant| participant.worker == worker);
         for participant in there.filter(|participant| Some(participant.id) != except) {
             participant.outbox.push(message);
         }
+    }
+
+    /// Who is there under an identity, viewers left out.
+    pub(crate) fn participant_of(&self, identity: &str) -> Option<ParticipantId> {
+        let is_it = |participant: &&Participant| {
+            let own = participant.grant.identity.as_ref();
+            participant.door != Door::Whep && own.is_some_and(|own| *own.name == *identity)
+        };
+        self.participants.values().find(is_it).map(|participant| participant.id)
     }
 
     /// Names and metadata of everybody, in bytes.
@@ -169,14 +190,15 @@ impl Room {
     }
 
     pub(crate) fn view(&self) -> RoomView {
-        let participants = self.visible().count();
+        let participants = self.listeners().count();
         RoomView {
             name: self.name.to_string(),
             participants,
             viewers: self.participants.len() - participants,
             tracks: self.participants.values().map(|p| p.tracks.len()).sum(),
             empty_timeout: self.empty_timeout.as_secs(),
-            settings: self.settings,
+            settings: self.settings.clone(),
+            version: self.version,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use bench::account::{SourceAccount, StreamAccount};
 use bench::client::{HttpSession, Peer, RtpCodecKind, ServerUrl, until};
 use bench::media::VideoPlan;
-use sfu_server::config::{Config, PlacementPolicy};
+use sfu_server::config::{PlacementPolicy, Settings};
 
 /// A camera that costs little: 300 kbit/s, 30 frames a second.
 pub(crate) fn small() -> Option<VideoPlan> {
@@ -44,23 +44,26 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn on_one_worker() -> Self {
-        Self::start(Config { workers: Some(1), ..Config::default() }).await
+        Self::start(|settings| settings.media.workers = Some(1)).await
     }
 
     /// Every participant is on another worker than the participant before.
     pub(crate) async fn spread_over(workers: u8) -> Self {
-        let placement = PlacementPolicy::Spread;
-        Self::start(Config { workers: Some(workers), placement, ..Config::default() }).await
+        Self::start(|settings| {
+            settings.media.placement = PlacementPolicy::Spread;
+            settings.media.workers = Some(workers);
+        })
+        .await
     }
 
-    async fn start(config: Config) -> Self {
-        let config = Config {
-            http_addr: (Ipv4Addr::LOCALHOST, 0).into(),
-            udp_port: 0,
-            advertise: vec![Ipv4Addr::LOCALHOST.into()],
-            ..config
-        };
-        let server = sfu_server::run(config).await.unwrap();
+    /// Starts with what `change` makes of the default settings, on free ports of loopback.
+    pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        settings.http.addr = (Ipv4Addr::LOCALHOST, 0).into();
+        settings.media.udp_port = 0;
+        settings.media.advertise = vec![Ipv4Addr::LOCALHOST.into()];
+        change(&mut settings);
+        let server = sfu_server::run(settings).await.unwrap();
         let url = ServerUrl::new(&format!("http://{}", server.http_addr)).unwrap();
         Self { url, server }
     }
@@ -69,6 +72,22 @@ impl Site {
     pub(crate) fn udp(&self) -> std::net::SocketAddr {
         let port = self.server.udp_addrs[0].port();
         (Ipv4Addr::LOCALHOST, port).into()
+    }
+
+    /// Where media goes by TCP.
+    pub(crate) fn tcp(&self) -> std::net::SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.server.tcp_addrs[0].port()).into()
+    }
+
+    /// Waits until `/metrics` says so of one series.
+    pub(crate) async fn until_metric(&self, series: &str, value: u64) {
+        let wait = async {
+            while self.metric(series).await != value {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(20), wait).await;
+        assert!(waited.is_ok(), "{series} is {} and not {value}", self.metric(series).await);
     }
 
     /// What `/metrics` says of one series, labels included; 0 if it is not there.

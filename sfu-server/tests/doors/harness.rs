@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use sfu_server::config::Config;
+use sfu_server::config::Settings;
 use sfu_server::{RunningServer, run};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -21,13 +21,16 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start() -> Self {
-        Self::start_with(Config::default()).await
+        Self::start_with(|_| {}).await
     }
 
-    /// Starts with `config`, on free ports of loopback.
-    pub(crate) async fn start_with(config: Config) -> Self {
-        let http_addr = "127.0.0.1:0".parse().unwrap();
-        let server = run(Config { http_addr, udp_port: 0, ..config }).await.unwrap();
+    /// Starts with what `change` makes of the default settings, on free ports of loopback.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        settings.http.addr = "127.0.0.1:0".parse().unwrap();
+        settings.media.udp_port = 0;
+        change(&mut settings);
+        let server = run(settings).await.unwrap();
         // A kept connection may be closed by the server in the very moment it is used again.
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
         Self { server, http }

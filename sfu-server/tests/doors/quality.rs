@@ -7,7 +7,7 @@ use crate::harness::{TestServer, assert_problem, body};
 impl TestServer {
     async fn patch(&self, path: &str, change: &Value) -> reqwest::Response {
         let request = self.request("PATCH", path).header("content-type", "application/json");
-        request.body(change.to_string()).send().await.unwrap()
+        request.header("if-match", "*").body(change.to_string()).send().await.unwrap()
     }
 }
 

@@ -27,7 +27,7 @@ async fn clients_are_told_and_everything_ends_in_a_few_seconds() {
 }
 
 #[tokio::test]
-async fn while_draining_nothing_new_is_accepted() {
+async fn c32_while_draining_nothing_new_is_accepted() {
     let server = TestServer::start().await;
     let mut client = server.connect().await;
     server.server.refuse_joins();
@@ -46,5 +46,66 @@ async fn while_draining_nothing_new_is_accepted() {
     }
     client.refused(json!({"type": "join", "room": "r", "name": "n"}), "draining").await;
     assert_eq!(client.closed().await, 1001);
+    server.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_tells_everybody_once_and_waits_until_they_have_left() {
+    let server = TestServer::start().await;
+    let (mut a, _) = server.join("r", "a").await;
+    let (mut b, _) = server.join("s", "b").await;
+    let start = Instant::now();
+    let drain = server.server.drain(Duration::from_secs(60));
+    let course = async {
+        for client in [&mut a, &mut b] {
+            assert_eq!(client.event("draining").await, json!({"type": "draining"}));
+        }
+        assert_eq!(server.get("/readyz").await.status(), 503);
+        // Who is in goes on.
+        assert_eq!(a.request(json!({"type": "ping"})).await["type"], "pong");
+        drop((a, b));
+    };
+    tokio::join!(drain, course);
+    assert!(start.elapsed() < Duration::from_secs(30), "it did not wait for the deadline");
+    server.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_at_its_deadline() {
+    let server = TestServer::start().await;
+    let (mut a, _) = server.join("r", "a").await;
+    server.server.drain(Duration::from_millis(300)).await;
+    assert_eq!(a.request(json!({"type": "ping"})).await["type"], "pong", "nobody was cut off yet");
+    let stopping = tokio::spawn(server.server.stop());
+    assert_eq!(a.closed().await, 1001);
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_joins_and_keeps_who_is_in() {
+    let server = TestServer::start().await;
+    let (mut a, _) = server.join("r", "a").await;
+    let mut late = server.connect().await;
+    let mut settings = sfu_server::config::Settings::default();
+    settings.limits.max_load = 0;
+    server.server.reload(&settings).unwrap();
+    while server.get("/readyz").await.status() == 200 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ready = server.get("/readyz").await;
+    crate::harness::assert_problem(ready, 503, "overloaded", "readyz").await;
+    let request = server.request("POST", "/whip/r").header("content-type", "application/sdp");
+    let response = request.body("v=0").send().await.unwrap();
+    assert_eq!(response.headers()["retry-after"], "1");
+    crate::harness::assert_problem(response, 503, "overloaded", "whip").await;
+    late.refused(json!({"type": "join", "room": "r", "name": "n"}), "overloaded").await;
+    assert!(server.metric("sfu_refused_total{reason=\"overload\"}").await >= 2.0);
+    assert_eq!(a.request(json!({"type": "ping"})).await["type"], "pong");
+
+    settings.limits.max_load = 100;
+    server.server.reload(&settings).unwrap();
+    while server.get("/readyz").await.status() != 200 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     server.server.stop().await;
 }

@@ -2,13 +2,16 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use sfu_server::config::{Config, PlacementPolicy};
+use sfu_server::config::PlacementPolicy;
 
 use crate::harness::{Client, TestServer};
 
 async fn spread_over(workers: u8) -> TestServer {
-    let placement = PlacementPolicy::Spread;
-    TestServer::start_with(Config { workers: Some(workers), placement, ..Config::default() }).await
+    TestServer::start_with(|settings| {
+        settings.media.placement = PlacementPolicy::Spread;
+        settings.media.workers = Some(workers);
+    })
+    .await
 }
 
 /// Everything the server counts now is zero.
@@ -85,7 +88,7 @@ async fn settings_changed_while_parts_are_added_are_the_same_in_all() {
     assert_eq!(server.post_json("/api/v1/rooms", &room).await.status(), 201);
     let change = |n: u64| {
         let request = server.request("PATCH", "/api/v1/rooms/r");
-        let request = request.header("content-type", "application/json");
+        let request = request.header("content-type", "application/json").header("if-match", "*");
         request.body(json!({"video_last_n": n}).to_string()).send()
     };
     let changes = join_all((1..=9).map(change));

@@ -142,12 +142,11 @@ async fn what_cannot_be_read_is_answered_without_an_id() {
 
 #[tokio::test]
 async fn full_rooms_and_full_servers_refuse() {
-    let config = sfu_server::config::Config {
-        max_rooms: 1,
-        max_participants_per_room: 2,
-        ..Default::default()
-    };
-    let server = TestServer::start_with(config).await;
+    let server = TestServer::start_with(|settings| {
+        settings.limits.max_rooms = 1;
+        settings.limits.max_participants_per_room = 2;
+    })
+    .await;
     let (_a, _) = server.join("r", "a").await;
     let (_b, _) = server.join("r", "b").await;
     let mut c = server.connect().await;
@@ -162,11 +161,8 @@ async fn full_rooms_and_full_servers_refuse() {
 
 #[tokio::test]
 async fn only_own_local_and_allowed_pages_may_connect() {
-    let config = sfu_server::config::Config {
-        allow_origin: vec!["https://good.test".to_owned()],
-        ..Default::default()
-    };
-    let server = TestServer::start_with(config).await;
+    let good = || vec!["https://good.test".to_owned()];
+    let server = TestServer::start_with(|settings| settings.http.allow_origin = good()).await;
     let own = format!("http://{}", server.server.http_addr);
     for (origin, is_allowed) in [
         (Some(&*own), true),

@@ -101,8 +101,7 @@ async fn too_many_protocol_errors_close_with_1008() {
 
 #[tokio::test]
 async fn requests_over_the_rate_are_refused_and_then_closed_with_1008() {
-    let config = sfu_server::config::Config { message_rate: 1, ..Default::default() };
-    let server = TestServer::start_with(config).await;
+    let server = TestServer::start_with(|settings| settings.limits.message_rate = 1).await;
     let (mut client, _) = server.join("r", "a").await;
     assert_eq!(client.request(json!({"type": "ping"})).await["type"], "pong");
     client.refused(json!({"type": "ping"}), "rate_limited").await;
@@ -139,8 +138,7 @@ async fn pings_are_answered_and_a_flood_of_them_closes_with_1008() {
 
 #[tokio::test]
 async fn a_client_that_never_reads_is_closed_and_the_others_go_on() {
-    let config = sfu_server::config::Config { message_rate: 10_000, ..Default::default() };
-    let server = TestServer::start_with(config).await;
+    let server = TestServer::start_with(|settings| settings.limits.message_rate = 10_000).await;
     let (_deaf, joined) = server.join("r", "deaf").await;
     let deaf = joined["participant"].clone();
     let (mut other, _) = server.join("r", "other").await;

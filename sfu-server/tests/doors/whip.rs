@@ -6,13 +6,13 @@ use serde_json::json;
 
 use crate::harness::{TestServer, assert_problem};
 
-const SDP: &str = "application/sdp";
-const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
-const UFRAG: &str = "EsAw";
-const PASSWORD: &str = "P2uYro0UCOQ4zxjKXaWCBui1";
+pub(crate) const SDP: &str = "application/sdp";
+pub(crate) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(crate) const UFRAG: &str = "EsAw";
+pub(crate) const PASSWORD: &str = "P2uYro0UCOQ4zxjKXaWCBui1";
 
 /// An offer with the given m-lines.
-fn offer(lines: &[String]) -> String {
+pub(crate) fn offer(lines: &[String]) -> String {
     let fingerprint = ["AB"; 32].join(":");
     let mids: Vec<String> = (0..lines.len()).map(|mid| mid.to_string()).collect();
     let mut sdp = format!(
@@ -27,15 +27,15 @@ fn offer(lines: &[String]) -> String {
     sdp
 }
 
-fn audio(direction: &str) -> String {
+pub(crate) fn audio(direction: &str) -> String {
     media("audio", "111", "opus/48000/2", direction, "stream")
 }
 
-fn video(direction: &str) -> String {
+pub(crate) fn video(direction: &str) -> String {
     media("video", "96", "VP8/90000", direction, "stream")
 }
 
-fn media(kind: &str, pt: &str, codec: &str, direction: &str, stream: &str) -> String {
+pub(crate) fn media(kind: &str, pt: &str, codec: &str, direction: &str, stream: &str) -> String {
     let msid = if direction.starts_with("send") {
         format!("a=msid:{stream} {kind}\r\n")
     } else {
@@ -47,20 +47,20 @@ fn media(kind: &str, pt: &str, codec: &str, direction: &str, stream: &str) -> St
     )
 }
 
-fn publisher() -> String {
+pub(crate) fn publisher() -> String {
     offer(&[audio("sendonly"), video("sendonly")])
 }
 
-fn viewer() -> String {
+pub(crate) fn viewer() -> String {
     offer(&[audio("recvonly"), video("recvonly")])
 }
 
-async fn post(server: &TestServer, path: &str, sdp: String) -> Response {
+pub(crate) async fn post(server: &TestServer, path: &str, sdp: String) -> Response {
     server.request("POST", path).header("content-type", SDP).body(sdp).send().await.unwrap()
 }
 
 /// A session: its path and its entity tag.
-async fn session(server: &TestServer, path: &str, sdp: String) -> (String, String) {
+pub(crate) async fn session(server: &TestServer, path: &str, sdp: String) -> (String, String) {
     let response = post(server, path, sdp).await;
     let headers = response.headers().clone();
     assert_eq!(response.status(), 201, "{}", response.text().await.unwrap());
@@ -69,7 +69,12 @@ async fn session(server: &TestServer, path: &str, sdp: String) -> (String, Strin
     (path.to_owned(), headers["etag"].to_str().unwrap().to_owned())
 }
 
-async fn patch(server: &TestServer, path: &str, if_match: Option<&str>, text: &str) -> Response {
+pub(crate) async fn patch(
+    server: &TestServer,
+    path: &str,
+    if_match: Option<&str>,
+    text: &str,
+) -> Response {
     let mut request = server.request("PATCH", path).header("content-type", FRAGMENT);
     if let Some(if_match) = if_match {
         request = request.header("if-match", if_match);
@@ -77,7 +82,7 @@ async fn patch(server: &TestServer, path: &str, if_match: Option<&str>, text: &s
     request.body(text.to_owned()).send().await.unwrap()
 }
 
-fn fragment(ufrag: &str, password: &str) -> String {
+pub(crate) fn fragment(ufrag: &str, password: &str) -> String {
     format!(
         "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n\
          a=mid:0\r\na=candidate:1 1 sctp 99 no.such.name 9 typ host\r\na=end-of-candidates\r\n"
@@ -392,6 +397,6 @@ async fn c36_a_session_whose_ice_never_completes_is_reaped() {
     for path in [path, viewer_path] {
         assert_problem(server.get(&path).await, 404, "no_such_session", &path).await;
     }
-    assert_eq!(server.metric("sfu_transports_total{result=\"failed\"}").await, 2.0);
+    assert_eq!(server.metric("sfu_ice_connections_total{result=\"failed\"}").await, 2.0);
     server.server.stop().await;
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::controller::{Controller, Departure};
+use sfu_core::deliver::copies;
 use sfu_core::deliver::pacer::{self, Cluster, Pacer, PacerConfig, Release};
 use sfu_core::deliver::sent::RtxBudget;
 
@@ -26,16 +27,15 @@ const KEPT_PACKETS: usize = 1250;
 pub(crate) const AGAIN_WINDOW: Duration = Duration::from_secs(1);
 /// Retransmissions are granted one in so many parts of the estimate; the rest is left for what is new.
 pub(crate) const AGAIN_SHARE_MAX: u64 = 2;
-/// Share of packets lost, averaged, from which on retransmissions are sent twice: at a round trip of
-/// 100 ms a second request comes too late for a buffer of 200 ms. What is lost is then `p³`.
-const TWICE_LOSS_MIN: f32 = 0.03;
+/// Share of packets lost, averaged, from which on copies of retransmissions go along.
+const STEADY_LOSS: f32 = 0.03;
 /// Weight of a frame's time in that average: some 3 s.
 const LOSS_WEIGHT: f32 = 0.01;
 /// … if it has been so for this long: what a full queue drops for a moment is not made up for by
 /// sending more.
 const HEAVY_AFTER: Duration = Duration::from_secs(2);
 /// … and this share of the estimate is used on average, so that heaps of them fit.
-const HEAP_MARGIN: f64 = 0.78;
+const HEAP_MARGIN: f64 = 0.82;
 
 /// What flows want that take all they can get: more than any path of the lab has.
 pub const EVERYTHING_BPS: u64 = 10_000_000;
@@ -153,7 +153,7 @@ impl MediaFlow {
         }
         let again: u64 = self.again.iter().map(|(_, bytes)| u64::from(*bytes) * 8).sum();
         let target = self.controller.target_bps();
-        let copies = self.copies(now);
+        let copies = self.copies(now, 1);
         let left = if copies > 1 {
             self.left_beside_copies(target, copies)
         } else {
@@ -283,19 +283,22 @@ impl MediaFlow {
         self.released_at = next.map(|next| (next - self.epoch).max(now + RELEASE_MIN));
     }
 
-    /// How often a retransmission is sent.
-    fn copies(&mut self, now: Duration) -> usize {
-        if !self.plan.copies || self.loss < TWICE_LOSS_MIN {
+    /// How often a packet is sent that is asked for together with others.
+    fn copies(&mut self, now: Duration, together: usize) -> usize {
+        if !self.plan.copies || self.loss < STEADY_LOSS {
             self.heavy_since = None;
         } else if now - *self.heavy_since.get_or_insert(now) >= HEAVY_AFTER {
-            return 2;
+            return usize::from(copies::at_first_request(self.loss, together));
         }
         1
     }
 
+    /// Every packet once, then those that are asked for the first time again, in turn: what is lost
+    /// in a burst with the first answers may get through with the second ones.
     fn retransmit(&mut self, now: Duration, sequences: &[u64]) {
-        let copies = self.copies(now);
+        let copies = self.copies(now, sequences.len());
         let Some(first) = self.kept.front().map(|kept| kept.piece.sequence) else { return };
+        let mut heap = Vec::new();
         for sequence in sequences {
             let place = sequence.checked_sub(first).and_then(|place| usize::try_from(place).ok());
             let Some(kept) = place.and_then(|place| self.kept.get_mut(place)) else { continue };
@@ -305,6 +308,7 @@ impl MediaFlow {
             if !self.budget.allows_a_packet() {
                 break;
             }
+            let copies = if kept.again_at.is_some() { 1 } else { copies };
             self.budget.spend(kept.bytes as usize * copies);
             kept.again_at = Some(now);
             // Two bytes more for the original sequence number (RFC 4588 §4).
@@ -313,8 +317,11 @@ impl MediaFlow {
                 class: Class::Retransmission,
                 piece: Some(kept.piece),
             };
-            for _ in 0..copies {
-                self.queue(now, waiting);
+            heap.push((waiting, copies));
+        }
+        for round in 0..copies {
+            for (waiting, _) in heap.iter().filter(|(_, copies)| *copies > round) {
+                self.queue(now, *waiting);
             }
         }
     }

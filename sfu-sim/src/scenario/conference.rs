@@ -180,7 +180,6 @@ fn switches() -> [Scenario; 6] {
             at_most("steady", EmptySeconds, 0.0),
             at_most("steady", Violations, 0.0),
         ],
-        pending: !matches!(name, "switch-vp8" | "switch-h264"),
         ..Scenario::new(name, about, s(490))
     };
     [

@@ -18,7 +18,7 @@ use sfu_core::drops::DropReason;
 use sfu_core::event::Event;
 use sfu_core::id::{PeerId, RoomId, TrackId};
 use sfu_core::stats::EngineStats;
-use sfu_core::transport::{Certificate, Path, Security};
+use sfu_core::transport::{Candidate, Certificate, Path, Security};
 use sfu_core::{Egress, Engine, EngineConfig};
 
 use crate::bottleneck::{Bottleneck, BottleneckId};
@@ -123,7 +123,7 @@ impl World {
         let engine = |worker: usize| {
             let config = EngineConfig {
                 certificate: certificate.clone(),
-                candidates: vec![SERVER.into()],
+                candidates: vec![Candidate::udp(SERVER)],
                 worker: u8::try_from(worker).expect("a few engines"),
                 ntp_at_start: NTP_AT_START,
                 security,
@@ -377,7 +377,7 @@ impl World {
 /// The path of datagrams from a client.
 #[must_use]
 pub(crate) fn path(remote: SocketAddr) -> Path {
-    Path { remote, local: Some(IpAddr::V4(SERVER.0)) }
+    Path::udp(remote, Some(IpAddr::V4(SERVER.0)))
 }
 
 /// Where a client is.

@@ -24,6 +24,7 @@ mod nine_tiles;
 mod no_common_codec;
 mod outage;
 mod padding;
+mod permissions;
 mod pli_storm;
 mod relay;
 mod republish;

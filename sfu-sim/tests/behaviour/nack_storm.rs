@@ -64,3 +64,25 @@ fn requests_for_old_foreign_and_unknown_packets_are_misses() {
         assert_flawless(&world, viewer);
     }
 }
+
+#[test]
+fn what_is_more_than_a_second_old_is_answered_by_a_keyframe() {
+    let (mut world, _, _, viewers) = broadcast(3, 1);
+    world.run_for(s(10));
+    let receiver = world.client(viewers[0]).receivers().next().unwrap();
+    let (ssrc, first) = (receiver.ssrc(), receiver.first_sequence().unwrap());
+    let newest = first.wrapping_add(u16::try_from(video(&world, viewers[0]).packets).unwrap());
+    // A camera's packets of 2 s, and of 0.5 s.
+    for (back, answered) in [(240, false), (60, true)] {
+        let before = (world.stats().rtx_out, world.drops(DropReason::NackOld));
+        let keyframes = video(&world, viewers[0]).keyframes;
+        world.client_mut(viewers[0]).send(rtcp::nack(1, ssrc, &[newest.wrapping_sub(back)]));
+        world.run_for(ms(500));
+        let after = (world.stats().rtx_out, world.drops(DropReason::NackOld));
+        let expected = if answered { (before.0 + 1, before.1) } else { (before.0, before.1 + 1) };
+        assert_eq!(after, expected, "{back} packets back");
+        let came = video(&world, viewers[0]).keyframes - keyframes;
+        assert_eq!(came, u64::from(!answered), "{back} packets back");
+    }
+    assert_flawless(&world, viewers[0]);
+}

@@ -14,6 +14,8 @@ declare global {
   var __calm: () => Promise<void>;
   var __times: any;
   var __watch: any;
+  var __check: any;
+  var axe: any;
 }
 
 export {};

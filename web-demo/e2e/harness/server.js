@@ -6,11 +6,15 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { servePage } from './page-server.js';
 import { end, own } from './process.js';
 import { until } from './until.js';
 
 const BINARY =
   process.env.SFU_BINARY ?? fileURLToPath(new URL('../../../target/release/sfu', import.meta.url));
+
+/** The page comes from its folder, not from the binary: for work on the page alone. */
+const FROM_FOLDER = Boolean(process.env.SFU_PAGE_FROM_FOLDER);
 
 /** Characters of log kept for a failed scenario. */
 const LOG_LENGTH_MAX = 4_000_000;
@@ -19,6 +23,8 @@ export class Server {
   /** @type {import('node:child_process').ChildProcess} */
   #child;
   #log = '';
+  /** @type {{url: string, close: () => void} | undefined} */
+  #page;
   /** Where the page is, without a slash at the end. */
   url = '';
 
@@ -71,6 +77,9 @@ export class Server {
     if (this.url === 'ended') throw new Error(`the server ended at once:\n${this.#log}`);
     const ready = async () => (await fetch(`${this.url}/readyz`)).ok;
     await until('/readyz', ready, { every: 20, describe });
+    if (!FROM_FOLDER) return;
+    this.#page = await servePage(this.url);
+    this.url = this.#page.url;
   }
 
   /** Where its media is received: the address that both engines can reach, and the one port. */
@@ -101,6 +110,7 @@ export class Server {
 
   /** Asks the server to end; gives back how it did. @param {NodeJS.Signals} [signal] */
   async stop(signal = 'SIGTERM') {
+    this.#page?.close();
     return end(this.#child, { signal });
   }
 }

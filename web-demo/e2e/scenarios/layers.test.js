@@ -84,7 +84,7 @@ scenario('the page says why it shows what it shows', async (stage) => {
   ]);
   await viewer.sees('sender');
   await viewer.press('Enlarge sender');
-  await viewer.press('Why this picture?');
+  await viewer.page.keyboard.press('w');
   await until('the account of the picture', async () => {
     const text = await viewer.page.$eval('.why', (element) => /** @type {HTMLElement} */ (element).innerText);
     return /Your connection carries about \d/.test(text) && /sender\s+Asked for: Auto, \d+×\d+, pinned\s+Granted: \d+×\d+/.test(text);

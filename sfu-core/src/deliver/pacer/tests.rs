@@ -4,7 +4,8 @@ use crate::publish::test_clock::{ms, origin};
 type Paced = Pacer<u32, u8>;
 
 fn pacer(now: Instant, estimate_bps: u64) -> Paced {
-    let mut pacer = Pacer::new(PacerConfig { factor_percent: 100, burst: ms(5) });
+    let mut pacer =
+        Pacer::new(PacerConfig { factor_percent: 100, burst: ms(5), burst_with_headroom: ms(15) });
     pacer.set_estimate(now, Some(estimate_bps));
     pacer
 }
@@ -91,7 +92,7 @@ fn a_queue_that_would_take_too_long_is_sent_faster() {
 }
 
 #[test]
-fn a_keyframe_leaves_faster_for_so_long_that_the_path_has_a_queue_of_50_ms() {
+fn a_keyframe_leaves_faster_for_so_long_that_the_path_has_a_queue_of_60_ms() {
     let now = origin();
     let queue = |hurries: &[u64]| {
         let mut pacer = pacer(now, 2_400_000);
@@ -107,13 +108,13 @@ fn a_keyframe_leaves_faster_for_so_long_that_the_path_has_a_queue_of_50_ms() {
     let regular = queue(&[]);
     let hurried = queue(&[0]);
     let at = |left: &[(u128, u32)], item| left.iter().find(|&&(_, i)| i == item).unwrap().0;
-    // 2.5 times as fast: a packet each 2 ms instead of 5, for 33 ms.
-    assert_eq!((at(&regular, 10), at(&hurried, 10)), (50, 20));
+    // Three times as fast: three packets in 5 ms instead of one, for 30 ms.
+    assert_eq!((at(&regular, 12), at(&hurried, 12)), (60, 20));
     let ahead = at(&regular, 39) - at(&hurried, 39);
-    assert!((49..=51).contains(&ahead), "{ahead} ms ahead: no more queue than that");
+    assert!((59..=61).contains(&ahead), "{ahead} ms ahead: no more queue than that");
     // A second one at once has nothing left but what was earned since.
     let twice = queue(&[0, 30]);
-    assert!(at(&regular, 39) - at(&twice, 39) <= 56, "{twice:?}");
+    assert!(at(&regular, 39) - at(&twice, 39) <= 66, "{twice:?}");
 }
 
 #[test]
@@ -191,4 +192,45 @@ fn what_is_too_much_is_given_back() {
     assert_eq!(pacer.push(now, Class::Audio, 100, 1), Err(1));
     pacer.clear();
     assert!(pacer.is_idle() && pacer.push(now, Class::Audio, 100, 1).is_ok());
+}
+
+#[test]
+fn where_there_is_room_a_frame_leaves_in_one_burst_at_the_same_rate() {
+    let now = origin();
+    let mut pacer = pacer(now, 2_400_000);
+    pacer.set_headroom(true);
+    for item in 0..12 {
+        pacer.push(now, Class::Video, 1500, item).unwrap();
+    }
+    // 15 ms at 2.4 Mbit/s are three packets.
+    let times: Vec<_> = run(&mut pacer, now, ms(200)).iter().map(|&(at, _)| at).collect();
+    assert_eq!(times, [0, 0, 0, 15, 15, 15, 30, 30, 30, 45, 45, 45]);
+    pacer.set_headroom(false);
+    let later = now + ms(100);
+    for item in 0..2 {
+        pacer.push(later, Class::Video, 1500, item).unwrap();
+    }
+    let times: Vec<_> = run(&mut pacer, later, ms(100)).iter().map(|&(at, _)| at).collect();
+    assert_eq!(times, [0, 5], "and no longer without");
+}
+
+#[test]
+fn a_burst_may_begin_a_little_early_and_the_rate_stays() {
+    let start = origin();
+    let mut pacer = pacer(start, 2_400_000);
+    for item in 0..101 {
+        pacer.push(start, Class::Video, 1500, item).unwrap();
+    }
+    let early = Duration::from_micros(400);
+    let mut left = 0;
+    let mut now = start;
+    while pacer.pop(now).is_some() {
+        left += 1;
+        // Each takes 5 ms at the rate, and is asked for a little before that.
+        let Some(due) = pacer.next_release() else { break };
+        assert!(pacer.pop(due - ms(1)).is_none(), "that would be too early");
+        now = due - early;
+    }
+    assert_eq!(left, 101);
+    assert_eq!(now + early, start + 100 * ms(5), "what was early has been paid for");
 }

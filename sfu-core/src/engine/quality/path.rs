@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::bandwidth::SendSide;
 use crate::decision::{Estimate, KeyframeReason, LimitedBy, What};
 use crate::deliver::pacer::Cluster;
 use crate::engine::Engine;
@@ -23,6 +24,11 @@ const UNHEARD_MAX: Duration = Duration::from_secs(3);
 /// While little is known, packets are spread as if the path carried this: so that the first keyframe
 /// does not take longer than receivers have patience.
 const START_PACE_BPS: u64 = 5_000_000;
+
+/// An estimate so much above what is granted, in per cent of it, leaves room for bursts.
+const HEADROOM_PERCENT: u64 = 130;
+/// Bursts become longer once there has been room for so long.
+const HEADROOM_AFTER: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// The estimate of a peer's path may have moved.
@@ -94,6 +100,10 @@ impl Engine {
         let pace = estimate.target_bps.max(granted).max(start);
         let held = receive.holds_back(now, &estimate).then_some(pace);
         receive.pacer.set_estimate(now, held);
+        let roomy = start == 0 && has_headroom(&receive.bandwidth, &estimate, granted);
+        receive.roomy_since = roomy.then(|| receive.roomy_since.unwrap_or(now));
+        let lasts = |since| now.saturating_duration_since(since) >= HEADROOM_AFTER;
+        receive.pacer.set_headroom(receive.roomy_since.is_some_and(lasts));
     }
 
     pub(super) fn send_probes(&mut self, now: Instant, id: PeerId) {
@@ -138,6 +148,12 @@ impl ReceiveState {
         let unheard = !self.heard && !tells(estimate);
         self.feedback && !(unheard && self.sending.as_ref().is_some_and(long))
     }
+}
+
+/// Whether the path carries clearly more than is granted, and frames at once.
+fn has_headroom(path: &SendSide, estimate: &Estimate, granted_bps: u64) -> bool {
+    estimate.target_bps.saturating_mul(100) >= granted_bps.saturating_mul(HEADROOM_PERCENT)
+        && path.takes_bursts()
 }
 
 /// Whether anything was heard of what arrives.

@@ -221,13 +221,18 @@ impl Structure {
     }
 
     /// The decode target that shows as much as `spatial` and `temporal` allow, of those in
-    /// `among`: the highest spatial layer first. The lowest one if all are beyond.
+    /// `among`: the highest spatial layer first. If all are beyond, the lowest spatial layer there
+    /// is, with as many pictures as are allowed: whoever waits for a keyframe to come down sees no
+    /// fewer meanwhile.
     #[must_use]
     pub fn target_for(&self, spatial: u8, temporal: u8, among: u32) -> Option<u8> {
         let candidates = (0u8..).zip(&self.targets).filter(|&(at, _)| among >> at & 1 == 1);
         let within = candidates.clone().filter(|&(_, &(s, t))| s <= spatial && t <= temporal);
         let best = within.max_by_key(|&(_, &layer)| layer);
-        best.or_else(|| candidates.min_by_key(|&(_, &layer)| layer)).map(|(at, _)| at)
+        let least = |&(_, &(s, t)): &(u8, &(u8, u8))| {
+            if t <= temporal { (s, 0, u8::MAX - t) } else { (s, 1, t) }
+        };
+        best.or_else(|| candidates.min_by_key(least)).map(|(at, _)| at)
     }
 }
 

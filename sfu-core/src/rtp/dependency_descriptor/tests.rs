@@ -45,6 +45,22 @@ fn a_keyframe_of_chromium_is_read() {
 }
 
 #[test]
+fn beyond_what_is_wanted_the_lowest_picture_comes_as_often_as_allowed() {
+    let structure = Reader::default().read(&bytes(L3T3)).unwrap().frame.unwrap().structure;
+    let layer = |spatial, temporal, among: u32| {
+        let target = structure.target_for(spatial, temporal, among)?;
+        Some(structure.targets[usize::from(target)])
+    };
+    assert_eq!(layer(1, 2, structure.all()), Some((1, 2)));
+    assert_eq!(layer(1, 2, 0b1_1100_0111), Some((0, 2)), "what is within comes first");
+    // Of k-SVC only the layer that was forwarded can go on; the rest has to wait for a keyframe.
+    assert_eq!(layer(1, 2, 0b1_1100_0000), Some((2, 2)));
+    assert_eq!(layer(1, 1, 0b1_1100_0000), Some((2, 1)));
+    assert_eq!(layer(0, 0, 0b1_1111_0000), Some((1, 1)), "the least there is");
+    assert_eq!(layer(1, 2, 0), None);
+}
+
+#[test]
 fn later_frames_are_read_by_the_structure_and_the_mask_holds() {
     let mut reader = Reader::default();
     assert_eq!(reader.read(&bytes("860173")).unwrap().frame, None, "no structure yet");

@@ -15,6 +15,8 @@ use tokio::time::{Instant, timeout_at};
 use super::preference;
 use super::request::{self, Request, Subscribe};
 use crate::api::Context;
+use crate::api::access::{self, Entry};
+use crate::auth::Caller;
 use crate::limits;
 use crate::session::{
     Bucket, CloseCode, Closing, DataRequest, Door, ErrorCode, JoinRequest, Json, Membership,
@@ -29,6 +31,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) async fn run(
     context: Data<Context>,
     address: Option<IpAddr>,
+    caller: Option<Caller>,
     session: actix_ws::Session,
     stream: AggregatedMessageStream,
 ) {
@@ -41,12 +44,14 @@ pub(super) async fn run(
     };
     outbox.push(&Json::of(&hello));
     let now = Instant::now();
+    let message_rate = context.settings.now().limits.message_rate;
     let mut connection = Connection {
         address,
+        caller,
         outbox: outbox.clone(),
         session: session.clone(),
         membership: None,
-        requests: Bucket::new(context.message_rate, context.message_rate.saturating_mul(2), now),
+        requests: Bucket::new(message_rate, message_rate.saturating_mul(2), now),
         offers: Bucket::new(limits::OFFERS_PER_SECOND, limits::OFFERS_BURST, now),
         errors: Bucket::new(limits::ERRORS_PER_SECOND, limits::ERRORS_BURST, now),
         join_before: now + limits::JOIN_DEADLINE,
@@ -117,6 +122,8 @@ async fn write(context: &Context, outbox: Outbox, mut session: actix_ws::Session
 struct Connection {
     context: Data<Context>,
     address: Option<IpAddr>,
+    /// Who opened it, if it was opened with a token.
+    caller: Option<Caller>,
     outbox: Outbox,
     /// For answers to pings only: everything else is the writer's.
     session: actix_ws::Session,
@@ -230,6 +237,9 @@ impl Connection {
                     self.outbox.close(CloseCode::Policy, "too many protocol errors");
                 }
             }
+            ErrorCode::Unauthorized => {
+                self.outbox.close(CloseCode::Unauthorized, "a valid token is needed");
+            }
             ErrorCode::ServerFull => self.outbox.close(CloseCode::ServerFull, "server full"),
             ErrorCode::Draining => self.outbox.close(CloseCode::Draining, "shutting down"),
             _ => {}
@@ -289,6 +299,9 @@ impl Connection {
                 let request = DataRequest { payload: data.payload, to, is_reliable: data.reliable };
                 sessions.send_data(room, me, request).await?;
             }
+            Request::Update(update) => {
+                sessions.update(room, me, update.name, update.metadata)?;
+            }
             Request::Ping(_) | Request::Join(_) | Request::Leave(_) => {
                 unreachable!("answered above")
             }
@@ -302,18 +315,21 @@ impl Connection {
             let detail = "open another WebSocket to join another room";
             return Err(SessionError::new(ErrorCode::AlreadyJoined, detail));
         }
+        let per_second = self.context.settings.now().limits.join_rate_per_address;
         if let Some(address) = self.address
-            && self.context.join_rates.admit(address, Instant::now()).is_err()
+            && self.context.join_rates.admit(address, per_second, Instant::now()).is_err()
         {
             self.context.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
             let detail = "too many joins from this address";
             return Err(SessionError::new(ErrorCode::RateLimited, detail));
         }
+        let entry = self.entry(&join)?;
         let request = JoinRequest {
+            name: entry.name(join.name),
+            metadata: entry.metadata(join.metadata),
             room: join.room,
-            name: join.name,
-            metadata: join.metadata,
             door: Door::WebSocket,
+            grant: entry.grant,
             subscribe: match join.subscribe {
                 Subscribe::Auto => SubscribePolicy::All,
                 Subscribe::Manual => SubscribePolicy::Manual,
@@ -324,6 +340,21 @@ impl Connection {
         };
         self.membership = Some(self.context.sessions.join(request).await?);
         Ok(())
+    }
+
+    /// Whether this client may enter the room it asks for.
+    fn entry(&self, join: &request::Join) -> Result<Entry, SessionError> {
+        let caller = match (&join.token, &self.caller) {
+            (None, Some(caller)) => caller.clone(),
+            (token, _) => {
+                let caller = access::identify_at(&self.context, self.address, token.as_deref());
+                caller.map_err(|error| {
+                    let wait = "too many tokens that do not count";
+                    error.unwrap_or_else(|_| SessionError::new(ErrorCode::RateLimited, wait))
+                })?
+            }
+        };
+        access::enter(&caller, &join.room)
     }
 }
 

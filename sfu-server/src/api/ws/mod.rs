@@ -4,13 +4,14 @@ mod connection;
 mod preference;
 mod request;
 
-use actix_web::http::{StatusCode, header};
-use actix_web::web::{self, Data, Payload};
+use actix_web::http::header;
+use actix_web::web::{self, Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
 
-use super::{Context, Problem, client, origin};
+use super::{Context, Problem, access, client};
 use crate::limits;
-use crate::session::{ErrorCode, SessionError};
+use crate::session::SessionError;
 
 /// The one subprotocol.
 pub(super) const SUBPROTOCOL: &str = "sfu.v1";
@@ -19,13 +20,25 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.service(web::resource("/ws").route(web::get().to(open)));
 }
 
+/// The query. Browsers cannot give a WebSocket headers.
+#[derive(Deserialize)]
+struct Presented {
+    access_token: Option<String>,
+}
+
 async fn open(
     context: Data<Context>,
     request: HttpRequest,
+    query: Query<Presented>,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    check_origin(&context, &request)?;
+    access::check_origin(&context, &request)?;
     check_subprotocol(&request)?;
+    // One that was brought has to count. Without any, the join is to bring it.
+    let caller = match access::credential(&request).or(query.into_inner().access_token) {
+        Some(token) => Some(access::identify(&context, &request, Some(&token))?),
+        None => None,
+    };
     if context.sessions.is_draining() {
         return Err(SessionError::draining().into());
     }
@@ -37,23 +50,8 @@ async fn open(
         .aggregate_continuations()
         .max_continuation_size(limits::FRAME_BYTES_MAX);
     let address = client::address(&request);
-    actix_web::rt::spawn(connection::run(context, address, session, stream));
+    actix_web::rt::spawn(connection::run(context, address, caller, session, stream));
     Ok(response)
-}
-
-fn check_origin(context: &Context, request: &HttpRequest) -> Result<(), Problem> {
-    let header = |name| request.headers().get(name).map(|v: &header::HeaderValue| v.to_str());
-    let (origin, host) = (header(header::ORIGIN), header(header::HOST));
-    // A header that is no text names no origin that was allowed.
-    let is_allowed = match (origin.transpose(), host.transpose()) {
-        (Ok(origin), Ok(host)) => origin::is_allowed(origin, host, &context.allow_origin),
-        _ => false,
-    };
-    if is_allowed {
-        return Ok(());
-    }
-    let detail = "start the server with --allow-origin to accept pages of this origin";
-    Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::OriginRefused, detail))
 }
 
 /// A client that names subprotocols must name ours.

@@ -19,6 +19,7 @@ pub(super) enum Request {
     Unsubscribe(Track),
     Prefer(Prefer),
     Data(Data),
+    Update(Update),
     Ping(Nothing),
     Leave(Nothing),
 }
@@ -33,6 +34,8 @@ pub(super) struct Join {
     pub(super) metadata: String,
     #[serde(default)]
     pub(super) subscribe: Subscribe,
+    /// Unless the WebSocket was opened with one.
+    pub(super) token: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -85,6 +88,13 @@ pub(super) struct Data {
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Update {
+    pub(super) name: Option<String>,
+    pub(super) metadata: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 fn yes() -> bool {
@@ -126,6 +136,7 @@ fn parse_type(name: &str, fields: Map<String, Value>) -> Result<Request, Session
         "unsubscribe" => read(fields, Request::Unsubscribe),
         "prefer" => read(fields, Request::Prefer),
         "data" => read(fields, Request::Data),
+        "update" => read(fields, Request::Update),
         "ping" => read(fields, Request::Ping),
         "leave" => read(fields, Request::Leave),
         _ => {
@@ -158,6 +169,7 @@ mod tests {
             name: "n".into(),
             metadata: String::new(),
             subscribe: Subscribe::Auto,
+            token: None,
         };
         assert_eq!((id, request.unwrap()), (Some(3), Request::Join(want)));
         let (_, request) = parse(r#"{"id":3,"type":"data","payload":"p"}"#);

@@ -14,7 +14,7 @@ impl Client {
     fn new(ip: IpAddr) -> Self {
         let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let path = Path { remote: socket.local_addr().unwrap(), local: Some(ip) };
+        let path = Path::udp(socket.local_addr().unwrap(), Some(ip));
         Self { socket, path }
     }
 
@@ -105,7 +105,7 @@ fn what_cannot_be_sent_is_counted_and_what_follows_is_sent() {
     let mut sockets = sockets();
     let clients = clients(2);
     let from_nowhere = Path { local: Some("192.0.2.1".parse().unwrap()), ..clients[0].path };
-    let to_nowhere = Path { remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), local: None };
+    let to_nowhere = Path::udp((Ipv4Addr::LOCALHOST, 0), None);
     let batch = [
         run(clients[0].path, 10, 10),
         run(from_nowhere, 1, 1),

@@ -1,0 +1,116 @@
+"""Checks what is in this folder: the chart is rendered by Helm's own engine and validated against
+Kubernetes' schemas, the unit is read by systemd, the Dockerfile by hadolint, and the configuration
+by the server. `cargo xtask test --only deploy` runs it."""
+
+import itertools
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import helm_python
+import kubernetes_validate
+import yaml
+
+DEPLOY = pathlib.Path(__file__).parent
+CHART = DEPLOY / "helm" / "sfu"
+KUBERNETES = "1.33"
+
+# What an operator may want, in all combinations.
+CHOICES = {
+    "defaults": [{}],
+    "network": [{"hostNetwork": True}, {"hostNetwork": False, "advertise": ["203.0.113.7"]}],
+    "secret": [{"existingSecret": ""}, {"existingSecret": "keys"}],
+    "monitor": [{"serviceMonitor": {"enabled": True}}, {"podDisruptionBudget": {"enabled": False}}],
+}
+
+checked = 0
+
+
+def check(holds, what):
+    global checked
+    checked += 1
+    if not holds:
+        sys.exit(f"deploy: {what}")
+
+
+def manifests(values):
+    rendered = helm_python.Chart.load(CHART).render(values, name="r", namespace="n")
+    texts = (text for name, text in rendered.items() if name.endswith(".yaml"))
+    return [one for text in texts for one in yaml.safe_load_all(text) if one]
+
+
+def check_chart():
+    report = helm_python.lint(CHART, strict=True)
+    check(not report["errors"], f"helm lint: {report}")
+    for values in itertools.product(*CHOICES.values()):
+        values = {key: value for one in values for key, value in one.items()}
+        made = manifests(values)
+        for one in made:
+            # The monitor is a type of its own, which no schema of Kubernetes has.
+            if one["kind"] != "ServiceMonitor":
+                kubernetes_validate.validate(one, KUBERNETES, strict=True)
+            check(one["metadata"]["name"] == "r-sfu", f"a name: {one['metadata']}")
+        kinds = sorted(one["kind"] for one in made)
+        wanted = {"ConfigMap", "Deployment", "Service"}
+        if values.get("serviceMonitor"):
+            wanted.add("ServiceMonitor")
+        if not values.get("podDisruptionBudget"):
+            wanted.add("PodDisruptionBudget")
+        check(kinds == sorted(wanted), f"{values} makes {kinds}")
+        check_pod(next(one for one in made if one["kind"] == "Deployment"), values)
+
+
+def check_pod(deployment, values):
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {one["name"]: one["value"] for one in container["env"]}
+    drain = int(environment["SFU_DRAIN_TIMEOUT"])
+    check(pod["terminationGracePeriodSeconds"] > drain, "the pod ends before it has drained")
+    check(container["securityContext"]["readOnlyRootFilesystem"], "the root can be written")
+    check(pod["securityContext"]["runAsNonRoot"], "it runs as root")
+    check(pod.get("hostNetwork", False) == values["hostNetwork"], "another network")
+    check(("SFU_ADVERTISE" in environment) == bool(values.get("advertise")), "another address")
+    mounts = [one["name"] for one in container["volumeMounts"]]
+    check(("secrets" in mounts) == bool(values["existingSecret"]), "another secret")
+    check(container["readinessProbe"]["httpGet"]["path"] == "/readyz", "another probe")
+
+
+def check_unit():
+    if not shutil.which("systemd-analyze"):
+        sys.exit("deploy: systemd-analyze is missing")
+    unit = (DEPLOY / "sfu.service").read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        # The binary need not be installed for its unit to be read.
+        copy = pathlib.Path(folder) / "sfu.service"
+        copy.write_text(unit.replace("/usr/local/bin/sfu", "/bin/true"))
+        run = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True)
+        check(run.returncode == 0 and "sfu.service" not in run.stderr, f"the unit: {run.stderr}")
+
+
+def check_dockerfile():
+    hadolint = pathlib.Path(sys.executable).with_name("hadolint")
+    run = subprocess.run([hadolint, DEPLOY / "Dockerfile"], capture_output=True, text=True)
+    check(run.returncode == 0, f"hadolint: {run.stdout}{run.stderr}")
+
+
+def check_configuration(server):
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    (service,) = compose["services"].values()
+    check(service["read_only"] and service["cap_drop"] == ["ALL"], "compose is not locked down")
+    chart = yaml.safe_load((CHART / "values.yaml").read_text())["config"]
+    with tempfile.TemporaryDirectory() as folder:
+        of_chart = pathlib.Path(folder) / "chart.toml"
+        of_chart.write_text(chart)
+        for file in [DEPLOY / "sfu.toml", of_chart]:
+            run = subprocess.run([server, "config", "check", "--config", file])
+            check(run.returncode == 0, f"{file} is no configuration")
+
+
+if __name__ == "__main__":
+    check_chart()
+    check_unit()
+    check_dockerfile()
+    check_configuration(sys.argv[1])
+    print(f"{checked} passed, 0 failed")

@@ -1,0 +1,69 @@
+/** What people do with the page of a call: how much they receive, raised hands, recording. */
+
+import assert from 'node:assert/strict';
+import { scenario } from '../harness/scenario.js';
+import { until } from '../harness/until.js';
+
+/** @typedef {import('../harness/participant.js').Participant} Participant */
+
+scenario('the receive selector stops and starts pictures and sound', async (stage) => {
+  const [viewer] = await Promise.all([stage.join({ name: 'viewer', publish: '0' }), stage.join({ name: 'sender' })]);
+  await viewer.meets('sender');
+  const receive = (/** @type {string} */ mode) => viewer.page.select('#menu-receive', mode);
+
+  await receive('audio');
+  await stands(viewer, 'video', 'framesDecoded');
+  await viewer.hears('sender');
+  await receive('nothing');
+  await stands(viewer, 'audio', 'packetsReceived');
+  await receive('everything');
+  await viewer.meets('sender');
+});
+
+scenario('a raised hand is seen by who is there and by who comes later', async (stage) => {
+  const [alice, bob] = await Promise.all([stage.join({ name: 'alice', publish: '0' }), stage.join({ name: 'bob', publish: '0' })]);
+  await alice.observes('bob', ({ participants }) => participants.length === 1);
+  await alice.press('Raise hand');
+  await raised(bob);
+  const carol = await stage.join({ name: 'carol', publish: '0' });
+  await raised(carol);
+  await alice.press('Lower hand');
+  await until('the hand to go down', () => bob.page.evaluate(() => document.querySelector('.tile-hand:not([hidden])') === null));
+});
+
+scenario('a call is recorded into a file, and the others know', async (stage) => {
+  const [alice, bob] = await Promise.all([stage.join({ name: 'alice' }), stage.join({ name: 'bob' })]);
+  await alice.meets('bob');
+  const said = (/** @type {Participant} */ { page }) => page.$eval('#toasts', (element) => element.textContent ?? '');
+  const record = async () => {
+    await alice.page.click('#more');
+    await alice.page.click('#menu-record');
+  };
+  await record();
+  await until('bob to be told', async () => (await said(bob)).includes('alice records this call'));
+  const since = performance.now();
+  await until('three seconds of recording', () => performance.now() - since > 3_000);
+  await record();
+  const text = await until('the file', async () => /Recording saved \(([\d.]+) MB\)/.exec(await said(alice)));
+  assert.ok(Number(text[1]) > 0, text[0]);
+  await until('bob to be told of the end', async () => (await said(bob)).includes('alice no longer records'));
+});
+
+/** @param {Participant} participant */
+async function raised({ page, name }) {
+  await until(`${name} to see the hand`, () => page.evaluate(() => {
+    const tile = [...document.querySelectorAll('.tile')].find((each) => each.querySelector('.tile-hand:not([hidden])'));
+    return tile?.getAttribute('aria-label')?.includes('hand raised') && tile.textContent?.includes('alice');
+  }));
+}
+
+/** Waits until a counter no longer rises. @param {Participant} viewer @param {'audio' | 'video'} kind @param {'framesDecoded' | 'packetsReceived'} counter */
+async function stands(viewer, kind, counter) {
+  let before = -1;
+  await until(`${kind} to stop`, async () => {
+    const now = (await viewer.received({ kind }))?.[counter] ?? 0;
+    const same = now === before;
+    before = now;
+    return same;
+  }, { every: 1_500 });
+}
