@@ -69,8 +69,8 @@ async function enter() {
   sending.start();
   room.local.name = name;
   try {
-    const joining = room.join({ room: params.room, name, url: '/ws', ...(params.subscribe ? {} : { subscribe: 'manual' }) });
-    show(new Call(room, sending, media, params.room));
+    const joining = room.join({ room: params.room, name, url: '/ws', ...(params.token ? { token: params.token } : {}), ...(params.subscribe ? {} : { subscribe: 'manual' }) });
+    show(new Call(room, sending, media, params));
     await joining;
     joined = true;
   } catch (error) {

@@ -15,6 +15,7 @@ import { Signalling } from './signalling.js';
  * @property {string} [name] shown to the others
  * @property {string} [metadata] whatever the application wants to say of this participant
  * @property {string | URL} [url] of the server's WebSocket (ws, wss, http or https); by default `/ws` of this page's host
+ * @property {string} [token] who one is and what one may do, signed by whoever runs the server
  * @property {'auto' | 'manual'} [subscribe] `manual`: receive nothing but what `room.subscribe` names
  * @property {AbortSignal} [signal] ends the attempt to join
  * @property {RTCIceServer[]} [iceServers]
@@ -73,13 +74,14 @@ export class Session {
 
   /** Opens the WebSocket and enters the room. */
   async join() {
-    const { room, name = '', metadata, subscribe } = this.#options;
+    const { room, name = '', metadata, subscribe, token } = this.#options;
     await this.signalling.connect(socketUrl(this.#options.url));
     this.joined = await this.signalling.request('join', {
       room,
       name,
       ...(metadata === undefined ? {} : { metadata }),
       ...(subscribe === undefined ? {} : { subscribe }),
+      ...(token === undefined ? {} : { token }),
     });
     return this.joined;
   }
