@@ -18,7 +18,8 @@ import { Signalling } from './signalling.js';
  * @property {string} [token] who one is and what one may do, signed by whoever runs the server
  * @property {'auto' | 'manual'} [subscribe] `manual`: receive nothing but what `room.subscribe` names
  * @property {AbortSignal} [signal] ends the attempt to join
- * @property {RTCIceServer[]} [iceServers]
+ * @property {RTCIceServer[]} [iceServers] instead of those that the server names
+ * @property {'udp' | 'tcp'} [transport] take only the server's candidates of this kind
  * @property {RTCIceTransportPolicy} [iceTransport] `relay`: by TURN only
  */
 
@@ -61,7 +62,11 @@ export class Session {
     // Made before the WebSocket opens, so that the certificate is ready when it has.
     this.peer = new Peer(
       platform,
-      { iceServers: options.iceServers ?? [], iceTransportPolicy: options.iceTransport ?? 'all' },
+      {
+        iceServers: options.iceServers ?? [],
+        iceTransportPolicy: options.iceTransport ?? 'all',
+        transport: options.transport,
+      },
       {
         request: (type, fields) => this.signalling.request(type, fields),
         assigned: owner.assigned,
@@ -83,6 +88,8 @@ export class Session {
       ...(subscribe === undefined ? {} : { subscribe }),
       ...(token === undefined ? {} : { token }),
     });
+    const { ice_servers: iceServers } = this.joined;
+    if (iceServers && !this.#options.iceServers) this.peer.useIceServers(iceServers);
     return this.joined;
   }
 

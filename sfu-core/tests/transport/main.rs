@@ -6,4 +6,5 @@ mod dtls_handshake;
 mod ice;
 mod media;
 mod peer;
+mod rebound;
 mod world;
