@@ -159,9 +159,8 @@ function personRow({ name, own, mic, camera, screen, hand, recording, health, ho
     health !== 'good' && mark('warn', strings.health[health]),
     screen && mark('screen', controls.share),
     mark(camera ? 'camera' : 'cameraOff', strings.devices.camera),
-    mark(mic ? 'mic' : 'micOff', mic ? strings.devices.microphone : tile.muted),
-    host && mic && iconButton('micOff', strings.people.mute(name), host.mute),
-    host && iconButton('leave', strings.people.remove(name), host.remove),
+    host && mic ? iconButton('mic', strings.people.mute(name), host.mute) : mark(mic ? 'mic' : 'micOff', mic ? strings.devices.microphone : tile.muted),
+    host && iconButton('close', strings.people.remove(name), host.remove),
   );
 }
 
