@@ -73,6 +73,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     let webhooks = Webhooks::start(&settings.now().webhooks, runtime.clone());
     sessions.tell_webhooks(webhooks.clone());
     sessions.follow(media.outputs);
+    sessions.watch_load();
 
     let keys = KeyRing::new(Keys::new(&settings.now().auth)?);
     let context =

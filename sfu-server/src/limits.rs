@@ -35,7 +35,7 @@ pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest time a client may take for the head of a request.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 /// Idle time of a kept-alive HTTP connection.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// HTTP connections at a time and per HTTP thread.
 pub const CONNECTIONS_PER_THREAD_MAX: usize = 10_000;
 /// Time after which a connection whose peer acknowledges nothing, or never reads, is cut.
@@ -141,6 +141,9 @@ pub const SDP_INLINE_BYTES_MAX: usize = 16 * 1024;
 
 /// Longest time from the signal to stop to the end of the process.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+/// Load of every worker, in per cent, above which joins are refused, unless configured: packets
+/// wait longer and longer when nothing is left.
+pub const LOAD_MAX: u8 = 97;
 /// How often is looked whether everybody has left a server that is to end.
 pub const DRAIN_LOOK: Duration = Duration::from_millis(100);
 /// A media worker turns its loop four times a second at least; one that has not for this long is

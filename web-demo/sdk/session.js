@@ -19,7 +19,6 @@ import { Signalling } from './signalling.js';
  * @property {'auto' | 'manual'} [subscribe] `manual`: receive nothing but what `room.subscribe` names
  * @property {AbortSignal} [signal] ends the attempt to join
  * @property {RTCIceServer[]} [iceServers] instead of those that the server names
- * @property {'udp' | 'tcp'} [transport] take only the server's candidates of this kind
  * @property {RTCIceTransportPolicy} [iceTransport] `relay`: by TURN only
  */
 
@@ -65,7 +64,6 @@ export class Session {
       {
         iceServers: options.iceServers ?? [],
         iceTransportPolicy: options.iceTransport ?? 'all',
-        transport: options.transport,
       },
       {
         request: (type, fields) => this.signalling.request(type, fields),

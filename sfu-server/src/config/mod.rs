@@ -4,7 +4,7 @@
 //!
 //! To add a setting: a field with a doc comment and a default in its section, its rule in
 //! `validate`, `x-reload` if it may change while the server runs, and
-//! `SFU_BLESS=1 cargo test --release -p sfu-server configuration_reference`.
+//! `SFU_BLESS=1 cargo test --release -p sfu-server --lib configuration_reference`.
 
 mod advertised;
 mod auth;

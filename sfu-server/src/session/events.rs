@@ -178,6 +178,9 @@ impl Sessions {
         let door = participant.door;
         if state == TransportState::Connected {
             self.counters.transports_connected.fetch_add(1, Ordering::Relaxed);
+            if let Some(since) = participant.joining_since.take() {
+                self.counters.join_duration.observe(since.elapsed());
+            }
         }
         let TransportState::Failed(reason) = state else { return };
         self.counters.transports_failed.fetch_add(1, Ordering::Relaxed);

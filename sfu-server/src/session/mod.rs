@@ -17,6 +17,7 @@ mod message;
 mod moderate;
 mod offer;
 mod outbox;
+mod overload;
 mod participant;
 mod parts;
 mod placement;
@@ -26,6 +27,7 @@ mod registry;
 mod requests;
 mod room;
 mod settings;
+mod timing;
 mod track;
 mod tracks;
 
@@ -59,6 +61,7 @@ pub(crate) use requests::{
 };
 pub(crate) use room::RoomView;
 pub(crate) use settings::{CodecName, RoomSettings, SettingsChange, empty_timeout};
+pub(crate) use timing::Histogram;
 pub(crate) use track::TrackKey;
 
 use placement::Placement;
@@ -77,6 +80,8 @@ pub(crate) struct Sessions {
     runtime: Handle,
     /// Whether joins are refused.
     is_draining: AtomicBool,
+    /// Whether joins are refused because all workers are busy.
+    is_overloaded: AtomicBool,
     /// Whether everybody is being sent away.
     stopping: watch::Sender<bool>,
 }
@@ -90,6 +95,11 @@ pub(crate) struct Counters {
     pub(crate) panics: AtomicU64,
     pub(crate) transports_connected: AtomicU64,
     pub(crate) transports_failed: AtomicU64,
+    /// Joins refused because the server was full.
+    pub(crate) overloads: AtomicU64,
+    /// From the join to the moment when media can flow.
+    pub(crate) join_duration: timing::Histogram,
+    pub(crate) layer_switches: timing::Switches,
 }
 
 impl Sessions {
@@ -110,6 +120,7 @@ impl Sessions {
             counters: Counters::default(),
             runtime,
             is_draining: AtomicBool::new(false),
+            is_overloaded: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use sfu_core::command::PublishRequest;
@@ -68,6 +69,8 @@ pub(crate) struct Participant {
     /// `publish` requests whose m-line does not send yet.
     pub(crate) publish_requests: BTreeMap<Mid, PublishRequest>,
     pub(crate) transport: TransportState,
+    /// When it asked to join, until media can flow.
+    pub(super) joining_since: Option<Instant>,
     /// What a WHIP or WHEP session URL stands for.
     pub(crate) http: Option<HttpState>,
 }
@@ -96,6 +99,7 @@ impl Participant {
             paused: BTreeSet::new(),
             publish_requests: BTreeMap::new(),
             transport: TransportState::Connecting,
+            joining_since: Some(Instant::now()),
             http: None,
         }
     }
