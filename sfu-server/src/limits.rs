@@ -88,6 +88,12 @@ pub const AUTH_FAILURES_BURST: f64 = 20.0;
 /// Requests to the API per second and address; twice as many in a burst.
 pub const API_REQUESTS_PER_SECOND: u32 = 50;
 
+/// Webhook endpoints.
+pub const WEBHOOK_ENDPOINTS_MAX: usize = 16;
+/// Messages waiting for one webhook endpoint, of less than 20 kB each: what a busy server has to
+/// tell in a minute.
+pub const WEBHOOK_QUEUE_MAX: usize = 1024;
+
 /// Joins per second and address, unless configured. The burst is twice as many.
 pub const JOINS_PER_SECOND: u32 = 10;
 /// Addresses whose joins are counted at a time. When all of them have joined lately, new

@@ -101,6 +101,26 @@ impl Scrape {
             &[],
             &[(&[], count(&sessions.leaves))],
         )?;
+        self.counter(
+            "sfu_auth_failures_total",
+            "Requests without a token, or with one that does not count",
+            &[],
+            &[(&[], count(&http.auth_failures))],
+        )?;
+        let outcomes = context.sessions.webhook_outcomes();
+        let outcomes = outcomes.each_ref().map(|(result, n)| ([*result], *n));
+        self.counter(
+            "sfu_webhook_deliveries_total",
+            "What became of messages to webhooks; retried counts attempts",
+            &["result"],
+            &outcomes.each_ref().map(|(result, n)| (&result[..], *n)),
+        )?;
+        self.counter(
+            "sfu_kicks_forgotten_total",
+            "Kicks that no longer keep old tokens out because there are too many",
+            &[],
+            &[(&[], context.sessions.kicks_forgotten())],
+        )?;
         let transports = "Transports that connected, and that failed";
         self.counter(
             "sfu_ice_connections_total",

@@ -253,7 +253,9 @@ export class Call {
   /** @param {import('../sdk/room.js').RoomEvents['speakers']['speakers']} speakers */
   #drawSpeakers(speakers) {
     const keys = new Set(speakers.map(({ participant }) => (participant === this.#room.local ? OWN : participant.id)));
-    for (const [key, tile] of this.#grid.tiles) if (!tile.screen) tile.setSpeaking(keys.has(key ?? ''));
+    const people = [...this.#grid.tiles.values()].filter(({ screen }) => !screen);
+    for (const tile of people) tile.setSpeaking(keys.has(tile.key));
+    this.#grid.setSpeaking(people.filter(({ key }) => keys.has(key)));
     const first = speakers.find(({ participant }) => participant !== this.#room.local)?.participant.id;
     clearTimeout(this.#speakerTimer);
     if (first) this.#speakerTimer = setTimeout(() => this.#grid.setSpeaker(first), SPEAKER_MS);

@@ -21,9 +21,13 @@ export class Grid {
   #tell;
   #area = h('div', { class: 'tiles' });
   #where = h('span', { role: 'status' });
+  /** @type {Tile[]} */
+  #speaking = [];
+  /** Who of them is on another page. */
+  #elsewhere = h('strong');
   #back = iconButton('back', strings.layout.back, () => this.turn(-1), { class: 'round flat' });
   #next = iconButton('next', strings.layout.next, () => this.turn(1), { class: 'round flat' });
-  #pager = h('nav', { class: 'pager', 'aria-label': strings.layout.pages, hidden: true }, this.#back, this.#where, this.#next);
+  #pager = h('nav', { class: 'pager', 'aria-label': strings.layout.pages, hidden: true }, this.#back, this.#where, this.#elsewhere, this.#next);
   element = h('section', { class: 'grid', 'aria-label': strings.layout.area }, this.#area, this.#pager);
 
   /** @param {(key: string | null) => void} large what is large from now on */
@@ -72,6 +76,13 @@ export class Grid {
     if (this.#followsSpeaker) this.#arrange();
   }
 
+  /** @param {Tile[]} tiles of who speaks now */
+  setSpeaking(tiles) {
+    this.#speaking = tiles;
+    const hidden = tiles.find(({ element }) => element.hidden);
+    this.#elsewhere.textContent = hidden ? strings.layout.speaks(hidden.label) : '';
+  }
+
   /** @param {number} by pages */
   turn(by) {
     this.#page += by;
@@ -109,6 +120,7 @@ export class Grid {
     for (const tile of this.tiles.values()) tile.setLarge(tile === large, tile === large && tile.key === this.#pinned);
     this.element.classList.toggle('focused', large !== null);
     this.#drawPager();
+    this.setSpeaking(this.#speaking);
     const told = large?.key ?? null;
     if (told !== this.#told) this.#tell((this.#told = told));
   }

@@ -10,8 +10,8 @@ const FEW = 6;
 const WIDTH_MIN = 128;
 const HEIGHT_MIN = 80;
 const PAGE_MAX = 49;
-/** The row or column beside what is large. */
-const STRIP = { wide: 208, tall: 124, narrow: 104 };
+/** The column beside what is large, and the row under it. */
+const STRIP = { wide: 208, tall: 124, tallMin: 92, narrow: 104 };
 /** On a tall window what is large leaves this much to the others. */
 const STAGE_SHARE_MAX = 0.66;
 
@@ -40,9 +40,10 @@ export function layout(count, width, height, focused) {
 
 /** The others in a column at the right. @param {number} count @param {number} width @param {number} height */
 function beside(count, width, height) {
-  const { wide, tall } = STRIP;
-  const perPage = Math.max(1, Math.floor((height + GAP) / (tall + GAP)));
+  const { wide, tall: tallMax, tallMin } = STRIP;
+  const perPage = Math.max(1, Math.floor((height + GAP) / (tallMin + GAP)));
   const shown = Math.min(count, perPage);
+  const tall = Math.max(tallMin, Math.min(tallMax, Math.floor((height + GAP) / shown) - GAP));
   const top = (height - shown * (tall + GAP) + GAP) / 2;
   const cells = Array.from({ length: shown }, (_, i) => ({ x: width - wide, y: Math.floor(top) + i * (tall + GAP), w: wide, h: tall }));
   return { stage: { x: 0, y: 0, w: width - wide - GAP, h: height }, perPage, cells };

@@ -6,6 +6,7 @@ import { strings } from './strings.js';
  * @typedef {object} Params
  * @property {string} room
  * @property {string | null} name
+ * @property {string | null} token for servers that want one
  * @property {boolean} autojoin skip the lobby
  * @property {{audio: boolean, video: boolean}} publish
  * @property {boolean} subscribe
@@ -14,7 +15,7 @@ import { strings } from './strings.js';
  * @property {string | null} svc a scalability mode
  * @property {number} width of the camera's picture, wanted
  * @property {number} height
- * @property {'udp' | 'tcp' | undefined} transport the only one to use
+ * @property {import('./one-way.js').Way | null} path to the server; `null`: whichever is best
  * @property {number | null} mock so many invented participants instead of a server
  */
 
@@ -28,6 +29,7 @@ export function readParams() {
   return {
     room: query.get('room')?.trim() || hash.trim() || newRoom(),
     name: query.get('name'),
+    token: query.get('token'),
     autojoin: query.get('autojoin') === '1',
     publish: {
       audio: publish === 'both' || publish === 'audio' || publish === '1',
@@ -39,7 +41,7 @@ export function readParams() {
     svc: query.get('svc'),
     width: positive(query.get('width')) ?? 1280,
     height: positive(query.get('height')) ?? 720,
-    transport: /** @type {any} */ (['udp', 'tcp'].find((transport) => transport === query.get('transport'))),
+    path: /** @type {any} */ (['udp', 'tcp', 'relay'].find((way) => way === query.get('path')) ?? null),
     mock: query.has('mock') ? Number(query.get('mock')) || 0 : null,
   };
 }

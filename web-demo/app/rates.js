@@ -50,7 +50,9 @@ export function rate(bps) {
 /** The server's own account of what one receives; `null` where it does not say. @param {import('../sdk/index.js').Room} room @returns {Promise<any>} */
 export async function decisions({ name, local }) {
   try {
-    const response = await fetch(`/api/v1/rooms/${encodeURIComponent(name)}/participants/${local.id}/decisions`);
+    const token = new URLSearchParams(location.search).get('token');
+    const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
+    const response = await fetch(`/api/v1/rooms/${encodeURIComponent(name)}/participants/${local.id}/decisions`, { headers });
     return response.ok ? await response.json() : null;
   } catch {
     return null; // the connection is being mended, and the page says so elsewhere

@@ -73,6 +73,7 @@ export const strings = {
     area: 'Pictures',
     pages: 'Pages of pictures',
     page: (/** @type {number} */ n, /** @type {number} */ of) => `Page ${n} of ${of}`,
+    speaks: (/** @type {string} */ name) => `· ${name} is speaking`,
     back: 'Page before',
     next: 'Next page',
   },

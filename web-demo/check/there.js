@@ -1,5 +1,6 @@
 /** What needs the server: that it answers, by which ways media reaches it, and a call with oneself. */
 
+import { oneWay } from '../app/one-way.js';
 import { decisions, rate } from '../app/rates.js';
 import { Room, SfuError } from '../sdk/index.js';
 import { median, ms, pause, within } from './card.js';
@@ -7,7 +8,7 @@ import { beeps, clock, hearBeeps, readClock } from './signal.js';
 import { text } from './strings.js';
 
 /** @typedef {import('./card.js').Result} Result */
-/** @typedef {'udp' | 'tcp' | 'relay'} Way */
+/** @typedef {import('../app/one-way.js').Way} Way */
 
 const TRIES = 5;
 const SLOW_MS = 400;
@@ -69,18 +70,7 @@ export async function paths() {
  */
 async function reach(way) {
   let offered = false;
-  class OneWay extends RTCPeerConnection {
-    /** @override @param {RTCSessionDescriptionInit} description */
-    async setRemoteDescription(description) {
-      const sdp = (description.sdp ?? '').replace(/^a=candidate:\S+ \d+ (\S+) .*?typ (\S+).*\r?\n/gim, (line, transport, type) => {
-        const fits = (type === 'relay' ? 'relay' : transport.toLowerCase()) === way;
-        offered ||= fits;
-        return fits ? line : '';
-      });
-      return super.setRemoteDescription({ type: description.type ?? 'answer', sdp });
-    }
-  }
-  const room = new Room({ RTCPeerConnection: OneWay });
+  const room = new Room({ RTCPeerConnection: oneWay(way, (found) => (offered = found)) });
   const since = performance.now();
   const abort = new AbortController();
   const joined = room.join({ room: testRoom(), name: 'check', subscribe: 'manual', signal: abort.signal });

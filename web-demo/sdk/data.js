@@ -83,6 +83,19 @@ export class Channels {
   }
 
   /**
+   * Waits until a channel opens, or the connection is over.
+   * @param {boolean} reliable
+   * @returns {Promise<void>}
+   */
+  opened(reliable) {
+    const channel = reliable ? this.reliable : this.lossy;
+    return new Promise((resolve) => {
+      if (channel.readyState !== 'connecting') return resolve();
+      channel.onopen = channel.onclose = () => resolve();
+    });
+  }
+
+  /**
    * @param {string | Uint8Array} payload
    * @param {{to: string[], reliable: boolean}} options
    * @returns {boolean} false: the channel is not open, use the WebSocket

@@ -23,6 +23,9 @@ const KNOWN = {
   invalid_name: ['signalling', 'The server refused this room or display name.', 'Choose a shorter one.'],
   draining: ['signalling', 'The server is about to stop.', 'Try again in a moment.'],
   server_full: ['signalling', 'The server is full.', 'Try again later.'],
+  unauthorized: ['signalling', 'The server wants a valid token.', 'Ask whoever invited you for a new link.'],
+  forbidden: ['signalling', 'Your token does not allow this.', ''],
+  replaced: ['signalling', 'You joined from somewhere else.', ''],
   kicked: ['signalling', 'A moderator removed you from the room.', ''],
   room_closed: ['signalling', 'The room was closed.', ''],
   message_too_large: ['signalling', 'The message is too large.', ''],
@@ -39,7 +42,7 @@ const KNOWN = {
 
 /** Other names the same thing goes by: close codes, and what getUserMedia throws. */
 const ALIASES = /** @type {Record<string, string>} */ ({
-  1001: 'draining', 1008: 'rate_limited', 1013: 'server_full', 4403: 'kicked', 4408: 'timeout', 4410: 'room_closed',
+  1001: 'draining', 1008: 'rate_limited', 1013: 'server_full', 4401: 'unauthorized', 4403: 'kicked', 4409: 'replaced', 4408: 'timeout', 4410: 'room_closed',
   NotAllowedError: 'permission_denied', SecurityError: 'permission_denied',
   NotFoundError: 'device_missing', NotReadableError: 'device_busy', AbortError: 'device_busy',
   OverconstrainedError: 'device_unsuitable', TypeError: 'insecure_page',
@@ -107,7 +110,7 @@ export function fromNegotiation(cause) {
 }
 
 /** Close codes after which joining again is pointless. */
-const FINAL = new Set([1000, 1003, 1007, 1009, 4403, 4410]);
+const FINAL = new Set([1000, 1003, 1007, 1009, 4401, 4403, 4409, 4410]);
 
 /** @param {number} code */
 export const isFinalClose = (code) => FINAL.has(code);

@@ -168,8 +168,11 @@ export class Room extends Emitter {
     checkSize(payload);
     const session = this.#session;
     if (!session) throw new SfuError('not_connected');
-    if (session.peer.channels.send(payload, { to, reliable })) return;
-    if (typeof payload !== 'string') throw new SfuError('not_connected', { detail: 'binary data needs the data channel' });
+    const { channels } = session.peer;
+    // Bytes need a channel, which opens a moment after media may flow.
+    if (typeof payload !== 'string') await channels.opened(reliable);
+    if (channels.send(payload, { to, reliable })) return;
+    if (typeof payload !== 'string') throw new SfuError('not_connected', { detail: 'the data channel is closed' });
     await session.signalling.request('data', { payload, reliable, ...(to.length ? { to } : {}) });
   }
 
@@ -474,4 +477,4 @@ export class Room extends Emitter {
 }
 
 /** What a new attempt would meet again. */
-const FINAL_ERRORS = new Set(['kicked', 'room_closed', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);
+const FINAL_ERRORS = new Set(['unauthorized', 'replaced', 'kicked', 'room_closed', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);

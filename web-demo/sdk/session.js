@@ -15,10 +15,10 @@ import { Signalling } from './signalling.js';
  * @property {string} [name] shown to the others
  * @property {string} [metadata] whatever the application wants to say of this participant
  * @property {string | URL} [url] of the server's WebSocket (ws, wss, http or https); by default `/ws` of this page's host
+ * @property {string} [token] for servers that want one
  * @property {'auto' | 'manual'} [subscribe] `manual`: receive nothing but what `room.subscribe` names
  * @property {AbortSignal} [signal] ends the attempt to join
  * @property {RTCIceServer[]} [iceServers] instead of those that the server names
- * @property {'udp' | 'tcp'} [transport] take only the server's candidates of this kind
  * @property {RTCIceTransportPolicy} [iceTransport] `relay`: by TURN only
  */
 
@@ -64,7 +64,6 @@ export class Session {
       {
         iceServers: options.iceServers ?? [],
         iceTransportPolicy: options.iceTransport ?? 'all',
-        transport: options.transport,
       },
       {
         request: (type, fields) => this.signalling.request(type, fields),
@@ -78,13 +77,14 @@ export class Session {
 
   /** Opens the WebSocket and enters the room. */
   async join() {
-    const { room, name = '', metadata, subscribe } = this.#options;
+    const { room, name = '', metadata, subscribe, token } = this.#options;
     await this.signalling.connect(socketUrl(this.#options.url));
     this.joined = await this.signalling.request('join', {
       room,
       name,
       ...(metadata === undefined ? {} : { metadata }),
       ...(subscribe === undefined ? {} : { subscribe }),
+      ...(token === undefined ? {} : { token }),
     });
     const { ice_servers: iceServers } = this.joined;
     if (iceServers && !this.#options.iceServers) this.peer.useIceServers(iceServers);

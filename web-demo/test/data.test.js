@@ -57,11 +57,19 @@ test('a message arrives by either channel, and says by which', () => {
   assert.deepEqual(got.map(({ participant, payload, reliable }) => [participant.name, payload, reliable]), [['Ada', 'a', true], ['Ada', 'b', false]]);
 });
 
-test('no channel: text goes by the WebSocket, bytes are refused', async () => {
+test('no channel yet: text goes by the WebSocket, bytes wait', async () => {
   channel('reliable').readyState = 'connecting';
   await room.send('hello', { to: [A] });
   const { id: _, ...request } = server.requested('data')[0];
   assert.deepEqual(request, { type: 'data', payload: 'hello', reliable: true, to: [A] });
+
+  // Bytes wait for the channel, and for nothing else.
+  const sent = room.send(Uint8Array.of(1));
+  channel('reliable').readyState = 'open';
+  channel('reliable').onopen();
+  await sent;
+  assert.equal(channel('reliable').sent.length, 1);
+  channel('reliable').readyState = 'closed';
   await assert.rejects(room.send(Uint8Array.of(1)), { code: 'not_connected' });
 });
 

@@ -48,7 +48,7 @@ pub use reference::reference;
 pub use secret::Secret;
 pub use telemetry::TelemetrySettings;
 pub use tls::{TlsMode, TlsSettings};
-pub use webhooks::WebhookSettings;
+pub use webhooks::{WebhookEndpoint, WebhookSettings};
 
 /// Everything the server can be told. The defaults make a ready development server.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
@@ -71,6 +71,7 @@ impl Settings {
     pub fn validate(&self) -> Faults {
         let mut faults = Faults::default();
         self.auth.validate(&mut faults);
+        self.webhooks.validate(&mut faults);
         self.http.validate(&mut faults);
         self.ice.validate(&mut faults);
         self.limits.validate(&mut faults);

@@ -19,6 +19,7 @@ use super::settings::RoomSettings;
 use super::{ErrorCode, SessionError, Sessions};
 use crate::limits;
 use crate::media::MediaError;
+use crate::webhooks::Notice;
 
 /// Who wants in.
 pub(crate) struct JoinRequest {
@@ -182,6 +183,7 @@ impl Sessions {
                 return Err(SessionError::new(ErrorCode::ServerFull, "too many rooms"));
             }
             let name: Arc<str> = Arc::from(name);
+            registry.webhooks.tell(&Notice::RoomStarted { room: &name });
             let mut room = Room::new(Arc::clone(&name), empty_timeout);
             room.settings = settings;
             registry.room_by_name.insert(name, room);

@@ -42,13 +42,14 @@ use tokio::sync::watch;
 use crate::config::Live;
 use crate::ice_servers::{IceServer, IceServers};
 use crate::media::MediaHandle;
+use crate::webhooks::Webhooks;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
 pub(crate) use error::SessionError;
 pub(crate) use grant::{Grant, Identity, PermissionsView, forbidden};
 pub(crate) use http_session::{ETag, HttpSession, IfMatch, PatchOutcome};
 pub(crate) use join::{JoinRequest, Membership};
-pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, WireId};
+pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, TrackView, WireId};
 pub(crate) use moderate::ParticipantChange;
 pub(crate) use outbox::{CloseCode, Closing, Outbox, OutboxItem};
 pub(crate) use participant::{Door, LeaveReason, check_name};
@@ -137,6 +138,21 @@ impl Sessions {
     /// Whether joins are refused because the server is about to stop.
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on tells webhooks what happens.
+    pub(crate) fn tell_webhooks(&self, webhooks: Webhooks) {
+        self.registry.lock().webhooks = webhooks;
+    }
+
+    /// What became of messages to webhooks.
+    pub(crate) fn webhook_outcomes(&self) -> [(&'static str, u64); 4] {
+        self.registry.lock().webhooks.outcomes()
+    }
+
+    /// Kicks that were forgotten before their time.
+    pub(crate) fn kicks_forgotten(&self) -> u64 {
+        self.registry.lock().kicks.forgotten
     }
 
     /// Accepts joins again.

@@ -16,6 +16,7 @@ use super::message::{AssignedView, ParticipantView, TrackView, kind_name, source
 use super::outbox::Outbox;
 use super::track::{Track, TrackKey};
 use crate::media::WorkerId;
+use crate::webhooks::Who;
 
 /// The door a participant came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
@@ -39,6 +40,8 @@ pub(crate) enum LeaveReason {
     Kicked,
     /// The same identity entered again.
     Replaced,
+    /// The room was closed. Others are told by their own close.
+    Closed,
 }
 
 /// A participant, from the request to join to the end.
@@ -109,6 +112,12 @@ impl Participant {
     /// Whether it is in the room and no mere viewer: it hears of others, and moderators see it.
     pub(crate) fn is_entered(&self) -> bool {
         self.peer.is_some() && self.door != Door::Whep
+    }
+
+    /// As webhooks name it.
+    pub(crate) fn who(&self) -> Who<'_> {
+        let identity = self.grant.identity.as_ref().map(|identity| &*identity.name);
+        Who { id: self.id.into(), name: &self.name, identity, door: self.door }
     }
 
     pub(crate) fn view(&self) -> ParticipantView {

@@ -2,6 +2,7 @@
 //! clients, no media.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod api;
 mod conformance;
 mod encoders;
 mod harness;
@@ -14,6 +15,7 @@ mod slow;
 mod spanning;
 mod tls;
 mod tokens;
+mod webhooks;
 mod websocket;
 mod websocket_limits;
 mod whip;

@@ -6,10 +6,13 @@
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
-import { extname } from 'node:path';
+import { extname, join, resolve } from 'node:path';
+import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** `SFU_PAGE_FROM_FOLDER`: 1 for the page as it is written, or the folder of a built one. */
+const FOLDER = process.env.SFU_PAGE_FROM_FOLDER ?? '1';
+const ROOT = FOLDER === '1' ? fileURLToPath(new URL('../../', import.meta.url)) : resolve(FOLDER);
 const ASSETS = fileURLToPath(new URL('../../../sfu-server/src/assets.rs', import.meta.url));
 
 /** @type {Record<string, string>} */
@@ -33,7 +36,7 @@ export async function servePage(backend) {
     const { pathname } = new URL(request.url ?? '/', 'http://page');
     const file = pathname === '/' ? '/index.html' : pathname === '/test' ? '/test.html' : pathname;
     const type = TYPES[extname(file)];
-    const body = type && !file.includes('..') ? await readFile(ROOT + file).catch(() => null) : null;
+    const body = type && !file.includes('..') ? await readFile(join(ROOT, file)).catch(() => null) : null;
     if (body) return response.writeHead(200, { ...headers, 'Content-Type': type }).end(body);
     if (!backend) return response.writeHead(404).end();
     const onward = http.request(backend + request.url, { method: request.method, headers: request.headers }, (answer) => {
