@@ -31,8 +31,10 @@ fn main() {
     println!("cargo::rerun-if-changed=build");
     let files = page();
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    let table: String = files.iter().enumerate().map(|(i, (path, bytes))| write(&out, i, path, bytes)).collect();
-    fs::write(out.join("page.rs"), format!("&[\n{table}]\n")).expect("cargo's folder can be written to");
+    let table: String =
+        files.iter().enumerate().map(|(i, (path, bytes))| write(&out, i, path, bytes)).collect();
+    fs::write(out.join("page.rs"), format!("&[\n{table}]\n"))
+        .expect("cargo's folder can be written to");
 }
 
 /// What is served, by path.
@@ -127,7 +129,8 @@ fn write(out: &Path, number: usize, path: &str, bytes: &[u8]) -> String {
         format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\"))")
     };
     let mut packed = Vec::new();
-    zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, bytes, &mut packed).expect("memory takes everything");
+    zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, bytes, &mut packed)
+        .expect("memory takes everything");
     let gzip = if COMPRESSED.iter().any(|kind| path.ends_with(kind)) {
         "None".to_owned()
     } else {

@@ -56,6 +56,8 @@ pub enum PathChange {
     Learned(Path),
     /// It leads to none any more.
     Forgotten(Path),
+    /// Another engine learnt it, and it leads to a peer of this one all the same: that is heard there.
+    Kept(Path),
 }
 
 impl PathChange {
@@ -63,7 +65,7 @@ impl PathChange {
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
-            Self::Learned(path) | Self::Forgotten(path) => path,
+            Self::Learned(path) | Self::Forgotten(path) | Self::Kept(path) => path,
         }
     }
 }
@@ -146,6 +148,25 @@ impl Demux {
 #[must_use]
 pub fn worker_of_check(datagram: &[u8]) -> Option<u8> {
     IceCredentials::worker_of_ufrag(local_ufrag(stun_username(datagram)?)?)
+}
+
+/// The worker whose check a success answer is to: the first byte of the transaction.
+#[must_use]
+pub fn worker_of_answer(datagram: &[u8]) -> Option<u8> {
+    is_stun_answer(datagram).then(|| stun_transaction(datagram)).flatten().map(|t| t[0])
+}
+
+/// Whether it is the success answer to a Binding request (RFC 8489 §5).
+#[must_use]
+pub fn is_stun_answer(datagram: &[u8]) -> bool {
+    datagram.starts_with(&[1, 1])
+}
+
+/// The transaction of a STUN message.
+#[must_use]
+pub fn stun_transaction(datagram: &[u8]) -> Option<[u8; 12]> {
+    let header = datagram.get(..STUN_HEADER_BYTES)?;
+    (header[4..8] == STUN_MAGIC_COOKIE).then(|| header[8..].try_into().ok()).flatten()
 }
 
 /// The receiver's half of a USERNAME (RFC 8445 §7.2.2): what stands before the colon.

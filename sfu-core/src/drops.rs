@@ -32,6 +32,8 @@ drop_reasons! {
     StunUnauthenticated => "stun_unauthenticated",
     /// STUN of a class or method an ICE-lite agent does not answer.
     StunUnexpected => "stun_unexpected",
+    /// STUN of one peer over the address that another one is heard on.
+    StunPathTaken => "stun_path_taken",
     /// DTLS from an address ICE has not validated.
     DtlsUnvalidated => "dtls_from_unvalidated",
     /// RTP or RTCP from an address ICE has not validated.

@@ -61,6 +61,13 @@ pub const DTLS_DEADLINE: Duration = Duration::from_secs(10);
 pub const DISCONNECTED_AFTER: Duration = Duration::from_secs(8);
 /// Silence after which consent is gone and nothing is sent any more (RFC 7675 §5.1).
 pub const CONSENT_EXPIRY: Duration = Duration::from_secs(30);
+/// Media packets of unknown addresses, a second, that are tried with the keys of peers: a NAT that
+/// forgot an office, and no more work than that for strangers.
+pub const STRANGERS_PER_SECOND_MAX: usize = 200;
+/// Peers whose keys one such packet is tried with.
+pub const STRANGERS_KEYS_MAX: usize = 8;
+/// Checks of our own whose answers are awaited.
+pub const CHALLENGES_MAX: usize = 256;
 /// Addresses one peer may have validated at a time; the least recently used goes.
 pub const PATHS_PER_PEER_MAX: usize = 32;
 /// Nominations followed per second; a client that flaps stays where it is.

@@ -12,7 +12,12 @@ pub(crate) type Modules = BTreeMap<String, String>;
 ///
 /// # Panics
 /// On a form that is not understood, and on two exports of one name.
-pub(crate) fn bundle(modules: &Modules, members: &[String], wanted: &BTreeSet<String>, outside: &dyn Fn(&str) -> Option<String>) -> String {
+pub(crate) fn bundle(
+    modules: &Modules,
+    members: &[String],
+    wanted: &BTreeSet<String>,
+    outside: &dyn Fn(&str) -> Option<String>,
+) -> String {
     let inside = names(modules, &|path| members.iter().any(|each| each == path));
     let mut out = String::new();
     let mut bodies = String::new();
@@ -24,7 +29,11 @@ pub(crate) fn bundle(modules: &Modules, members: &[String], wanted: &BTreeSet<St
         let mut result = Vec::new();
         for (from, names) in &imported {
             if members.contains(from) {
-                bodies.push_str(&format!("const {{{}}} = {};\n", names.replace(" as ", ": "), variable(from)));
+                bodies.push_str(&format!(
+                    "const {{{}}} = {};\n",
+                    names.replace(" as ", ": "),
+                    variable(from)
+                ));
             } else {
                 let url = outside(from).unwrap_or_else(|| format!("/{from}"));
                 imports.insert(format!("import {{{names}}} from '{url}';\n"));
@@ -63,7 +72,11 @@ pub(crate) fn names(modules: &Modules, who: &dyn Fn(&str) -> bool) -> BTreeSet<S
     for (path, source) in modules.iter().filter(|(path, _)| who(path)) {
         let imported = parts(path, source).imported;
         for (_, names) in imported {
-            all.extend(names.split(',').map(|name| name.split(" as ").next().unwrap_or(name).trim().to_owned()));
+            all.extend(
+                names
+                    .split(',')
+                    .map(|name| name.split(" as ").next().unwrap_or(name).trim().to_owned()),
+            );
         }
         let handed_on = parts(path, source).exported.into_iter().filter(|(_, from)| from.is_some());
         all.extend(handed_on.map(|(name, _)| name));
@@ -76,7 +89,13 @@ pub(crate) fn names(modules: &Modules, who: &dyn Fn(&str) -> bool) -> BTreeSet<S
 /// # Panics
 /// If modules import each other in a circle.
 pub(crate) fn order(modules: &Modules, entry: &str, belongs: &dyn Fn(&str) -> bool) -> Vec<String> {
-    fn visit(modules: &Modules, path: &str, belongs: &dyn Fn(&str) -> bool, way: &mut Vec<String>, done: &mut Vec<String>) {
+    fn visit(
+        modules: &Modules,
+        path: &str,
+        belongs: &dyn Fn(&str) -> bool,
+        way: &mut Vec<String>,
+        done: &mut Vec<String>,
+    ) {
         assert!(!way.iter().any(|each| each == path), "{way:?} and {path} import each other");
         if done.iter().any(|each| each == path) {
             return;
@@ -96,7 +115,11 @@ pub(crate) fn order(modules: &Modules, entry: &str, belongs: &dyn Fn(&str) -> bo
 }
 
 /// A module whose imports come from the bundle that holds them, if one does; one line for each.
-pub(crate) fn redirect(path: &str, source: &str, bundled: &dyn Fn(&str) -> Option<String>) -> String {
+pub(crate) fn redirect(
+    path: &str,
+    source: &str,
+    bundled: &dyn Fn(&str) -> Option<String>,
+) -> String {
     let mut moved: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut rest = String::new();
     for line in source.lines() {
@@ -109,7 +132,9 @@ pub(crate) fn redirect(path: &str, source: &str, bundled: &dyn Fn(&str) -> Optio
             }
         }
     }
-    let imports = moved.iter().map(|(url, names)| format!("import {{ {} }} from '{url}';\n", names.join(", ")));
+    let imports = moved
+        .iter()
+        .map(|(url, names)| format!("import {{ {} }} from '{url}';\n", names.join(", ")));
     imports.collect::<String>() + &rest
 }
 
@@ -132,12 +157,17 @@ fn parts(path: &str, source: &str) -> Parts {
             let names = braced(line).unwrap_or_else(|| panic!("{path}: {line}"));
             let from = resolve(path, from);
             parts.imported.push((from.clone(), String::new()));
-            parts.exported.extend(names.split(',').map(|name| (name.trim().to_owned(), Some(from.clone()))));
+            parts
+                .exported
+                .extend(names.split(',').map(|name| (name.trim().to_owned(), Some(from.clone()))));
         } else if let Some(rest) = line.strip_prefix("export ") {
             let words = rest.strip_prefix("async ").unwrap_or(rest);
-            let declared = ["function* ", "function ", "class ", "const "].iter().find_map(|word| words.strip_prefix(word));
+            let declared = ["function* ", "function ", "class ", "const "]
+                .iter()
+                .find_map(|word| words.strip_prefix(word));
             let declared = declared.unwrap_or_else(|| panic!("{path}: {line}"));
-            let end = declared.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(declared.len());
+            let end =
+                declared.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(declared.len());
             assert!(end > 0, "{path}: {line}");
             parts.exported.push((declared[..end].to_owned(), None));
             parts.code.push_str(rest);

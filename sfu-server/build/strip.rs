@@ -17,7 +17,8 @@ pub(crate) fn squeeze(source: &str) -> String {
 
 fn scanned(source: &str, squeezes: bool) -> String {
     let out = Vec::with_capacity(source.len());
-    let mut scan = Scan { source: source.as_bytes(), at: 0, out, squeezes, members: BTreeMap::new() };
+    let mut scan =
+        Scan { source: source.as_bytes(), at: 0, out, squeezes, members: BTreeMap::new() };
     scan.code(0);
     tidy(scan.out)
 }
@@ -104,7 +105,10 @@ impl<'a> Scan<'a> {
     /// `#name`: outside of strings and comments that is nothing else.
     fn member(&mut self) {
         let rest = &self.source[self.at + 1..];
-        let length = rest.iter().position(|c| !c.is_ascii_alphanumeric() && *c != b'_').unwrap_or(rest.len());
+        let length = rest
+            .iter()
+            .position(|c| !c.is_ascii_alphanumeric() && *c != b'_')
+            .unwrap_or(rest.len());
         let count = self.members.len();
         let number = *self.members.entry(&rest[..length]).or_insert(count);
         let letter = char::from(b'a' + (number % 26) as u8);

@@ -106,7 +106,10 @@ mod tests {
 
     #[test]
     fn a_slash_after_a_value_divides() {
-        assert_eq!(script("x = (a) / b // c\n/ d;\nreturn /'/g;"), "x = (a) / b\n/ d;\nreturn /'/g;\n");
+        assert_eq!(
+            script("x = (a) / b // c\n/ d;\nreturn /'/g;"),
+            "x = (a) / b\n/ d;\nreturn /'/g;\n"
+        );
         assert_eq!(script("s = 'it\\'s // no';"), "s = 'it\\'s // no';\n");
     }
 
@@ -123,4 +126,3 @@ mod tests {
         assert_eq!(style("/* a */\n.b {\n  c: d; /* e */\n}\n"), ".b {\nc: d;\n}\n");
     }
 }
-

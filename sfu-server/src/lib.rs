@@ -30,7 +30,7 @@ use crate::api::Context;
 use crate::auth::{KeyRing, Keys};
 use crate::config::{Live, Reloaded, Settings};
 use crate::ice_servers::IceServers;
-use crate::media::Media;
+use crate::media::{Forward, Media};
 use crate::session::Sessions;
 use crate::tls::{Renewal, Tls};
 
@@ -58,7 +58,9 @@ pub struct RunningServer {
 /// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
 pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     let tls = Tls::new(&settings.tls)?;
-    let media = Media::start(&settings.media, None)?;
+    let forward = Arc::new(Forward::default());
+    let media = Media::start(&settings.media, Arc::clone(&forward))?;
+    let is_one_port = settings.media.tcp_http;
     let http_addr = settings.http.addr;
     let ice_servers = IceServers::new(&settings.ice)?;
     let settings = Live::new(settings);
@@ -68,11 +70,16 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     sessions.follow(media.outputs);
 
     let keys = KeyRing::new(Keys::new(&settings.now().auth)?);
-    let context = Arc::new(Context::new(settings.clone(), keys.clone(), Arc::clone(&sessions)));
+    let context =
+        Context::new(settings.clone(), keys.clone(), Arc::clone(&sessions), Arc::clone(&forward));
+    let context = Arc::new(context);
     let renewal = tls.as_ref().map(Tls::renewal).unwrap_or_default();
     let is_https = tls.is_some();
     let served = api::serve(http_addr, tls, context);
     let (server, http_addrs) = served.with_context(|| format!("cannot listen on {http_addr}"))?;
+    if let Some(&addr) = http_addrs.first().filter(|_| is_one_port) {
+        forward.to(addr);
+    }
     let http = server.handle();
     runtime.spawn(async move {
         if let Err(e) = server.await {

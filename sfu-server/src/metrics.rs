@@ -8,7 +8,7 @@ use prometheus::{Encoder as _, TextEncoder};
 use prometheus::{GaugeVec, IntCounterVec, Opts, core::Collector as _};
 
 use crate::api::Context;
-use crate::media::WorkerSnapshot;
+use crate::media::{TcpStats, WorkerSnapshot};
 
 /// Renders the metrics of one server.
 pub(crate) struct Metrics {
@@ -28,6 +28,7 @@ impl Metrics {
         let mut scrape = Scrape(Vec::new());
         scrape.control_plane(context)?;
         scrape.workers(&context.sessions.media().snapshots())?;
+        scrape.tcp(context.sessions.media().tcp())?;
         let waiting = context.sessions.media().commands_waiting();
         let waiting: usize = waiting.iter().sum();
         scrape.gauge(
@@ -124,6 +125,30 @@ impl Scrape {
             "Panics caught in the control plane",
             &[],
             &[(&[], count(&sessions.panics))],
+        )
+    }
+
+    fn tcp(&mut self, tcp: &TcpStats) -> prometheus::Result<()> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let open = tcp.open.load(Ordering::Relaxed) as f64;
+        self.gauge("sfu_tcp_connections", "TCP connections of media now", &[], &[(&[], open)])?;
+        self.counter(
+            "sfu_tcp_connections_total",
+            "TCP connections to the media port, and what became of them",
+            &["result"],
+            &[
+                (&["accepted"], count(&tcp.accepted)),
+                (&["refused"], count(&tcp.refused)),
+                (&["stranger"], count(&tcp.strangers)),
+                (&["forwarded"], count(&tcp.forwarded)),
+                (&["oversize"], count(&tcp.oversize)),
+            ],
+        )?;
+        self.counter(
+            "sfu_tcp_datagrams_dropped_total",
+            "Datagrams that waited too long for a TCP connection, or found too many waiting",
+            &[],
+            &[(&[], count(&tcp.dropped))],
         )
     }
 

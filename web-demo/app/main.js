@@ -63,7 +63,14 @@ async function enter() {
   sending.start();
   room.local.name = name;
   try {
-    const joining = room.join({ room: params.room, name, url: '/ws', ...(params.subscribe ? {} : { subscribe: 'manual' }) });
+    const { transport } = params;
+    const joining = room.join({
+      room: params.room,
+      name,
+      url: '/ws',
+      ...(transport ? { transport } : {}),
+      ...(params.subscribe ? {} : { subscribe: 'manual' }),
+    });
     show(new Call(room, sending, media, params.room));
     await joining;
     joined = true;

@@ -57,7 +57,7 @@ export interface Layer {
 export interface Requests {
   join: {
     fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual' };
-    reply: { room: string; participant: string; participants: ParticipantMessage[] };
+    reply: { room: string; participant: string; participants: ParticipantMessage[]; ice_servers?: RTCIceServer[] };
   };
   publish: { fields: { mid: string; source: Source; name?: string; muted?: boolean }; reply: {} };
   offer: {

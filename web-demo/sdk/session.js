@@ -17,7 +17,8 @@ import { Signalling } from './signalling.js';
  * @property {string | URL} [url] of the server's WebSocket (ws, wss, http or https); by default `/ws` of this page's host
  * @property {'auto' | 'manual'} [subscribe] `manual`: receive nothing but what `room.subscribe` names
  * @property {AbortSignal} [signal] ends the attempt to join
- * @property {RTCIceServer[]} [iceServers]
+ * @property {RTCIceServer[]} [iceServers] instead of those that the server names
+ * @property {'udp' | 'tcp'} [transport] take only the server's candidates of this kind
  * @property {RTCIceTransportPolicy} [iceTransport] `relay`: by TURN only
  */
 
@@ -60,7 +61,11 @@ export class Session {
     // Made before the WebSocket opens, so that the certificate is ready when it has.
     this.peer = new Peer(
       platform,
-      { iceServers: options.iceServers ?? [], iceTransportPolicy: options.iceTransport ?? 'all' },
+      {
+        iceServers: options.iceServers ?? [],
+        iceTransportPolicy: options.iceTransport ?? 'all',
+        transport: options.transport,
+      },
       {
         request: (type, fields) => this.signalling.request(type, fields),
         assigned: owner.assigned,
@@ -81,6 +86,8 @@ export class Session {
       ...(metadata === undefined ? {} : { metadata }),
       ...(subscribe === undefined ? {} : { subscribe }),
     });
+    const { ice_servers: iceServers } = this.joined;
+    if (iceServers && !this.#options.iceServers) this.peer.useIceServers(iceServers);
     return this.joined;
   }
 

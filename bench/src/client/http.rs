@@ -78,7 +78,18 @@ impl HttpSession {
         video: Option<VideoPlan>,
         audio: bool,
     ) -> anyhow::Result<Self> {
-        let peer = Peer::new(PeerOptions::default()).await?;
+        Self::publish_by(PeerOptions::default(), server, room, video, audio).await
+    }
+
+    /// The same with a peer of these options.
+    pub async fn publish_by(
+        options: PeerOptions,
+        server: &ServerUrl,
+        room: &str,
+        video: Option<VideoPlan>,
+        audio: bool,
+    ) -> anyhow::Result<Self> {
+        let peer = Peer::new(options).await?;
         let mut microphone = None;
         if audio {
             microphone = Some(Microphone::new(&peer).await?);
@@ -106,7 +117,17 @@ impl HttpSession {
         room: &str,
         participant: Option<&str>,
     ) -> anyhow::Result<Self> {
-        let peer = Peer::new(PeerOptions::default()).await?;
+        Self::watch_by(PeerOptions::default(), server, room, participant).await
+    }
+
+    /// The same with a peer of these options.
+    pub async fn watch_by(
+        options: PeerOptions,
+        server: &ServerUrl,
+        room: &str,
+        participant: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let peer = Peer::new(options).await?;
         peer.receive(RtpCodecKind::Audio).await?;
         peer.receive(RtpCodecKind::Video).await?;
         let mut segments = vec!["whep", room];

@@ -15,6 +15,8 @@ use webrtc::runtime::{
     TokioRuntime, Transmit,
 };
 
+use super::route::{Route, Routed};
+
 /// Asked of the kernel for each socket; it gives at most `net.core.rmem_max`.
 const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
@@ -31,6 +33,8 @@ pub struct SocketCounters {
 #[derive(Debug, Default)]
 pub(crate) struct BenchRuntime {
     pub(crate) counters: Arc<SocketCounters>,
+    /// By which way its datagrams go.
+    pub(crate) route: Route,
 }
 
 impl Runtime for BenchRuntime {
@@ -42,7 +46,7 @@ impl Runtime for BenchRuntime {
         let reference = socket2::SockRef::from(&socket);
         reference.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
         reference.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
-        let inner = TokioRuntime.wrap_udp_socket(socket)?;
+        let inner = Arc::new(self.route.through(TokioRuntime.wrap_udp_socket(socket)?)?);
         Ok(Arc::new(CountingSocket { inner, counters: Arc::clone(&self.counters) }))
     }
 
@@ -82,7 +86,7 @@ impl Runtime for BenchRuntime {
 
 #[derive(Debug)]
 struct CountingSocket {
-    inner: Arc<dyn AsyncUdpSocket>,
+    inner: Arc<Routed>,
     counters: Arc<SocketCounters>,
 }
 

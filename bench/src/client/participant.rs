@@ -13,6 +13,7 @@ use webrtc::data_channel::{DataChannel, DataChannelEvent};
 
 use super::http::ServerUrl;
 use super::peer::{Peer, PeerOptions};
+use super::route::Route;
 use super::sender::{Camera, Microphone};
 use super::signal::{SignalClosed, Signalling};
 use super::{until, within};
@@ -31,6 +32,8 @@ pub struct Join {
     pub audio: bool,
     /// Subscribe only to what is asked for.
     pub manual: bool,
+    /// By which way its datagrams go.
+    pub route: Route,
 }
 
 /// What one receiving m-line carries.
@@ -95,7 +98,8 @@ impl Participant {
             .await?;
         let id = text(&joined, "participant")?;
 
-        let peer = Peer::new(PeerOptions::default()).await?;
+        let route = join.route.clone();
+        let peer = Peer::new(PeerOptions { route, ..PeerOptions::default() }).await?;
         let mut channels = HashMap::new();
         for label in ["reliable", "lossy"] {
             channels.insert(label, peer.data_channel(label).await?);

@@ -32,6 +32,7 @@ use webrtc::peer_connection::{
 use webrtc::rtp_transceiver::RtpTransceiver;
 
 use super::net::{BenchRuntime, SocketCounters};
+use super::route::Route;
 use super::sdp::Sdp;
 use super::tap::{SINK_SLOT, Sink, TAP_SLOT, Tap, TapState};
 use super::within;
@@ -51,15 +52,17 @@ const NACKS_PER_PACKET_MAX: u16 = 10;
 const SEND_BUFFER_PACKETS: u16 = 2048;
 
 /// How a peer is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PeerOptions {
     /// The local address to gather candidates on.
     pub address: IpAddr,
+    /// By which way its datagrams go.
+    pub route: Route,
 }
 
 impl Default for PeerOptions {
     fn default() -> Self {
-        Self { address: Ipv4Addr::LOCALHOST.into() }
+        Self { address: Ipv4Addr::LOCALHOST.into(), route: Route::default() }
     }
 }
 
@@ -90,13 +93,14 @@ pub struct Peer {
     gathered: watch::Receiver<bool>,
     remote_tracks: Arc<Mutex<Vec<Arc<dyn TrackRemote>>>>,
     remote: Mutex<Sdp>,
+    answer_text: Mutex<String>,
 }
 
 impl Peer {
     /// A peer without m-lines.
     pub async fn new(options: PeerOptions) -> anyhow::Result<Self> {
         let tap = Arc::new(TapState::default());
-        let runtime = BenchRuntime::default();
+        let runtime = BenchRuntime { route: options.route, ..Default::default() };
         let sockets = Arc::clone(&runtime.counters);
         let (state_tx, state) = watch::channel(RTCPeerConnectionState::New);
         let (gathered_tx, gathered) = watch::channel(false);
@@ -124,6 +128,7 @@ impl Peer {
             gathered,
             remote_tracks,
             remote: Mutex::default(),
+            answer_text: Mutex::default(),
         })
     }
 
@@ -190,8 +195,15 @@ impl Peer {
     pub async fn answered(&self, sdp: &str) -> anyhow::Result<()> {
         let answer = RTCSessionDescription::answer(sdp.to_owned())?;
         self.connection.set_remote_description(answer).await?;
+        *self.answer_text.lock().unwrap_or_else(PoisonError::into_inner) = sdp.to_owned();
         *self.remote.lock().unwrap_or_else(PoisonError::into_inner) = Sdp::read(sdp);
         Ok(())
+    }
+
+    /// The text of the answer that was set last.
+    #[must_use]
+    pub fn answer_text(&self) -> String {
+        self.answer_text.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Answers an offer, with candidates: for a call without a server.

@@ -7,7 +7,7 @@ use super::build::PACKET_OVERHEAD;
 use super::fan_out::{Media, Routed, What};
 use super::peer::Route;
 use super::{Engine, Timer};
-use crate::demux::{Kind, classify};
+use crate::demux::{Kind, classify, is_stun_answer};
 use crate::drops::DropReason;
 use crate::event::{Event, FailReason, TransportState};
 use crate::forward::layer::LayerId;
@@ -45,11 +45,19 @@ impl Engine {
     ) -> Result<(), DropReason> {
         let kind = classify(data)?;
         let peer = match kind {
-            Kind::Stun => self.demux.peer_by_stun(data)?,
+            Kind::Stun => match self.challenged(data) {
+                Some(peer) => peer,
+                None => {
+                    let peer = self.demux.peer_by_stun(data)?;
+                    self.check_free(now, &path, peer)?;
+                    peer
+                }
+            },
             Kind::Dtls => self.demux.peer_by_path(&path).ok_or(DropReason::DtlsUnvalidated)?,
-            Kind::Rtp | Kind::Rtcp => {
-                self.demux.peer_by_path(&path).ok_or(DropReason::RtpUnvalidated)?
-            }
+            Kind::Rtp | Kind::Rtcp => match self.demux.peer_by_path(&path) {
+                Some(peer) => peer,
+                None => return self.recognize(now, path, kind, data),
+            },
         };
         if kind != Kind::Rtp {
             self.route_batch();
@@ -88,7 +96,11 @@ impl Engine {
             return Err(DropReason::StunUnknownUfrag);
         };
         if kind == Kind::Stun {
-            let outcome = match link.transport.handle_stun(now, path, data) {
+            let result = match is_stun_answer(data) {
+                true => link.transport.handle_answer(now, path, data),
+                false => link.transport.handle_stun(now, path, data),
+            };
+            let outcome = match result {
                 Ok(outcome) => outcome,
                 Err(reason) => {
                     // There may be an error answer to send.
@@ -120,7 +132,12 @@ impl Engine {
         }
     }
 
-    fn receive_rtp(&mut self, now: Instant, id: PeerId, data: &[u8]) -> Result<(), DropReason> {
+    pub(super) fn receive_rtp(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        data: &[u8],
+    ) -> Result<(), DropReason> {
         let packet = RtpPacket::parse(data)?;
         let publish = &mut self.peers[id].publish;
         if let Some(&[high, low]) = extension(&packet, publish, Extension::TransportCc) {

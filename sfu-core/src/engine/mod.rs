@@ -22,6 +22,7 @@ mod outgoing;
 mod peer;
 mod permit;
 mod quality;
+mod rebound;
 mod relay;
 mod repair;
 mod subscriptions;
@@ -42,13 +43,13 @@ use crate::demux::{Demux, PathChange};
 use crate::drops::DropReason;
 use crate::event::Event;
 use crate::id::{PeerId, RoomId, SubscriptionId, TrackId};
-use crate::limits::EVENTS_MAX;
+use crate::limits::{EVENTS_MAX, STRANGERS_PER_SECOND_MAX};
 use crate::publish::pages::PagePool;
 use crate::publish::track::Track;
 use crate::relay::Outboxes;
 use crate::room::Room;
 use crate::stats::EngineStats;
-use crate::transport::{Candidate, Certificate, Datagram, Path, Security};
+use crate::transport::{Candidate, Certificate, Datagram, Path, Rate, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
@@ -106,6 +107,12 @@ pub struct Engine {
     relay: Outboxes,
     /// Mirrors whose wishes may have changed.
     touched_mirrors: Vec<TrackId>,
+    /// How much of what strangers send is looked at.
+    strangers: Rate<STRANGERS_PER_SECOND_MAX>,
+    /// Transactions of our own checks, and whose they are; the oldest first.
+    challenged: VecDeque<([u8; 12], PeerId)>,
+    /// See [`Engine::take_unclaimed`].
+    unclaimed: bool,
 }
 
 impl Engine {
@@ -133,6 +140,9 @@ impl Engine {
             switched: Vec::new(),
             relay: Outboxes::default(),
             touched_mirrors: Vec::new(),
+            strangers: Rate::new(),
+            challenged: VecDeque::new(),
+            unclaimed: false,
         }
     }
 

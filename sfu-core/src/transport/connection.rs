@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use stun::message::TransactionId;
+
 use super::data::{Data, DataEvent};
 use super::dtls::{Dtls, DtlsEvent, Keys};
 use super::ice::{Ice, StunOutcome};
@@ -143,6 +145,68 @@ impl Transport {
         }
         self.plan_housekeeping();
         Ok(outcome)
+    }
+
+    /// Takes the answer to a check of ours.
+    pub fn handle_answer(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+    ) -> Result<StunOutcome, DropReason> {
+        let crypto = self.certificate.identity().provider().crypto();
+        let outcome = self.ice.handle_answer(now, path, datagram, crypto)?;
+        if self.phase == Phase::Disconnected {
+            self.enter(Phase::Connected);
+        }
+        self.plan_housekeeping();
+        Ok(outcome)
+    }
+
+    /// Takes media from an address that ICE does not know, if the keys say that it is this peer's:
+    /// its NAT gave it another port, or it changed networks. Nothing is sent there but a check, whose
+    /// transaction is returned if it is about to be sent; [`Transport::handle_answer`] takes the
+    /// answer. The transaction begins with `worker`.
+    pub fn recognize<'a>(
+        &mut self,
+        path: Path,
+        now: Instant,
+        worker: u8,
+        datagram: &'a mut [u8],
+    ) -> Result<(Received<'a>, Option<[u8; 12]>), DropReason> {
+        let kind = classify(datagram)?;
+        let is_connected = self.is_connected();
+        let Protection::Secured { srtp: Some(srtp), .. } = &mut self.protection else {
+            return Err(DropReason::RtpUnvalidated);
+        };
+        if !is_connected {
+            return Err(DropReason::RtpUnvalidated);
+        }
+        let received = match kind {
+            Kind::Rtp => {
+                let length = srtp.open_rtp(datagram)?;
+                Received::Rtp(&datagram[..length])
+            }
+            Kind::Rtcp => {
+                let length = srtp.open_rtcp(datagram)?;
+                Received::Rtcp(&datagram[..length])
+            }
+            Kind::Stun | Kind::Dtls => return Err(DropReason::RtpUnvalidated),
+        };
+        let mut transaction = TransactionId::new();
+        transaction.0[0] = worker;
+        let crypto = self.certificate.identity().provider().crypto();
+        let check = self.ice.challenge(now, path, transaction, crypto);
+        let asked = check.is_some().then_some(transaction.0);
+        self.transmits.extend(check.map(|check| (path, Datagram(Contents::Record(check)))));
+        Ok((received, asked))
+    }
+
+    /// When a path last carried something that only the peer can have sent; `None` if it is not one of
+    /// its paths.
+    #[must_use]
+    pub fn heard_on(&self, path: &Path) -> Option<Instant> {
+        self.ice.heard_on(path)
     }
 
     fn start_securing(&mut self, now: Instant) {

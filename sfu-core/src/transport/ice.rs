@@ -3,6 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use rtc_crypto::RTCCrypto;
+use stun::message::TransactionId;
+
+use super::challenge::{self, Challenges, Success};
 use super::stun_codec::{self, Answer, ErrorCode, Request};
 use super::{IceCredentials, Path};
 use crate::drops::DropReason;
@@ -23,7 +28,7 @@ const ERRORS_PER_SECOND_MAX: usize = 5;
 #[derive(Debug)]
 struct Session {
     local: IceCredentials,
-    remote_ufrag: Box<str>,
+    remote: IceCredentials,
 }
 
 /// An address pair that an authenticated check came over.
@@ -60,6 +65,7 @@ pub(super) struct Ice {
     former: Option<(Session, Instant)>,
     paths: Vec<ValidPath>,
     selected: Option<Path>,
+    challenges: Challenges,
     nominations: Rate<{ NOMINATIONS_PER_SECOND_MAX as usize }>,
     errors: Rate<ERRORS_PER_SECOND_MAX>,
 }
@@ -67,10 +73,11 @@ pub(super) struct Ice {
 impl Ice {
     pub(super) fn new(local: IceCredentials, remote: IceCredentials) -> Self {
         Self {
-            current: Session { local, remote_ufrag: remote.ufrag },
+            current: Session { local, remote },
             former: None,
             paths: Vec::new(),
             selected: None,
+            challenges: Challenges::default(),
             nominations: Rate::new(),
             errors: Rate::new(),
         }
@@ -84,7 +91,7 @@ impl Ice {
         local: IceCredentials,
         remote: IceCredentials,
     ) -> Option<Box<str>> {
-        let session = Session { local, remote_ufrag: remote.ufrag };
+        let session = Session { local, remote };
         let former = std::mem::replace(&mut self.current, session);
         let expires = now + FORMER_CREDENTIALS_VALID;
         self.former.replace((former, expires)).map(|(session, _)| session.local.ufrag)
@@ -108,6 +115,50 @@ impl Ice {
     pub(super) fn heard(&self) -> Option<Instant> {
         let selected = self.selected?;
         self.paths.iter().find(|p| p.path == selected).map(|p| p.heard)
+    }
+
+    /// When a path last carried something that only the peer can have sent.
+    pub(super) fn heard_on(&self, path: &Path) -> Option<Instant> {
+        self.paths.iter().find(|p| p.path == *path).map(|p| p.heard)
+    }
+
+    /// A check of our own, for an address the peer seems to have now. `None` if it is not the time.
+    pub(super) fn challenge(
+        &mut self,
+        now: Instant,
+        path: Path,
+        transaction: TransactionId,
+        crypto: &dyn RTCCrypto,
+    ) -> Option<Bytes> {
+        if !self.challenges.begin(now, path, transaction) {
+            return None;
+        }
+        let Session { local, remote } = &self.current;
+        let username = format!("{}:{}", remote.ufrag, local.ufrag);
+        challenge::request(transaction, &username, &remote.password, crypto)
+    }
+
+    /// Judges what may be the answer to it. If it is, media takes that path from now on.
+    pub(super) fn handle_answer(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+        crypto: &dyn RTCCrypto,
+    ) -> Result<StunOutcome, DropReason> {
+        let mut answer = Success::parse(datagram)?;
+        if !answer.verify(&self.current.remote.password, crypto) {
+            return Err(DropReason::StunUnauthenticated);
+        }
+        if !self.challenges.answered(now, path, answer.transaction()) {
+            return Err(DropReason::StunUnexpected);
+        }
+        let selected = self.selected;
+        let known = self.paths.iter().find(|p| Some(p.path) == selected);
+        let priority = known.and_then(|known| known.priority);
+        let outcome = self.note_path(now, path, priority);
+        self.select(now, path);
+        Ok(outcome)
     }
 
     /// Notes an authenticated packet.
@@ -250,23 +301,23 @@ impl Ice {
 /// Whether a USERNAME is exactly `local:remote` (RFC 8445 §7.2.2).
 fn is_for(username: Option<&[u8]>, session: &Session) -> bool {
     let rest = username.and_then(|u| u.strip_prefix(session.local.ufrag.as_bytes()));
-    rest.and_then(|r| r.strip_prefix(b":")) == Some(session.remote_ufrag.as_bytes())
+    rest.and_then(|r| r.strip_prefix(b":")) == Some(session.remote.ufrag.as_bytes())
 }
 
 /// At most `N` in any second.
 #[derive(Debug)]
-struct Rate<const N: usize> {
+pub(crate) struct Rate<const N: usize> {
     /// The last `N` times it was allowed, as a ring: `next` is the oldest.
     allowed: [Option<Instant>; N],
     next: usize,
 }
 
 impl<const N: usize> Rate<N> {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { allowed: [None; N], next: 0 }
     }
 
-    fn allow(&mut self, now: Instant) -> bool {
+    pub(crate) fn allow(&mut self, now: Instant) -> bool {
         let oldest = &mut self.allowed[self.next];
         let free =
             oldest.is_none_or(|t| now.saturating_duration_since(t) >= Duration::from_secs(1));

@@ -2,6 +2,7 @@
 //! peer go in; decrypted RTP, RTCP and messages come out.
 
 mod certificate;
+mod challenge;
 mod connection;
 mod credentials;
 mod data;
@@ -25,6 +26,7 @@ use crate::event::TransportState;
 pub use self::certificate::{Certificate, CertificateError, Fingerprint};
 pub use self::connection::Transport;
 pub use self::credentials::IceCredentials;
+pub(crate) use self::ice::Rate;
 pub use self::ice::StunOutcome;
 pub use self::srtp::SealError;
 

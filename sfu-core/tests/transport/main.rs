@@ -7,4 +7,5 @@ mod dtls_handshake;
 mod ice;
 mod media;
 mod peer;
+mod rebound;
 mod world;

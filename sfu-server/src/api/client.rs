@@ -11,7 +11,11 @@ use crate::limits;
 
 /// The address of the connection. Not taken from headers: those can be chosen.
 pub(super) fn address(request: &HttpRequest) -> Option<IpAddr> {
-    request.peer_addr().map(|addr| addr.ip())
+    let addr = request.peer_addr()?;
+    let context = request.app_data::<actix_web::web::Data<Context>>();
+    // It may have come by the port of media.
+    let client = context.and_then(|context| context.forward.client(addr));
+    Some(client.unwrap_or(addr).ip())
 }
 
 /// Counts a request to the API of the request's address, or refuses it.

@@ -28,6 +28,7 @@ use actix_web::{App, HttpServer, web};
 
 use crate::auth::KeyRing;
 use crate::config::Live;
+use crate::media::Forward;
 use crate::metrics::Metrics;
 use crate::session::{AddressRates, Sessions};
 use crate::tls::Tls;
@@ -46,6 +47,8 @@ pub(crate) struct Context {
     request_rates: AddressRates,
     /// Tokens that did not count.
     failures: AddressRates,
+    /// Whose connections are that came by the TCP port of media.
+    forward: Arc<Forward>,
     pub(crate) counters: HttpCounters,
     started: std::time::Instant,
 }
@@ -61,7 +64,12 @@ pub(crate) struct HttpCounters {
 
 impl Context {
     /// The context of one server.
-    pub(crate) fn new(settings: Live, keys: KeyRing, sessions: Arc<Sessions>) -> Self {
+    pub(crate) fn new(
+        settings: Live,
+        keys: KeyRing,
+        sessions: Arc<Sessions>,
+        forward: Arc<Forward>,
+    ) -> Self {
         Self {
             metrics: Metrics::new(),
             sessions,
@@ -70,6 +78,7 @@ impl Context {
             join_rates: AddressRates::default(),
             request_rates: AddressRates::default(),
             failures: AddressRates::default(),
+            forward,
             counters: HttpCounters::default(),
             started: std::time::Instant::now(),
         }

@@ -20,6 +20,10 @@ pub struct MediaSettings {
     /// The one TCP port of all media. 0 takes any free one. Without it: the number of the UDP port.
     pub tcp_port: Option<u16>,
 
+    /// Whether HTTP and HTTPS are served at the TCP port too: the first bytes tell them from media. So
+    /// port 443 can carry everything.
+    pub tcp_http: bool,
+
     /// Addresses clients can reach this server at, put into answers as ICE candidates. Behind a NAT
     /// that maps one to one: `PUBLIC/PRIVATE`. Without any: every address of this machine that is not
     /// link-local.
@@ -51,6 +55,7 @@ impl Default for MediaSettings {
             udp_port: 7882,
             tcp: true,
             tcp_port: None,
+            tcp_http: false,
             advertise: Vec::new(),
             workers: None,
             placement: PlacementPolicy::Balance,

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::crossing::CrossingStats;
 use super::socket::SocketStats;
+use super::tcp::TcpStats;
 use crate::limits;
 
 /// A worker's number.
@@ -24,6 +25,7 @@ pub(crate) struct WorkerId(pub(crate) u8);
 #[derive(Clone)]
 pub(crate) struct MediaHandle {
     workers: Arc<[WorkerHandle]>,
+    tcp: Arc<TcpStats>,
 }
 
 /// Why a command was not carried out.
@@ -108,8 +110,13 @@ pub(crate) struct WorkerSnapshot {
 }
 
 impl MediaHandle {
-    pub(super) fn new(workers: Vec<WorkerHandle>) -> Self {
-        Self { workers: workers.into() }
+    pub(super) fn new(workers: Vec<WorkerHandle>, tcp: Arc<TcpStats>) -> Self {
+        Self { workers: workers.into(), tcp }
+    }
+
+    /// What happened on the TCP port.
+    pub(crate) fn tcp(&self) -> &TcpStats {
+        &self.tcp
     }
 
     /// How many workers there are.

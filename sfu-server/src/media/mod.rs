@@ -26,7 +26,7 @@ use crate::config::MediaSettings;
 use crate::limits;
 
 pub use port::KERNEL_BUFFER_BYTES;
-pub(crate) use tcp::TcpStats;
+pub(crate) use tcp::{Forward, TcpStats};
 
 pub(crate) use handle::{MediaError, MediaHandle, Output, WorkerId, WorkerSnapshot};
 
@@ -40,17 +40,14 @@ pub(crate) struct Media {
     pub(crate) addrs: Vec<SocketAddr>,
     /// Where TCP is accepted, IPv4 first; empty if nowhere.
     pub(crate) tcp_addrs: Vec<SocketAddr>,
-    pub(crate) tcp_stats: Arc<TcpStats>,
     /// They end after [`MediaHandle::stop`].
     pub(crate) threads: Vec<JoinHandle<()>>,
 }
 
 impl Media {
-    /// Binds the ports and starts the worker threads. Connections that are not ICE go to `http`.
-    pub(crate) fn start(
-        settings: &MediaSettings,
-        http: Option<SocketAddr>,
-    ) -> anyhow::Result<Self> {
+    /// Binds the ports and starts the worker threads. Connections that are not ICE go by
+    /// `forward`.
+    pub(crate) fn start(settings: &MediaSettings, forward: Arc<Forward>) -> anyhow::Result<Self> {
         let workers = settings.worker_count();
         let ports =
             port::open(settings.udp_port, workers.into()).context("cannot open the UDP port")?;
@@ -86,14 +83,13 @@ impl Media {
             doors.push(door);
             threads.push(thread);
         }
-        tcp::accept(listeners, doors, http, Arc::clone(&tcp_stats))
+        tcp::accept(listeners, doors, forward, Arc::clone(&tcp_stats))
             .context("cannot accept TCP connections")?;
         Ok(Self {
-            handle: MediaHandle::new(handles),
+            handle: MediaHandle::new(handles, tcp_stats),
             outputs,
             addrs,
             tcp_addrs,
-            tcp_stats,
             threads,
         })
     }

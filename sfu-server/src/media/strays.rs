@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 
-use sfu_core::demux::{Kind, PathChange, classify, worker_of_check};
+use sfu_core::demux::{Kind, PathChange, classify, worker_of_answer, worker_of_check};
 use sfu_core::limits::{PATHS_PER_PEER_MAX, PEERS_MAX};
 use sfu_core::transport::Path;
 
@@ -84,7 +84,7 @@ impl Router {
         }
         // Oversize and unknown kinds are for the own engine to count.
         let owner = match classify(datagram).ok()? {
-            Kind::Stun => worker_of_check(datagram)?,
+            Kind::Stun => worker_of_check(datagram).or_else(|| worker_of_answer(datagram))?,
             Kind::Dtls | Kind::Rtp | Kind::Rtcp => *self.owner_by_path.get(path)?,
         };
         (owner != self.own && owner < self.workers).then_some(owner)
@@ -94,7 +94,7 @@ impl Router {
     /// change hands.
     pub(super) fn told(&mut self, by: u8, change: PathChange) {
         match change {
-            PathChange::Learned(path) => {
+            PathChange::Learned(path) | PathChange::Kept(path) => {
                 if self.owner_by_path.len() < PATHS_MAX || self.owner_by_path.contains_key(&path) {
                     self.owner_by_path.insert(path, by);
                 }
@@ -112,6 +112,11 @@ impl Router {
         if let PathChange::Learned(path) = change {
             self.owner_by_path.remove(&path);
         }
+    }
+
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> u8 {
+        self.workers
     }
 
     /// Paths known to be others'.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::Receiver;
 use mio::{Events, Poll, Token, Waker};
 use sfu_core::command::{Command, Reliability, Reply};
-use sfu_core::demux::{Kind, classify};
+use sfu_core::demux::{Kind, PathChange, classify};
 use sfu_core::event::Event;
 use sfu_core::relay::Message;
 use sfu_core::transport::{Path, Protocol};
@@ -159,11 +159,11 @@ impl Worker {
             self.take_strays(now);
             self.take_relay(now);
             self.run_timers(now);
-            self.tell_paths();
+            self.tell_paths(now);
             self.send(now);
             // Behind media, which is worth less late than a handshake is.
             if self.serve_handshakes(now) {
-                self.tell_paths();
+                self.tell_paths(now);
                 self.send(now);
             }
             self.take_events();
@@ -212,6 +212,7 @@ impl Worker {
     /// Reads what the kernel has, keeps what is for this worker, and passes on the rest.
     fn receive(&mut self, now: Instant) {
         let Self { engine, sockets, router, sorting, crossing, handshakes, counters, .. } = self;
+        let own = self.id.0;
         for _ in 0..BATCHES_PER_TURN {
             if !sockets.any_readable() {
                 return;
@@ -219,14 +220,23 @@ impl Worker {
             sockets.receive(|path, datagram| {
                 // What others told before this datagram was read is taken note of before it is
                 // looked at; see `strays`.
-                take_news(router, crossing);
+                take_news(now, engine, router, crossing);
                 match router.owner(&path, datagram) {
                     Some(owner) => {
                         if let Some(full) = sorting.add(owner, path, datagram) {
                             crossing.send_strays(owner, full);
                         }
                     }
-                    None => take_datagram(now, engine, handshakes, counters, path, datagram),
+                    None => {
+                        take_datagram(now, engine, handshakes, counters, path, datagram);
+                        // A peer of another worker may have a new address.
+                        let others = if engine.take_unclaimed() { router.workers() } else { 0 };
+                        for other in (0..others).filter(|&other| other != own) {
+                            if let Some(full) = sorting.add(other, path, datagram) {
+                                crossing.send_strays(other, full);
+                            }
+                        }
+                    }
                 }
             });
             for (owner, batch) in sorting.waiting() {
@@ -253,6 +263,8 @@ impl Worker {
             batch.drain(|path, datagram| {
                 take_datagram(now, engine, handshakes, counters, path, datagram);
             });
+            // It has been here from another worker.
+            engine.take_unclaimed();
             crossing.give_back(from, batch);
         }
     }
@@ -313,9 +325,10 @@ impl Worker {
     }
 
     /// Tells the other workers whose paths are whose, before anything is answered.
-    fn tell_paths(&mut self) {
+    fn tell_paths(&mut self, now: Instant) {
         // In every turn, and before what the own engine has learnt since.
-        take_news(&mut self.router, &self.crossing);
+        let Self { engine, router, crossing, .. } = self;
+        take_news(now, engine, router, crossing);
         while let Some(change) = self.engine.poll_path() {
             // A connection is read by its owner only.
             if change.path().protocol == Protocol::Udp {
@@ -451,10 +464,16 @@ fn is_lossy(event: &Event) -> bool {
     matches!(event, Event::Speakers { .. } | Event::Data { reliability: Reliability::Lossy, .. })
 }
 
-/// Takes note of whose paths are whose.
-fn take_news(router: &mut Router, crossing: &Crossing) {
+/// Takes note of whose paths are whose. A peer of ours that is heard on a path keeps it, whoever wrote
+/// that address into a check of another worker's.
+fn take_news(now: Instant, engine: &Engine, router: &mut Router, crossing: &mut Crossing) {
     while let Some((worker, change)) = crossing.next_news() {
-        router.told(worker, change);
+        match change {
+            PathChange::Learned(path) if engine.holds_path(now, &path) => {
+                crossing.tell(PathChange::Kept(path));
+            }
+            _ => router.told(worker, change),
+        }
     }
 }
 

@@ -128,7 +128,7 @@ mod tests {
             settings.media.tcp = false;
             settings.media.advertise = vec!["127.0.0.1".parse().unwrap()];
             settings.media.workers = Some(1);
-            let media = Media::start(&settings.media, None).unwrap();
+            let media = Media::start(&settings.media, Arc::default()).unwrap();
             let ice_servers = IceServers::new(&settings.ice).unwrap();
             let handle = media.handle.clone();
             let sessions =

@@ -74,6 +74,22 @@ impl Site {
         (Ipv4Addr::LOCALHOST, port).into()
     }
 
+    /// Where media goes by TCP.
+    pub(crate) fn tcp(&self) -> std::net::SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.server.tcp_addrs[0].port()).into()
+    }
+
+    /// Waits until `/metrics` says so of one series.
+    pub(crate) async fn until_metric(&self, series: &str, value: u64) {
+        let wait = async {
+            while self.metric(series).await != value {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(20), wait).await;
+        assert!(waited.is_ok(), "{series} is {} and not {value}", self.metric(series).await);
+    }
+
     /// What `/metrics` says of one series, labels included; 0 if it is not there.
     pub(crate) async fn metric(&self, series: &str) -> u64 {
         let text = self.url.get(&["metrics"]).await.unwrap();

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 use sfu_core::demux::worker_of_check;
 use sfu_core::limits::DATAGRAM_BYTES_MAX;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Newcomer, Open, TcpStats, path_of};
+use super::{Forward, Newcomer, Open, TcpStats, path_of};
 use crate::limits;
 
 /// Unsent bytes that the kernel holds of one connection: what waits longer is to wait where it can
@@ -39,7 +39,7 @@ pub(in super::super) struct Door {
 struct Acceptor {
     doors: Vec<Door>,
     /// Where what is not ICE goes.
-    http: Option<SocketAddr>,
+    forward: Arc<Forward>,
     stats: Arc<TcpStats>,
     /// Connections whose first frame is awaited, by address.
     waiting: Mutex<HashMap<IpAddr, usize>>,
@@ -57,10 +57,10 @@ enum First {
 pub(in super::super) fn accept(
     listeners: Vec<std::net::TcpListener>,
     doors: Vec<Door>,
-    http: Option<SocketAddr>,
+    forward: Arc<Forward>,
     stats: Arc<TcpStats>,
 ) -> io::Result<()> {
-    let acceptor = Arc::new(Acceptor { doors, http, stats, waiting: Mutex::default() });
+    let acceptor = Arc::new(Acceptor { doors, forward, stats, waiting: Mutex::default() });
     for listener in listeners {
         let listener = TcpListener::from_std(listener)?;
         let acceptor = Arc::clone(&acceptor);
@@ -118,10 +118,10 @@ impl Acceptor {
         drop(place);
         match first {
             Ok(Ok(First::Check(worker))) => self.hand_over(stream, read, worker, accepted, open),
-            Ok(Ok(First::Other)) => match self.http {
+            Ok(Ok(First::Other)) => match self.forward.http() {
                 Some(http) => {
                     TcpStats::count(&self.stats.forwarded);
-                    forward(stream, &read, http).await
+                    self.forward.pass(stream, &read, http).await
                 }
                 None => {
                     TcpStats::count(&self.stats.strangers);
@@ -186,15 +186,6 @@ async fn first(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<First> 
         }
         read.extend_from_slice(&bytes[..count]);
     }
-}
-
-/// Passes a connection on until either side ends it.
-async fn forward(mut client: TcpStream, read: &[u8], http: SocketAddr) -> io::Result<()> {
-    let mut server = TcpStream::connect(http).await?;
-    client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
-    server.write_all(read).await?;
-    tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
 /// One of the connections whose first frame is awaited.

@@ -6,6 +6,7 @@
 //! ([`Streams`]). For the engine a connection is one more path.
 
 mod acceptor;
+mod forward;
 mod frames;
 mod queue;
 mod streams;
@@ -20,6 +21,7 @@ use sfu_core::transport::{Path, Protocol};
 use socket2::{Domain, Socket, Type};
 
 pub(super) use acceptor::{Door, accept};
+pub(crate) use forward::Forward;
 pub(super) use streams::Streams;
 
 /// Connections that the kernel accepts ahead of this process.
