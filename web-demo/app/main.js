@@ -6,6 +6,7 @@ import { copy } from './dom.js';
 import { lobby } from './lobby.js';
 import { Media, remembered } from './media.js';
 import { endPage, toast } from './notices.js';
+import { oneWay } from './one-way.js';
 import { newRoom, readParams, roomLink, showRoom } from './params.js';
 import { Sending } from './sending.js';
 import { applyTheme } from './settings.js';
@@ -13,7 +14,7 @@ import { strings } from './strings.js';
 
 const app = /** @type {HTMLElement} */ (document.getElementById('app'));
 const params = readParams();
-const room = params.mock === null ? new Room() : (await import('./mock.js')).mockRoom(params.mock);
+const room = params.mock === null ? ownRoom() : (await import('./mock.js')).mockRoom(params.mock);
 const media = new Media(params);
 const sending = new Sending(room, media, params);
 /** @type {{close: () => void} | null} */
@@ -40,6 +41,10 @@ if (params.autojoin) {
   await enter();
 } else {
   toLobby();
+}
+
+function ownRoom() {
+  return new Room(params.path ? { RTCPeerConnection: oneWay(params.path) } : {});
 }
 
 /** @param {{element: HTMLElement, close: () => void}} view */

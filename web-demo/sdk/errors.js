@@ -25,8 +25,6 @@ const KNOWN = {
   invalid_name: ['signalling', 'The server refused this room or display name.', 'Choose a shorter one.'],
   draining: ['signalling', 'The server is about to stop.', 'Try again in a moment.'],
   server_full: ['signalling', 'The server is full.', 'Try again later.'],
-  unauthorized: ['signalling', 'The server wants a valid token.', 'Ask whoever invited you for a new link.'],
-  forbidden: ['signalling', 'Your token does not allow this.', ''],
   replaced: ['signalling', 'You joined from somewhere else.', ''],
   kicked: ['signalling', 'A moderator removed you from the room.', ''],
   room_closed: ['signalling', 'The room was closed.', ''],
