@@ -39,6 +39,7 @@ export class Call {
   #focus = null;
   #receive = new Receive();
   #messages;
+  #params;
   #panel;
   #sound;
   #status;
@@ -58,14 +59,16 @@ export class Call {
    * @param {Room} room
    * @param {Sending} sending
    * @param {Media} media
-   * @param {string} roomName
+   * @param {import('./params.js').Params} params
    */
-  constructor(room, sending, media, roomName) {
+  constructor(room, sending, media, params) {
+    const { room: roomName } = params;
     this.#room = room;
     this.#sending = sending;
     this.#media = media;
     this.#sound = new Sound(media);
     this.#messages = new Messages(room);
+    this.#params = params;
     this.#status = new Status(room);
     this.#panel = new Panel(room, { send: (text) => void this.#say(text), changed: (view, unread) => this.#panelChanged(view, unread) });
     const mode = remembered('layout') || 'grid';
@@ -318,13 +321,21 @@ export class Call {
       const { id, name } = participant;
       const on = (/** @type {import('../sdk/local.js').Source} */ source) => participant.track(source)?.muted === false;
       const signs = { hand: this.#messages.shows('hand', id), recording: this.#messages.shows('recording', id), health: this.#healths.get(id) ?? 'good' };
-      return { name, own: false, mic: on('microphone'), camera: on('camera'), screen: on('screen'), speaking: speaking.has(participant), ...signs };
+      return { id, name, own: false, mic: on('microphone'), camera: on('camera'), screen: on('screen'), speaking: () => speaking.has(participant), host: this.#hostOf(participant), ...signs };
     });
     const { micOn: mic, cameraOn: camera, screen } = this.#sending;
     const signs = { hand: this.#messages.shows('hand'), recording: this.#messages.shows('recording'), health: /** @type {Health} */ ('good') };
-    this.#panel.setPeople([{ name: room.local.name, own: true, mic, camera, screen: screen !== null, speaking: speaking.has(room.local), ...signs }, ...others]);
+    this.#panel.setPeople([{ id: OWN, name: room.local.name, own: true, mic, camera, screen: screen !== null, speaking: () => speaking.has(room.local), host: null, ...signs }, ...others]);
     this.#controls.drawCount(others.length + 1);
     this.#alone.hidden = others.length > 0;
+  }
+
+  /** What one may do with somebody. @param {Participant} participant */
+  #hostOf(participant) {
+    const { host, token } = this.#params;
+    const act = (/** @type {'mute' | 'remove'} */ what) =>
+      void import('./moderate.js').then(({ moderate }) => moderate(this.#room, participant, what, token)).catch(toastError);
+    return host ? { mute: () => act('mute'), remove: () => confirm(strings.people.removeSure(participant.name)) && act('remove') } : null;
   }
 
   // Oneself

@@ -7,7 +7,7 @@ import { hue, initials } from './tiles.js';
 const LINES_MAX = 500;
 
 /** @typedef {'chat' | 'people' | 'why'} View */
-/** @typedef {{name: string, own: boolean, mic: boolean, camera: boolean, screen: boolean, speaking: boolean, hand: boolean, recording: boolean, health: import('./health.js').Health}} Person */
+/** @typedef {{id: string, name: string, own: boolean, mic: boolean, camera: boolean, screen: boolean, speaking: () => boolean, host: {mute: () => unknown, remove: () => unknown} | null, hand: boolean, recording: boolean, health: import('./health.js').Health}} Person */
 
 export class Panel {
   /** @type {View | null} */
@@ -118,8 +118,21 @@ export class Panel {
   setPeople(people) {
     this.#count = people.length;
     this.#retitle();
-    this.#people.replaceChildren(...people.map(personRow));
+    // A row stays while nothing in it changes, and with it the focus.
+    const rows = people.map((person) => {
+      const key = JSON.stringify(person);
+      const row = this.#rows.get(person.id)?.key === key ? this.#rows.get(person.id) : { key, element: personRow(person) };
+      return { id: person.id, row: /** @type {{key: string, element: HTMLElement}} */ (row) };
+    });
+    this.#rows = new Map(rows.map(({ id, row }) => [id, row]));
+    const wanted = rows.map(({ row }) => row.element);
+    for (const child of [...this.#people.children]) if (!wanted.includes(/** @type {HTMLElement} */ (child))) child.remove();
+    wanted.forEach((element, i) => this.#people.children[i] === element || this.#people.insertBefore(element, this.#people.children[i] ?? null));
+    people.forEach(({ speaking }, i) => wanted[i].classList.toggle('speaking', speaking()));
   }
+
+  /** @type {Map<string, {key: string, element: HTMLElement}>} */
+  #rows = new Map();
 
   #count = 0;
 
@@ -131,14 +144,14 @@ export class Panel {
 }
 
 /** @param {Person} person */
-function personRow({ name, own, mic, camera, screen, speaking, hand, recording, health }) {
+function personRow({ name, own, mic, camera, screen, hand, recording, health, host }) {
   const small = h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(name));
   small.style.setProperty('--hue', String(hue(name)));
   const { controls, tile } = strings;
   const mark = (/** @type {import('./dom.js').Icon} */ which, /** @type {string} */ label) => h('span', { role: 'img', 'aria-label': label, title: label }, icon(which));
   return h(
     'li',
-    { class: speaking ? 'speaking' : null },
+    {},
     small,
     h('span', { class: 'name' }, own ? strings.youLabel(name) : name),
     hand && mark('hand', tile.hand),
@@ -146,7 +159,8 @@ function personRow({ name, own, mic, camera, screen, speaking, hand, recording, 
     health !== 'good' && mark('warn', strings.health[health]),
     screen && mark('screen', controls.share),
     mark(camera ? 'camera' : 'cameraOff', strings.devices.camera),
-    mark(mic ? 'mic' : 'micOff', mic ? strings.devices.microphone : tile.muted),
+    host && mic ? iconButton('mic', strings.people.mute(name), host.mute) : mark(mic ? 'mic' : 'micOff', mic ? strings.devices.microphone : tile.muted),
+    host && iconButton('close', strings.people.remove(name), host.remove),
   );
 }
 

@@ -6,7 +6,8 @@ import { strings } from './strings.js';
  * @typedef {object} Params
  * @property {string} room
  * @property {string | null} name
- * @property {string | null} token for servers that want one
+ * @property {string | null} token
+ * @property {boolean} host may mute and remove others: where nobody has a token, everybody may
  * @property {boolean} autojoin skip the lobby
  * @property {{audio: boolean, video: boolean}} publish
  * @property {boolean} subscribe
@@ -26,10 +27,12 @@ export function readParams() {
   const codec = query.get('codec')?.toLowerCase() ?? '';
   const publish = query.get('publish') ?? 'both';
   const simulcast = query.get('simulcast');
+  const token = query.get('token');
   return {
     room: query.get('room')?.trim() || hash.trim() || newRoom(),
     name: query.get('name'),
-    token: query.get('token'),
+    token,
+    host: token === null || isAdmin(token),
     autojoin: query.get('autojoin') === '1',
     publish: {
       audio: publish === 'both' || publish === 'audio' || publish === '1',
@@ -80,5 +83,15 @@ function decode(text) {
     return decodeURIComponent(text);
   } catch {
     return text;
+  }
+}
+
+/** What a token claims; its signature is the server's business, which also decides. @param {string} token */
+export function isAdmin(token) {
+  try {
+    const body = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
+    return JSON.parse(atob(body)).video?.roomAdmin === true;
+  } catch {
+    return false;
   }
 }

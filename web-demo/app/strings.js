@@ -121,7 +121,7 @@ export const strings = {
     gone: 'Somebody who left',
   },
 
-  people: { heading: (/** @type {number} */ n) => `People (${n})`, viewer: 'viewing only' },
+  people: { heading: (/** @type {number} */ n) => `People (${n})`, mute: (/** @type {string} */ name) => `Mute ${name}`, remove: (/** @type {string} */ name) => `Remove ${name}`, removeSure: (/** @type {string} */ name) => `Remove ${name} from the call?` },
 
   state: {
     idle: 'Not connected',

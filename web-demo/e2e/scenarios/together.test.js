@@ -49,6 +49,18 @@ scenario('a call is recorded into a file, and the others know', async (stage) =>
   await until('bob to be told of the end', async () => (await said(bob)).includes('alice no longer records'));
 });
 
+scenario('a host mutes somebody and removes somebody', async (stage) => {
+  const [host, bob] = await Promise.all([stage.join({ name: 'host', publish: '0' }), stage.join({ name: 'bob', publish: 'audio' })]);
+  await host.hears('bob');
+  await host.press(await host.page.$eval('#people', (element) => element.getAttribute('aria-label') ?? ''));
+  await host.press('Mute bob');
+  await until('bob to be silent', () => bob.page.$eval('#mic', (element) => element.getAttribute('aria-label') === 'Unmute microphone'));
+  host.page.on('dialog', (dialog) => void dialog.accept());
+  await host.press('Remove bob');
+  await until('bob to be told', () => bob.page.$eval('#app', (element) => element.textContent?.includes('A moderator removed you')));
+  await host.observes('that bob is gone', ({ participants }) => participants.length === 0);
+});
+
 /** @param {Participant} participant */
 async function raised({ page, name }) {
   await until(`${name} to see the hand`, () => page.evaluate(() => {
