@@ -17,6 +17,7 @@ mod session;
 pub mod shutdown;
 mod tcp;
 mod tls;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::ice_servers::IceServers;
 use crate::media::{Forward, Media};
 use crate::session::Sessions;
 use crate::tls::{Renewal, Tls};
+use crate::webhooks::Webhooks;
 
 pub use crate::media::KERNEL_BUFFER_BYTES;
 pub use crate::tls::certificate_end;
@@ -50,6 +52,7 @@ pub struct RunningServer {
     settings: Live,
     renewal: Renewal,
     keys: KeyRing,
+    webhooks: Webhooks,
     http: ServerHandle,
     sessions: Arc<Sessions>,
     media_threads: Vec<JoinHandle<()>>,
@@ -67,7 +70,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     let runtime = tokio::runtime::Handle::current();
     let sessions =
         Sessions::new(settings.clone(), media.handle.clone(), ice_servers, runtime.clone());
+    let webhooks = Webhooks::start(&settings.now().webhooks, runtime.clone());
+    sessions.tell_webhooks(webhooks.clone());
     sessions.follow(media.outputs);
+    sessions.watch_load();
 
     let keys = KeyRing::new(Keys::new(&settings.now().auth)?);
     let context =
@@ -94,6 +100,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
         settings,
         renewal,
         keys,
+        webhooks,
         http,
         sessions,
         media_threads: media.threads,
@@ -108,6 +115,7 @@ impl RunningServer {
             tracing::info!("the certificate was renewed");
         }
         self.keys.replace(keys);
+        self.webhooks.configure(&settings.webhooks);
         Ok(self.settings.replace(settings))
     }
 

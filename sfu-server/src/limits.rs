@@ -35,7 +35,7 @@ pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest time a client may take for the head of a request.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 /// Idle time of a kept-alive HTTP connection.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// HTTP connections at a time and per HTTP thread.
 pub const CONNECTIONS_PER_THREAD_MAX: usize = 10_000;
 /// Time after which a connection whose peer acknowledges nothing, or never reads, is cut.
@@ -88,6 +88,12 @@ pub const AUTH_FAILURES_BURST: f64 = 20.0;
 /// Requests to the API per second and address; twice as many in a burst.
 pub const API_REQUESTS_PER_SECOND: u32 = 50;
 
+/// Webhook endpoints.
+pub const WEBHOOK_ENDPOINTS_MAX: usize = 16;
+/// Messages waiting for one webhook endpoint, of less than 20 kB each: what a busy server has to
+/// tell in a minute.
+pub const WEBHOOK_QUEUE_MAX: usize = 1024;
+
 /// Joins per second and address, unless configured. The burst is twice as many.
 pub const JOINS_PER_SECOND: u32 = 10;
 /// Addresses whose joins are counted at a time. When all of them have joined lately, new
@@ -135,6 +141,9 @@ pub const SDP_INLINE_BYTES_MAX: usize = 16 * 1024;
 
 /// Longest time from the signal to stop to the end of the process.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+/// Load of every worker, in per cent, above which joins are refused, unless configured: packets
+/// wait longer and longer when nothing is left.
+pub const LOAD_MAX: u8 = 97;
 /// How often is looked whether everybody has left a server that is to end.
 pub const DRAIN_LOOK: Duration = Duration::from_millis(100);
 /// A media worker turns its loop four times a second at least; one that has not for this long is

@@ -1,14 +1,16 @@
 //! `/metrics`: read from the workers' snapshots and the registry at every scrape; nothing is
 //! counted here.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{self, MetricFamily};
 use prometheus::{Encoder as _, TextEncoder};
 use prometheus::{GaugeVec, IntCounterVec, Opts, core::Collector as _};
 
 use crate::api::Context;
 use crate::media::{TcpStats, WorkerSnapshot};
+use crate::session::Histogram;
 
 /// Renders the metrics of one server.
 pub(crate) struct Metrics {
@@ -99,9 +101,29 @@ impl Scrape {
             &[],
             &[(&[], count(&sessions.leaves))],
         )?;
+        self.counter(
+            "sfu_auth_failures_total",
+            "Requests without a token, or with one that does not count",
+            &[],
+            &[(&[], count(&http.auth_failures))],
+        )?;
+        let outcomes = context.sessions.webhook_outcomes();
+        let outcomes = outcomes.each_ref().map(|(result, n)| ([*result], *n));
+        self.counter(
+            "sfu_webhook_deliveries_total",
+            "What became of messages to webhooks; retried counts attempts",
+            &["result"],
+            &outcomes.each_ref().map(|(result, n)| (&result[..], *n)),
+        )?;
+        self.counter(
+            "sfu_kicks_forgotten_total",
+            "Kicks that no longer keep old tokens out because there are too many",
+            &[],
+            &[(&[], context.sessions.kicks_forgotten())],
+        )?;
         let transports = "Transports that connected, and that failed";
         self.counter(
-            "sfu_transports_total",
+            "sfu_ice_connections_total",
             transports,
             &["result"],
             &[
@@ -109,6 +131,12 @@ impl Scrape {
                 (&["failed"], count(&sessions.transports_failed)),
             ],
         )?;
+        self.layer_switches(&sessions.layer_switches.by_reason())?;
+        self.histogram(
+            "sfu_join_duration_seconds",
+            "Time from a join to the moment when media can flow",
+            &sessions.join_duration,
+        );
         let refused = "Requests refused or connections closed at the doors, by reason";
         self.counter(
             "sfu_refused_total",
@@ -118,6 +146,7 @@ impl Scrape {
                 (&["join_rate"], count(&http.rate_limited)),
                 (&["protocol_error"], count(&http.protocol_errors)),
                 (&["slow_consumer"], count(&sessions.slow_consumers)),
+                (&["overload"], count(&sessions.overloads)),
             ],
         )?;
         self.counter(
@@ -379,7 +408,8 @@ impl Scrape {
     fn each_worker(&mut self, workers: &[WorkerSnapshot]) -> prometheus::Result<()> {
         let opts = Opts::new("sfu_worker_busy_seconds_total", "Time spent outside waiting");
         let busy = prometheus::CounterVec::new(opts, &["worker"])?;
-        let opts = Opts::new("sfu_worker_load", "Share of the last second spent outside waiting");
+        let opts =
+            Opts::new("sfu_worker_busy_ratio", "Share of the last second spent outside waiting");
         let load = GaugeVec::new(opts, &["worker"])?;
         let opts = Opts::new("sfu_worker_peers", "Peers of one worker now");
         let peers = GaugeVec::new(opts, &["worker"])?;
@@ -395,6 +425,38 @@ impl Scrape {
         self.0.extend(busy.collect());
         self.0.extend([load, peers, paths].iter().flat_map(|family| family.collect()));
         Ok(())
+    }
+
+    fn layer_switches(&mut self, by_reason: &BTreeMap<&str, u64>) -> prometheus::Result<()> {
+        let what = "Changes of the layer that a subscriber gets, by why it gets no more";
+        let family = IntCounterVec::new(Opts::new("sfu_layer_switches_total", what), &["reason"])?;
+        for (reason, n) in by_reason {
+            family.with_label_values(&[*reason]).inc_by(*n);
+        }
+        self.0.extend(family.collect());
+        Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        let cumulative = histogram.cumulative();
+        let buckets = cumulative.iter().map(|(bound, count)| {
+            let mut bucket = proto::Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(*count);
+            bucket
+        });
+        let mut value = proto::Histogram::default();
+        value.set_bucket(buckets.collect());
+        value.set_sample_count(cumulative.last().map_or(0, |(_, count)| *count));
+        value.set_sample_sum(histogram.sum());
+        let mut metric = proto::Metric::default();
+        metric.set_histogram(value);
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(proto::MetricType::HISTOGRAM);
+        family.set_metric(vec![metric]);
+        self.0.push(family);
     }
 
     fn gauge(

@@ -13,7 +13,7 @@ import { strings } from './strings.js';
 
 const app = /** @type {HTMLElement} */ (document.getElementById('app'));
 const params = readParams();
-const room = params.mock === null ? new Room() : (await import('./mock.js')).mockRoom(params.mock);
+const room = await makeRoom();
 const media = new Media(params);
 const sending = new Sending(room, media, params);
 /** @type {{close: () => void} | null} */
@@ -42,6 +42,12 @@ if (params.autojoin) {
   toLobby();
 }
 
+async function makeRoom() {
+  const { mock, path } = params;
+  if (mock !== null) return (await import('./mock.js')).mockRoom(mock);
+  return new Room(path ? { RTCPeerConnection: (await import('./one-way.js')).oneWay(path) } : {});
+}
+
 /** @param {{element: HTMLElement, close: () => void}} view */
 function show(view) {
   current?.close();
@@ -63,13 +69,11 @@ async function enter() {
   sending.start();
   room.local.name = name;
   try {
-    const { transport, token } = params;
     const joining = room.join({
       room: params.room,
       name,
       url: '/ws',
-      ...(token ? { token } : {}),
-      ...(transport ? { transport } : {}),
+      ...(params.token ? { token: params.token } : {}),
       ...(params.subscribe ? {} : { subscribe: 'manual' }),
     });
     show(new Call(room, sending, media, params));

@@ -16,7 +16,7 @@ import { strings } from './strings.js';
  * @property {string | null} svc a scalability mode
  * @property {number} width of the camera's picture, wanted
  * @property {number} height
- * @property {'udp' | 'tcp' | undefined} transport the only one to use
+ * @property {import('./one-way.js').Way | null} path to the server; `null`: whichever is best
  * @property {number | null} mock so many invented participants instead of a server
  */
 
@@ -44,7 +44,7 @@ export function readParams() {
     svc: query.get('svc'),
     width: positive(query.get('width')) ?? 1280,
     height: positive(query.get('height')) ?? 720,
-    transport: /** @type {any} */ (['udp', 'tcp'].find((transport) => transport === query.get('transport'))),
+    path: /** @type {any} */ (['udp', 'tcp', 'relay'].find((way) => way === query.get('path')) ?? null),
     mock: query.has('mock') ? Number(query.get('mock')) || 0 : null,
   };
 }

@@ -18,13 +18,14 @@ const KNOWN = {
   connection_lost: ['signalling', 'The connection to the server was lost.', 'Check your network.'],
   timeout: ['signalling', 'The server did not answer in time.', 'Check your network, then try again.'],
   wrong_protocol: ['signalling', 'The server speaks another protocol version.', 'Reload the page.'],
-  unauthorized: ['signalling', 'A valid invitation is needed.', 'Ask for a new link: it may have expired.'],
-  forbidden: ['signalling', 'Your invitation does not allow this.', ''],
   room_full: ['signalling', 'The room is full.', 'Ask somebody to leave, or use another room.'],
   rate_limited: ['signalling', 'Too many requests.', 'Try again in a moment.'],
   invalid_name: ['signalling', 'The server refused this room or display name.', 'Choose a shorter one.'],
   draining: ['signalling', 'The server is about to stop.', 'Try again in a moment.'],
   server_full: ['signalling', 'The server is full.', 'Try again later.'],
+  unauthorized: ['signalling', 'The server wants a valid token.', 'Ask whoever invited you for a new link.'],
+  forbidden: ['signalling', 'Your token does not allow this.', ''],
+  replaced: ['signalling', 'You joined from somewhere else.', ''],
   kicked: ['signalling', 'A moderator removed you from the room.', ''],
   room_closed: ['signalling', 'The room was closed.', ''],
   message_too_large: ['signalling', 'The message is too large.', ''],
@@ -41,7 +42,7 @@ const KNOWN = {
 
 /** Other names the same thing goes by: close codes, and what getUserMedia throws. */
 const ALIASES = /** @type {Record<string, string>} */ ({
-  1001: 'draining', 1008: 'rate_limited', 1013: 'server_full', 4403: 'kicked', 4408: 'timeout', 4410: 'room_closed',
+  1001: 'draining', 1008: 'rate_limited', 1013: 'server_full', 4401: 'unauthorized', 4403: 'kicked', 4409: 'replaced', 4408: 'timeout', 4410: 'room_closed',
   NotAllowedError: 'permission_denied', SecurityError: 'permission_denied',
   NotFoundError: 'device_missing', NotReadableError: 'device_busy', AbortError: 'device_busy',
   OverconstrainedError: 'device_unsuitable', TypeError: 'insecure_page',
@@ -109,7 +110,7 @@ export function fromNegotiation(cause) {
 }
 
 /** Close codes after which joining again is pointless. */
-const FINAL = new Set([1000, 1003, 1007, 1009, 4403, 4410]);
+const FINAL = new Set([1000, 1003, 1007, 1009, 4401, 4403, 4409, 4410]);
 
 /** @param {number} code */
 export const isFinalClose = (code) => FINAL.has(code);

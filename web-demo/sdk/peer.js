@@ -44,8 +44,6 @@ export class Peer {
   #carries = new Map();
   /** By track; may come before the track's id is known here. @type {Map<string, import('./demand.js').Demand>} */
   #demands = new Map();
-  /** @type {'udp' | 'tcp' | undefined} */
-  #transport;
   #wanted = false;
   #closed = false;
   /** @type {Promise<void> | null} */
@@ -53,12 +51,11 @@ export class Peer {
 
   /**
    * @param {import('./platform.js').Platform} platform
-   * @param {RTCConfiguration & {transport?: 'udp' | 'tcp'}} configuration
+   * @param {RTCConfiguration} configuration
    * @param {PeerOwner} owner
    */
-  constructor(platform, { transport, ...configuration }, owner) {
+  constructor(platform, configuration, owner) {
     this.#owner = owner;
-    this.#transport = transport;
     this.pc = new platform.RTCPeerConnection({ bundlePolicy: 'max-bundle', ...configuration });
     this.channels = new Channels(this.pc, (message) => owner.data(message));
     this.pc.onconnectionstatechange = () => this.#closed || owner.state(this.pc.connectionState);
@@ -233,7 +230,7 @@ export class Peer {
     // At once: while the browser takes the answer in, events may say what has changed since.
     for (const assignment of answer.assigned) this.noteAssigned(assignment);
     this.#owner.assigned(answer.assigned);
-    await this.pc.setRemoteDescription({ type: 'answer', sdp: onlyBy(this.#transport, answer.sdp) });
+    await this.pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
     await announced;
     this.#settlePublished(sending, new Map(answer.tracks.map(({ mid, track }) => [mid, track])));
     this.#limit();
@@ -376,15 +373,4 @@ export class Peer {
 function sendingMids(sdp) {
   const sections = sdp.split(/^m=/m).slice(1).filter((section) => /^a=send(only|recv)\s*$/m.test(section));
   return new Set(sections.map((section) => /^a=mid:(\S+)/m.exec(section)?.[1] ?? ''));
-}
-
-/**
- * The answer with the candidates of one transport only.
- * @param {'udp' | 'tcp' | undefined} transport
- * @param {string} sdp
- */
-function onlyBy(transport, sdp) {
-  if (!transport) return sdp;
-  const kept = (/** @type {string} */ line) => !line.startsWith('a=candidate:') || line.split(' ')[2]?.toLowerCase() === transport;
-  return sdp.split('\r\n').filter(kept).join('\r\n');
 }

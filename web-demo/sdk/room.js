@@ -477,4 +477,4 @@ export class Room extends Emitter {
 }
 
 /** What a new attempt would meet again. */
-const FINAL_ERRORS = new Set(['kicked', 'room_closed', 'invalid_name', 'wrong_protocol', 'unauthorized', 'forbidden', 'unsupported_browser']);
+const FINAL_ERRORS = new Set(['unauthorized', 'replaced', 'kicked', 'room_closed', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);

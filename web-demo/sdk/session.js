@@ -15,11 +15,10 @@ import { Signalling } from './signalling.js';
  * @property {string} [name] shown to the others
  * @property {string} [metadata] whatever the application wants to say of this participant
  * @property {string | URL} [url] of the server's WebSocket (ws, wss, http or https); by default `/ws` of this page's host
- * @property {string} [token] who one is and what one may do, signed by whoever runs the server
+ * @property {string} [token] for servers that want one
  * @property {'auto' | 'manual'} [subscribe] `manual`: receive nothing but what `room.subscribe` names
  * @property {AbortSignal} [signal] ends the attempt to join
  * @property {RTCIceServer[]} [iceServers] instead of those that the server names
- * @property {'udp' | 'tcp'} [transport] take only the server's candidates of this kind
  * @property {RTCIceTransportPolicy} [iceTransport] `relay`: by TURN only
  */
 
@@ -65,7 +64,6 @@ export class Session {
       {
         iceServers: options.iceServers ?? [],
         iceTransportPolicy: options.iceTransport ?? 'all',
-        transport: options.transport,
       },
       {
         request: (type, fields) => this.signalling.request(type, fields),

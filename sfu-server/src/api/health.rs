@@ -26,6 +26,9 @@ async fn ready(context: Data<Context>) -> Result<HttpResponse, Problem> {
     if context.sessions.is_draining() {
         return Err(SessionError::draining().into());
     }
+    if context.sessions.is_overloaded() {
+        return Err(SessionError::overloaded().into());
+    }
     check_alive(&context)?;
     Ok(HttpResponse::Ok().content_type("text/plain").body("ok\n"))
 }

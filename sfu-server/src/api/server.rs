@@ -92,7 +92,7 @@ async fn node(context: Data<Context>, request: HttpRequest) -> Result<HttpRespon
 /// Joins are refused from now on, and everybody is told. Who is in may stay.
 async fn drain(context: Data<Context>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     access::check(&context, &request, Need::Server)?;
-    context.sessions.announce_drain();
+    context.sessions.begin_drain();
     Ok(show(&context))
 }
 

@@ -23,7 +23,8 @@ fn adapt(loaded: &mut Loaded, lan: bool) {
     let (addr, tls) = (is_given("http.addr"), is_given("tls.mode"));
     let (open, drain) = (is_given("auth.open"), is_given("drain.timeout_seconds"));
     let settings = &mut loaded.settings;
-    if !open {
+    // Whoever configures keys wants to see them work.
+    if !open && settings.auth.keys.is_empty() {
         settings.auth.open = true;
     }
     if !drain {

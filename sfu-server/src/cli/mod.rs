@@ -3,10 +3,12 @@
 mod config;
 mod dev;
 mod doctor;
+mod keys;
 mod load;
 mod log;
 mod ports;
 mod serve;
+mod token;
 mod watch;
 
 use std::process::ExitCode;
@@ -40,6 +42,13 @@ enum Command {
         #[command(subcommand)]
         command: config::ConfigCommand,
     },
+    /// Keys that sign tokens.
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
+    },
+    /// A token that lets somebody into a room, signed with a key of the configuration.
+    Token(Box<token::Token>),
     /// What to open in a firewall.
     Ports(Box<Flags>),
     /// Whether this machine is ready for the server as configured: sockets, buffers, file limits,
@@ -81,6 +90,8 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Dev(dev)) => dev::run(&dev),
         Some(Command::Serve(serve)) => serve::run(serve),
         Some(Command::Config { command }) => config::run(&command),
+        Some(Command::Keys { command }) => keys::run(&command),
+        Some(Command::Token(token)) => token::run(&token),
         Some(Command::Ports(flags)) => with_settings(&flags, ports::run),
         Some(Command::Doctor(flags)) => with_settings(&flags, doctor::run),
         Some(Command::Load(load)) => load::run(&load),

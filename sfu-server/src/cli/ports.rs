@@ -26,10 +26,17 @@ fn ports(settings: &Settings) -> Vec<Port> {
         TlsMode::SelfSigned | TlsMode::Files => "HTTPS and secure WebSocket: the same over TLS",
     };
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    vec![
+    let media = &settings.media;
+    let mut ports = vec![
         Port { protocol: "tcp", ip: http.ip(), port: http.port(), what },
-        Port { protocol: "udp", ip: any, port: settings.media.udp_port, what: "all media" },
-    ]
+        Port { protocol: "udp", ip: any, port: media.udp_port, what: "all media" },
+    ];
+    let tcp_port = media.tcp_port.unwrap_or(media.udp_port);
+    if media.tcp && tcp_port != http.port() {
+        let what = "media of clients whose network lets no UDP through";
+        ports.push(Port { protocol: "tcp", ip: any, port: tcp_port, what });
+    }
+    ports
 }
 
 fn describe(ports: &[Port]) -> String {
@@ -62,10 +69,17 @@ mod tests {
         let mut settings = Settings::default();
         let text = describe(&ports(&settings));
         assert!(text.contains("7880/tcp") && text.contains("nothing to open"), "{text}");
-        assert!(text.contains("udp dport 7882") && !text.contains("dport 7880"), "{text}");
+        assert!(
+            text.contains("udp dport 7882")
+                && text.contains("tcp dport 7882")
+                && !text.contains("dport 7880"),
+            "{text}"
+        );
         settings.http.addr = "0.0.0.0:443".parse().unwrap();
         settings.media.udp_port = 3478;
+        settings.media.tcp_port = Some(443);
         let text = describe(&ports(&settings));
         assert!(text.contains("tcp dport 443") && text.contains("udp dport 3478"), "{text}");
+        assert_eq!(text.matches("tcp dport").count(), 1, "one port for both: {text}");
     }
 }

@@ -37,7 +37,8 @@ impl Recipe {
         (self.adapt)(&mut loaded);
         anyhow::ensure!(
             self.is_dev || loaded.settings.auth.is_decided(),
-            "nobody decided who may join: say so with --open or auth.open if anybody may"
+            "nobody decided who may join: make a key with `sfu keys new`, or say with --open or \
+             auth.open that anybody may"
         );
         Ok(loaded)
     }

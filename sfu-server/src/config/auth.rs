@@ -92,6 +92,6 @@ impl AuthSettings {
 impl AuthSettings {
     /// Whether somebody decided who may join.
     pub fn is_decided(&self) -> bool {
-        self.open
+        self.open || !self.keys.is_empty() || self.admin_key.is_some()
     }
 }

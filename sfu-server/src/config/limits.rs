@@ -23,6 +23,12 @@ pub struct LimitSettings {
     #[schemars(extend("x-reload" = true))]
     pub join_rate_per_address: u32,
 
+    /// When the server is full, in per cent: joins are refused with 503 after every worker has been
+    /// busy for this share of each of five seconds, and until one is 10 % below it. Who is in a call
+    /// stays. 0: always full.
+    #[schemars(extend("x-reload" = true))]
+    pub max_load: u8,
+
     /// Requests per second on one WebSocket, in bursts of twice as many. Holds for WebSockets
     /// opened after a change.
     #[schemars(extend("x-reload" = true))]
@@ -35,6 +41,7 @@ impl Default for LimitSettings {
             max_rooms: limits::ROOMS_MAX,
             max_participants_per_room: limits::PARTICIPANTS_PER_ROOM_MAX,
             join_rate_per_address: limits::JOINS_PER_SECOND,
+            max_load: limits::LOAD_MAX,
             message_rate: limits::MESSAGES_PER_SECOND,
         }
     }
@@ -46,6 +53,8 @@ impl LimitSettings {
         faults.require(self.max_rooms > 0, "limits.max_rooms", at_least_one);
         let participants = self.max_participants_per_room;
         faults.require(participants > 0, "limits.max_participants_per_room", at_least_one);
+        let message = "must be 0 to 100: it is in per cent";
+        faults.require(self.max_load <= 100, "limits.max_load", message);
         faults.require(self.message_rate > 0, "limits.message_rate", at_least_one);
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! To add a setting: a field with a doc comment and a default in its section, its rule in
 //! `validate`, `x-reload` if it may change while the server runs, and
-//! `SFU_BLESS=1 cargo test --release -p sfu-server configuration_reference`.
+//! `SFU_BLESS=1 cargo test --release -p sfu-server --lib configuration_reference`.
 
 mod advertised;
 mod auth;
@@ -48,7 +48,7 @@ pub use reference::reference;
 pub use secret::Secret;
 pub use telemetry::TelemetrySettings;
 pub use tls::{TlsMode, TlsSettings};
-pub use webhooks::WebhookSettings;
+pub use webhooks::{WebhookEndpoint, WebhookSettings};
 
 /// Everything the server can be told. The defaults make a ready development server.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
@@ -71,6 +71,7 @@ impl Settings {
     pub fn validate(&self) -> Faults {
         let mut faults = Faults::default();
         self.auth.validate(&mut faults);
+        self.webhooks.validate(&mut faults);
         self.http.validate(&mut faults);
         self.ice.validate(&mut faults);
         self.limits.validate(&mut faults);

@@ -10,7 +10,7 @@ const HEAD: &str = "\
 # Configuration
 
 <!-- Written from the types in sfu-server/src/config by
-     `SFU_BLESS=1 cargo test --release -p sfu-server configuration_reference`. -->
+     `SFU_BLESS=1 cargo test --release -p sfu-server --lib configuration_reference`. -->
 
 Without any configuration `sfu` is a development server. Settings come from, the later ones winning:
 

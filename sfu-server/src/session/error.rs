@@ -24,6 +24,11 @@ impl SessionError {
         Self::new(ErrorCode::NotJoined, "this participant is no longer in the room")
     }
 
+    /// The server is full.
+    pub(crate) fn overloaded() -> Self {
+        Self::new(ErrorCode::Overloaded, "the server is overloaded; try again later")
+    }
+
     /// There is no token, or it does not count. Which of the two, or why, is not said.
     pub(crate) fn unauthorized() -> Self {
         Self::new(ErrorCode::Unauthorized, "a valid token is needed")
@@ -39,9 +44,7 @@ impl From<MediaError> for SessionError {
     fn from(error: MediaError) -> Self {
         match error {
             MediaError::Refused(refusal) => refusal.into(),
-            MediaError::Overloaded => {
-                Self::new(ErrorCode::Overloaded, "the server is overloaded; try again later")
-            }
+            MediaError::Overloaded => Self::overloaded(),
             MediaError::Panicked => Self::new(ErrorCode::Internal, "internal error"),
             MediaError::Stopped => Self::draining(),
         }

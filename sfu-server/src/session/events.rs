@@ -18,6 +18,7 @@ use super::participant::{Door, LeaveReason};
 use super::registry::Cleanup;
 use super::{Sessions, TrackKey};
 use crate::media::{Output, WorkerId};
+use crate::webhooks::Notice;
 
 /// How often empty rooms are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -67,6 +68,7 @@ impl Sessions {
             self.spawn(Cleanup(vec![(worker, Command::RemovePeer { peer })]));
             return;
         }
+        let webhooks = registry.webhooks.clone();
         let room = registry.room_by_id(worker, room).expect("bind_peer found it");
         let others = room.visible().filter(|other| other.id != id);
         let newcomer = &room.participants[&id];
@@ -79,6 +81,10 @@ impl Sessions {
             ice_servers: self.ice_servers(&format!("{:016x}", id.0)),
         };
         newcomer.outbox.push(&joined.to(newcomer.join_request));
+        if newcomer.is_entered() {
+            let (room, participant) = (&*room.name, newcomer.who());
+            webhooks.tell(&Notice::ParticipantJoined { room, participant });
+        }
         if newcomer.is_visible() {
             let event = ServerEvent::ParticipantJoined { participant: newcomer.view() };
             room.tell_others(Some(id), &Json::of(&event));
@@ -172,6 +178,9 @@ impl Sessions {
         let door = participant.door;
         if state == TransportState::Connected {
             self.counters.transports_connected.fetch_add(1, Ordering::Relaxed);
+            if let Some(since) = participant.joining_since.take() {
+                self.counters.join_duration.observe(since.elapsed());
+            }
         }
         let TransportState::Failed(reason) = state else { return };
         self.counters.transports_failed.fetch_add(1, Ordering::Relaxed);

@@ -41,6 +41,7 @@ pub(super) struct Forwarding {
 impl Sessions {
     /// Tells a subscriber what it receives.
     pub(super) fn forwarding_changed(&self, worker: WorkerId, peer: PeerId, now: Forwarding) {
+        self.counters.layer_switches.count(now.reason);
         if let Some((key, subscriber)) = self.registry.lock().subscriber(worker, peer, now.track) {
             subscriber.tell_forwarding(key, now);
         }

@@ -19,6 +19,7 @@ use super::settings::RoomSettings;
 use super::{ErrorCode, SessionError, Sessions};
 use crate::limits;
 use crate::media::MediaError;
+use crate::webhooks::Notice;
 
 /// Who wants in.
 pub(crate) struct JoinRequest {
@@ -70,9 +71,7 @@ impl Sessions {
         self: &Arc<Self>,
         request: JoinRequest,
     ) -> Result<Membership, SessionError> {
-        if self.is_draining() {
-            return Err(SessionError::draining());
-        }
+        self.check_open()?;
         check_name("the room's name", &request.room, 1)?;
         check_name("the name", &request.name, 0)?;
         if request.metadata.len() > limits::METADATA_BYTES_MAX {
@@ -101,6 +100,18 @@ impl Sessions {
         }
         self.counters.joins.fetch_add(1, Ordering::Relaxed);
         Ok(membership)
+    }
+
+    /// Refuses while the server is about to stop, or full.
+    fn check_open(&self) -> Result<(), SessionError> {
+        if self.is_draining() {
+            return Err(SessionError::draining());
+        }
+        if self.is_overloaded() {
+            self.counters.overloads.fetch_add(1, Ordering::Relaxed);
+            return Err(SessionError::overloaded());
+        }
+        Ok(())
     }
 
     /// Writes the participant into its room, in the place of whoever has its identity there.
@@ -172,6 +183,7 @@ impl Sessions {
                 return Err(SessionError::new(ErrorCode::ServerFull, "too many rooms"));
             }
             let name: Arc<str> = Arc::from(name);
+            registry.webhooks.tell(&Notice::RoomStarted { room: &name });
             let mut room = Room::new(Arc::clone(&name), empty_timeout);
             room.settings = settings;
             registry.room_by_name.insert(name, room);
@@ -187,9 +199,7 @@ impl Sessions {
         empty_timeout: Duration,
         settings: RoomSettings,
     ) -> Result<bool, SessionError> {
-        if self.is_draining() {
-            return Err(SessionError::draining());
-        }
+        self.check_open()?;
         check_name("the room's name", name, 1)?;
         let (place, is_new) = {
             let mut registry = self.registry.lock();

@@ -17,6 +17,7 @@ mod message;
 mod moderate;
 mod offer;
 mod outbox;
+mod overload;
 mod participant;
 mod parts;
 mod placement;
@@ -26,6 +27,7 @@ mod registry;
 mod requests;
 mod room;
 mod settings;
+mod timing;
 mod track;
 mod tracks;
 
@@ -40,13 +42,14 @@ use tokio::sync::watch;
 use crate::config::Live;
 use crate::ice_servers::{IceServer, IceServers};
 use crate::media::MediaHandle;
+use crate::webhooks::Webhooks;
 
 pub(crate) use decisions::{DecisionsView, RecordView};
 pub(crate) use error::SessionError;
 pub(crate) use grant::{Grant, Identity, PermissionsView, forbidden};
 pub(crate) use http_session::{ETag, HttpSession, IfMatch, PatchOutcome};
 pub(crate) use join::{JoinRequest, Membership};
-pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, WireId};
+pub(crate) use message::{ErrorCode, Json, ParticipantView, Reply, ServerEvent, TrackView, WireId};
 pub(crate) use moderate::ParticipantChange;
 pub(crate) use outbox::{CloseCode, Closing, Outbox, OutboxItem};
 pub(crate) use participant::{Door, LeaveReason, check_name};
@@ -58,6 +61,7 @@ pub(crate) use requests::{
 };
 pub(crate) use room::RoomView;
 pub(crate) use settings::{CodecName, RoomSettings, SettingsChange, empty_timeout};
+pub(crate) use timing::Histogram;
 pub(crate) use track::TrackKey;
 
 use placement::Placement;
@@ -76,6 +80,8 @@ pub(crate) struct Sessions {
     runtime: Handle,
     /// Whether joins are refused.
     is_draining: AtomicBool,
+    /// Whether joins are refused because all workers are busy.
+    is_overloaded: AtomicBool,
     /// Whether everybody is being sent away.
     stopping: watch::Sender<bool>,
 }
@@ -89,6 +95,11 @@ pub(crate) struct Counters {
     pub(crate) panics: AtomicU64,
     pub(crate) transports_connected: AtomicU64,
     pub(crate) transports_failed: AtomicU64,
+    /// Joins refused because the server was full.
+    pub(crate) overloads: AtomicU64,
+    /// From the join to the moment when media can flow.
+    pub(crate) join_duration: timing::Histogram,
+    pub(crate) layer_switches: timing::Switches,
 }
 
 impl Sessions {
@@ -109,6 +120,7 @@ impl Sessions {
             counters: Counters::default(),
             runtime,
             is_draining: AtomicBool::new(false),
+            is_overloaded: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
     }
@@ -126,6 +138,21 @@ impl Sessions {
     /// Whether joins are refused because the server is about to stop.
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on tells webhooks what happens.
+    pub(crate) fn tell_webhooks(&self, webhooks: Webhooks) {
+        self.registry.lock().webhooks = webhooks;
+    }
+
+    /// What became of messages to webhooks.
+    pub(crate) fn webhook_outcomes(&self) -> [(&'static str, u64); 4] {
+        self.registry.lock().webhooks.outcomes()
+    }
+
+    /// Kicks that were forgotten before their time.
+    pub(crate) fn kicks_forgotten(&self) -> u64 {
+        self.registry.lock().kicks.forgotten
     }
 
     /// Accepts joins again.

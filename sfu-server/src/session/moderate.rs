@@ -201,18 +201,6 @@ impl Sessions {
         }
     }
 
-    /// Refuses joins and tells everybody; who is in may stay.
-    pub(crate) fn announce_drain(&self) {
-        if self.is_draining() {
-            return;
-        }
-        self.refuse_joins();
-        let message = Json::of(&ServerEvent::Draining {});
-        for room in self.registry.lock().room_by_name.values() {
-            room.tell_others(None, &message);
-        }
-    }
-
     /// The identity of somebody in a room.
     pub(crate) fn identity(&self, room: &str, id: ParticipantId) -> Option<Arc<str>> {
         let mut registry = self.registry.lock();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use sfu_core::command::PublishRequest;
@@ -15,6 +16,7 @@ use super::message::{AssignedView, ParticipantView, TrackView, kind_name, source
 use super::outbox::Outbox;
 use super::track::{Track, TrackKey};
 use crate::media::WorkerId;
+use crate::webhooks::Who;
 
 /// The door a participant came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
@@ -38,6 +40,8 @@ pub(crate) enum LeaveReason {
     Kicked,
     /// The same identity entered again.
     Replaced,
+    /// The room was closed. Others are told by their own close.
+    Closed,
 }
 
 /// A participant, from the request to join to the end.
@@ -65,6 +69,8 @@ pub(crate) struct Participant {
     /// `publish` requests whose m-line does not send yet.
     pub(crate) publish_requests: BTreeMap<Mid, PublishRequest>,
     pub(crate) transport: TransportState,
+    /// When it asked to join, until media can flow.
+    pub(super) joining_since: Option<Instant>,
     /// What a WHIP or WHEP session URL stands for.
     pub(crate) http: Option<HttpState>,
 }
@@ -93,6 +99,7 @@ impl Participant {
             paused: BTreeSet::new(),
             publish_requests: BTreeMap::new(),
             transport: TransportState::Connecting,
+            joining_since: Some(Instant::now()),
             http: None,
         }
     }
@@ -105,6 +112,12 @@ impl Participant {
     /// Whether it is in the room and no mere viewer: it hears of others, and moderators see it.
     pub(crate) fn is_entered(&self) -> bool {
         self.peer.is_some() && self.door != Door::Whep
+    }
+
+    /// As webhooks name it.
+    pub(crate) fn who(&self) -> Who<'_> {
+        let identity = self.grant.identity.as_ref().map(|identity| &*identity.name);
+        Who { id: self.id.into(), name: &self.name, identity, door: self.door }
     }
 
     pub(crate) fn view(&self) -> ParticipantView {

@@ -17,6 +17,7 @@ use super::room::Room;
 use crate::auth::Kicks;
 use crate::limits::EMPTY_PART_MAX;
 use crate::media::WorkerId;
+use crate::webhooks::{Notice, Webhooks};
 
 /// A room of one worker's engine.
 pub(super) type RoomKey = (WorkerId, RoomId);
@@ -31,6 +32,7 @@ pub(super) struct Registry {
     participant_by_peer: HashMap<PeerKey, (Arc<str>, ParticipantId)>,
     pub(super) participant_by_token: HashMap<Box<str>, (Arc<str>, ParticipantId)>,
     pub(super) kicks: Kicks,
+    pub(super) webhooks: Webhooks,
 }
 
 /// Commands to be sent once the lock is released.
@@ -161,6 +163,10 @@ impl Registry {
             let left = ServerEvent::ParticipantLeft { participant: id.into(), reason };
             room.tell_others(Some(id), &Json::of(&left));
         }
+        if participant.is_entered() {
+            let (room, participant) = (room_name, participant.who());
+            self.webhooks.tell(&Notice::ParticipantLeft { room, participant, reason });
+        }
         if let Some(http) = &participant.http {
             self.participant_by_token.remove(http.token());
         }
@@ -212,6 +218,11 @@ impl Registry {
         let room = self.room_by_name.get_mut(room_name)?;
         for (_, participant) in std::mem::take(&mut room.participants) {
             participant.outbox.close(code, reason);
+            if participant.is_entered() {
+                let (room, participant) = (room_name, participant.who());
+                let reason = LeaveReason::Closed;
+                self.webhooks.tell(&Notice::ParticipantLeft { room, participant, reason });
+            }
             if let Some(http) = &participant.http {
                 self.participant_by_token.remove(http.token());
             }
@@ -225,6 +236,7 @@ impl Registry {
 
     fn drop_room(&mut self, room_name: &str, cleanup: &mut Cleanup) {
         let Some(room) = self.room_by_name.remove(room_name) else { return };
+        self.webhooks.tell(&Notice::RoomFinished { room: room_name });
         for (worker, id) in room.bound_parts() {
             self.name_by_room.remove(&(worker, id));
             cleanup.0.push((worker, Command::CloseRoom { room: id }));

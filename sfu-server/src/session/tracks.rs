@@ -12,6 +12,7 @@ use super::room::Room;
 use super::track::{Track, TrackKey};
 use super::{Sessions, WireId};
 use crate::media::WorkerId;
+use crate::webhooks::Notice;
 
 impl Registry {
     /// The participant of `peer`, and what everybody calls the track that its engine calls `track`.
@@ -30,8 +31,14 @@ impl Registry {
 impl Sessions {
     pub(super) fn track_published(&self, worker: WorkerId, room: RoomId, info: TrackInfo) {
         let mut registry = self.registry.lock();
+        let webhooks = registry.webhooks.clone();
         let Some(room) = registry.room_by_id(worker, room) else { return };
         let key = TrackKey { worker, id: info.track };
+        if let Some(participant) = room.participants.get(&info.participant) {
+            let (room, participant) = (&*room.name, participant.who());
+            let track = track_view(key, &info);
+            webhooks.tell(&Notice::TrackPublished { room, participant, track });
+        }
         room.track_came(worker, info.track, key, info);
     }
 
@@ -59,8 +66,18 @@ impl Sessions {
         track: TrackId,
     ) {
         let mut registry = self.registry.lock();
+        let webhooks = registry.webhooks.clone();
         let Some(room) = registry.room_by_id(worker, room) else { return };
-        room.track_went(worker, owner, TrackKey { worker, id: track });
+        let key = TrackKey { worker, id: track };
+        let of = |participant: &'_ Participant| Some(participant.tracks.get(&key)?.info.clone());
+        if let Some(participant) = room.participants.get(&owner)
+            && let Some(info) = of(participant)
+        {
+            let (room, participant) = (&*room.name, participant.who());
+            let track = track_view(key, &info);
+            webhooks.tell(&Notice::TrackUnpublished { room, participant, track });
+        }
+        room.track_went(worker, owner, key);
     }
 
     pub(super) fn track_unmirrored(

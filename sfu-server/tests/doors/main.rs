@@ -2,16 +2,20 @@
 //! clients, no media.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod api;
 mod conformance;
 mod encoders;
 mod harness;
 mod http;
+mod metrics;
 mod quality;
 mod rooms;
 mod shutdown;
+mod slow;
 mod spanning;
 mod tls;
 mod tokens;
+mod webhooks;
 mod websocket;
 mod websocket_limits;
 mod whip;

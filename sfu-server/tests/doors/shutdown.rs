@@ -80,3 +80,32 @@ async fn a_drain_ends_at_its_deadline() {
     assert_eq!(a.closed().await, 1001);
     stopping.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_full_server_refuses_joins_and_keeps_who_is_in() {
+    let server = TestServer::start().await;
+    let (mut a, _) = server.join("r", "a").await;
+    let mut late = server.connect().await;
+    let mut settings = sfu_server::config::Settings::default();
+    settings.limits.max_load = 0;
+    server.server.reload(&settings).unwrap();
+    while server.get("/readyz").await.status() == 200 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ready = server.get("/readyz").await;
+    crate::harness::assert_problem(ready, 503, "overloaded", "readyz").await;
+    let request = server.request("POST", "/whip/r").header("content-type", "application/sdp");
+    let response = request.body("v=0").send().await.unwrap();
+    assert_eq!(response.headers()["retry-after"], "1");
+    crate::harness::assert_problem(response, 503, "overloaded", "whip").await;
+    late.refused(json!({"type": "join", "room": "r", "name": "n"}), "overloaded").await;
+    assert!(server.metric("sfu_refused_total{reason=\"overload\"}").await >= 2.0);
+    assert_eq!(a.request(json!({"type": "ping"})).await["type"], "pong");
+
+    settings.limits.max_load = 100;
+    server.server.reload(&settings).unwrap();
+    while server.get("/readyz").await.status() != 200 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    server.server.stop().await;
+}

@@ -397,6 +397,6 @@ async fn c36_a_session_whose_ice_never_completes_is_reaped() {
     for path in [path, viewer_path] {
         assert_problem(server.get(&path).await, 404, "no_such_session", &path).await;
     }
-    assert_eq!(server.metric("sfu_transports_total{result=\"failed\"}").await, 2.0);
+    assert_eq!(server.metric("sfu_ice_connections_total{result=\"failed\"}").await, 2.0);
     server.server.stop().await;
 }

@@ -43,7 +43,7 @@ import { until } from './until.js';
  * @property {string} [svc]
  * @property {number} [width]
  * @property {number} [height]
- * @property {string} [transport] `tcp` or `udp`, and no other
+ * @property {'udp' | 'tcp' | 'relay'} [path] the only way to the server that is tried
  * @property {number} [mock] so many invented participants, and no server
  */
 

@@ -11,8 +11,8 @@ async function tcpConnections(participant) {
 
 scenario('Chromium calls by TCP only', async (stage) => {
   const [alice, bob] = await Promise.all([
-    stage.join({ name: 'alice', transport: 'tcp' }, 'chromium'),
-    stage.join({ name: 'bob', transport: 'tcp' }, 'chromium'),
+    stage.join({ name: 'alice', path: 'tcp' }, 'chromium'),
+    stage.join({ name: 'bob', path: 'tcp' }, 'chromium'),
   ]);
   await Promise.all([alice.meets('bob'), bob.meets('alice')]);
   assert.ok((await tcpConnections(alice)) >= 2, 'both are connected by TCP');
@@ -20,8 +20,8 @@ scenario('Chromium calls by TCP only', async (stage) => {
 
 scenario('Chromium by TCP and Chromium by UDP meet', async (stage) => {
   const [alice, bob] = await Promise.all([
-    stage.join({ name: 'alice', transport: 'tcp' }, 'chromium'),
-    stage.join({ name: 'bob', transport: 'udp' }, 'chromium'),
+    stage.join({ name: 'alice', path: 'tcp' }, 'chromium'),
+    stage.join({ name: 'bob', path: 'udp' }, 'chromium'),
   ]);
   await Promise.all([alice.meets('bob'), bob.meets('alice')]);
 });
