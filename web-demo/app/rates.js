@@ -52,7 +52,7 @@ export async function decisions({ name, local }) {
   try {
     const token = new URLSearchParams(location.search).get('token');
     const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
-    const response = await fetch(`/api/v1/rooms/${encodeURIComponent(name)}/participants/${local.id}/decisions`, { headers });
+    const response = await fetch(`/api/v1/rooms/${encodeURIComponent(name)}/participants/${local.id}/decisions`, headers && { headers });
     return response.ok ? await response.json() : null;
   } catch {
     return null; // the connection is being mended, and the page says so elsewhere

@@ -477,4 +477,4 @@ export class Room extends Emitter {
 }
 
 /** What a new attempt would meet again. */
-const FINAL_ERRORS = new Set(['unauthorized', 'replaced', 'kicked', 'room_closed', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);
+const FINAL_ERRORS = new Set(['unauthorized', 'forbidden', 'replaced', 'kicked', 'room_closed', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);

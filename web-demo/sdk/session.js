@@ -15,7 +15,7 @@ import { Signalling } from './signalling.js';
  * @property {string} [name] shown to the others
  * @property {string} [metadata] whatever the application wants to say of this participant
  * @property {string | URL} [url] of the server's WebSocket (ws, wss, http or https); by default `/ws` of this page's host
- * @property {string} [token] for servers that want one
+ * @property {string} [token] who one is and what one may do, signed by whoever runs the server
  * @property {'auto' | 'manual'} [subscribe] `manual`: receive nothing but what `room.subscribe` names
  * @property {AbortSignal} [signal] ends the attempt to join
  * @property {RTCIceServer[]} [iceServers] instead of those that the server names

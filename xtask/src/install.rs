@@ -24,6 +24,11 @@ pub(crate) fn valgrind() -> Result<()> {
     programs(&[("valgrind", "valgrind")])
 }
 
+/// Installs an authority that gives certificates to this machine only.
+pub(crate) fn acme_authority() -> Result<()> {
+    programs(&[("pebble", "pebble"), ("openssl", "openssl")])
+}
+
 /// Installs Python packages, unless that has been done, and returns the Python that has them.
 pub(crate) fn python_packages(requirements: &Path) -> Result<String> {
     programs(&[("python3", "python3"), ("systemd-analyze", "systemd")])?;

@@ -28,7 +28,8 @@ pub(crate) enum Step {
     Web,
     /// Page and client library keep their size budgets.
     Sizes,
-    /// What `deploy/` has is understood by Helm, Kubernetes' schemas, systemd and the server.
+    /// What `deploy/` has is understood by Helm, Kubernetes' schemas, systemd and the server, which
+    /// gets a certificate from a local authority.
     Deploy,
     /// The server is small, starts quickly and needs little memory.
     Footprint,
@@ -135,8 +136,10 @@ fn sizes() -> Result<Tally> {
 fn deploy() -> Result<Tally> {
     let python = install::python_packages(Path::new("deploy/requirements.txt"))?;
     build_server()?;
-    let script = ["deploy/check.py", SERVER];
-    check(Job::new(&python).args(script))
+    let mut tally = check(Job::new(&python).args(["deploy/check.py", SERVER]))?;
+    install::acme_authority()?;
+    tally += check(Job::new(&python).args(["deploy/acme_check.py", SERVER]))?;
+    Ok(tally)
 }
 
 /// All targets, for then cargo chooses the same features as for the tests and builds nothing anew

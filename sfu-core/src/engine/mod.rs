@@ -113,6 +113,8 @@ pub struct Engine {
     challenged: VecDeque<([u8; 12], PeerId)>,
     /// See [`Engine::take_unclaimed`].
     unclaimed: bool,
+    /// See [`Engine::reads_for_others`].
+    reads_for_others: bool,
 }
 
 impl Engine {
@@ -143,6 +145,7 @@ impl Engine {
             strangers: Rate::new(),
             challenged: VecDeque::new(),
             unclaimed: false,
+            reads_for_others: false,
         }
     }
 

@@ -27,7 +27,7 @@ impl Engine {
     ) -> Result<(), DropReason> {
         // A connection has been one peer's from its first check on.
         if path.protocol != Protocol::Udp || !self.strangers.allow(now) {
-            return Err(DropReason::RtpUnvalidated);
+            return self.nobodys(data);
         }
         self.unclaimed = true;
         let worker = self.config.worker;
@@ -55,7 +55,23 @@ impl Engine {
                 Received::Rtcp(packet) => engine.receive_rtcp(now, id, packet),
             });
         }
-        Err(DropReason::RtpUnvalidated)
+        self.nobodys(data)
+    }
+
+    /// Who read it counts it, and nobody else.
+    fn nobodys(&mut self, data: &[u8]) -> Result<(), DropReason> {
+        if !self.reads_for_others {
+            return Err(DropReason::RtpUnvalidated);
+        }
+        self.stats.datagrams_in -= 1;
+        self.stats.bytes_in -= data.len() as u64;
+        Ok(())
+    }
+
+    /// Says whether what comes was read by another engine's shell, which has counted it if it is
+    /// nobody's.
+    pub fn reads_for_others(&mut self, does: bool) {
+        self.reads_for_others = does;
     }
 
     /// Peers that the packet may be from: those that send its SSRC, then those of its IP address.

@@ -31,6 +31,8 @@ fn a_whole_answer() {
         &transport.replace("MID", "0"),
         "a=candidate:1 1 udp 2130706431 192.0.2.1 7882 typ host\r\n",
         "a=candidate:2 1 udp 2130706175 2001:db8::1 7882 typ host\r\n",
+        // RFC 6544 §4.2: type preference 90, direction preference 4, the third of its kind.
+        "a=candidate:3 1 tcp 1520434687 192.0.2.1 443 typ host tcptype passive\r\n",
         "a=end-of-candidates\r\n",
         "a=sendrecv\r\na=rtcp-mux\r\na=rtcp-mux-only\r\na=rtpmap:111 opus/48000/2\r\n",
         "a=fmtp:111 minptime=10;useinbandfec=1\r\na=msid:stream track-0\r\na=ssrc:1 cname:cname\r\n",
@@ -184,6 +186,7 @@ fn a_fragment_has_credentials_and_candidates() {
          a=ice-pwd:abcdefghijklmnopqrstuv\r\n\
          a=candidate:1 1 udp 2130706431 192.0.2.1 7882 typ host\r\n\
          a=candidate:2 1 udp 2130706175 2001:db8::1 7882 typ host\r\n\
+         a=candidate:3 1 tcp 1520434687 192.0.2.1 443 typ host tcptype passive\r\n\
          a=end-of-candidates\r\n"
     );
 }

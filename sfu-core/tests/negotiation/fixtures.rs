@@ -1,10 +1,12 @@
 //! Offers, and the shortest way from them to sections and answers.
 
+use std::net::SocketAddr;
+
 use sfu_core::id::Ssrc;
 use sfu_core::negotiation::{
     Answer, Msid, Offer, OfferedContent, OfferedMedia, Section, SectionContent, negotiate,
 };
-use sfu_core::transport::{Candidate, Fingerprint, IceCredentials};
+use sfu_core::transport::{Candidate, Fingerprint, IceCredentials, Protocol};
 
 macro_rules! fixtures {
     ($($name:ident = $file:literal,)*) => {
@@ -105,9 +107,11 @@ pub(crate) fn answer_to(offer: &Offer, sections: Vec<Section>) -> Answer {
         ice: IceCredentials { ufrag: "serv".into(), password: "abcdefghijklmnopqrstuv".into() },
         fingerprint: Fingerprint { algorithm: "sha-256".into(), bytes: (0xa0..0xc0).collect() },
         role: offer.role,
-        candidates: ["192.0.2.1:7882", "[2001:db8::1]:7882"]
-            .map(|addr| Candidate::udp(addr.parse::<std::net::SocketAddr>().unwrap()))
-            .to_vec(),
+        candidates: vec![
+            Candidate::udp("192.0.2.1:7882".parse::<SocketAddr>().unwrap()),
+            Candidate::udp("[2001:db8::1]:7882".parse::<SocketAddr>().unwrap()),
+            Candidate { addr: "192.0.2.1:443".parse().unwrap(), protocol: Protocol::Tcp },
+        ],
         cname: "cname".into(),
         version: 0,
         sections: sections.into_iter().map(|section| (section.clone(), msid(&section))).collect(),

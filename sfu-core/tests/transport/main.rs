@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod data;
+mod data_by_hand;
 mod dtls_handshake;
 mod ice;
 mod media;

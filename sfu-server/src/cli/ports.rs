@@ -31,10 +31,13 @@ fn ports(settings: &Settings) -> Vec<Port> {
         Port { protocol: "tcp", ip: http.ip(), port: http.port(), what },
         Port { protocol: "udp", ip: any, port: media.udp_port, what: "all media" },
     ];
-    let tcp_port = media.tcp_port.unwrap_or(media.udp_port);
-    if media.tcp && tcp_port != http.port() {
-        let what = "media of clients whose network lets no UDP through";
-        ports.push(Port { protocol: "tcp", ip: any, port: tcp_port, what });
+    if media.tcp {
+        let port = media.tcp_port.unwrap_or(media.udp_port);
+        let what = match media.tcp_http {
+            true => "media of networks without UDP, and the same as HTTP",
+            false => "media of networks without UDP",
+        };
+        ports.push(Port { protocol: "tcp", ip: any, port, what });
     }
     ports
 }
@@ -77,9 +80,10 @@ mod tests {
         );
         settings.http.addr = "0.0.0.0:443".parse().unwrap();
         settings.media.udp_port = 3478;
-        settings.media.tcp_port = Some(443);
         let text = describe(&ports(&settings));
         assert!(text.contains("tcp dport 443") && text.contains("udp dport 3478"), "{text}");
-        assert_eq!(text.matches("tcp dport").count(), 1, "one port for both: {text}");
+        assert!(text.contains("tcp dport 3478"), "{text}");
+        settings.media.tcp = false;
+        assert!(!describe(&ports(&settings)).contains("tcp dport 3478"));
     }
 }

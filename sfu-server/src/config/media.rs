@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Advertised, Faults};
 use crate::limits;
 
-/// The UDP port, and the threads that forward.
+/// The ports of media, and the threads that forward.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MediaSettings {

@@ -260,10 +260,12 @@ impl Worker {
         for _ in 0..STRAY_BATCHES_PER_TURN {
             let Self { engine, crossing, handshakes, counters, .. } = self;
             let Some((from, mut batch)) = crossing.next_strays() else { return };
+            engine.reads_for_others(true);
             batch.drain(|path, datagram| {
                 take_datagram(now, engine, handshakes, counters, path, datagram);
             });
-            // It has been here from another worker.
+            engine.reads_for_others(false);
+            // All others have it, too.
             engine.take_unclaimed();
             crossing.give_back(from, batch);
         }

@@ -14,7 +14,6 @@ use super::participant::{Door, LeaveReason};
 use super::{Bucket, ErrorCode, Grant, JoinRequest, Membership, Outbox, SessionError, Sessions};
 use crate::limits;
 use crate::media::MediaError;
-use crate::session::forbidden;
 
 /// What the registry keeps of such a session.
 pub(crate) struct HttpState {

@@ -22,8 +22,6 @@ const WITHOUT_TEST: &[(&str, &str)] = &[
     ("C27", "open: there are no tokens yet"),
     ("C28", "open: there are no tokens yet"),
     ("C34", "no extension is advertised"),
-    ("C35", "open"),
-    ("E08", "open"),
     ("E09", "the events extension is optional and not there"),
     ("E10", "as E09"),
     ("E11", "the layers extension is optional and not there"),

@@ -66,7 +66,6 @@ fn nine_tiles() -> Scenario {
             at_most("others", Freezes500, 0.0),
             at_most("others", EmptySeconds, 0.0),
         ],
-        pending: true,
         ..Scenario::new(
             "nine-tiles",
             "nine cameras on a downlink of 1.5 Mbit/s, one of them pinned",
@@ -106,7 +105,6 @@ fn throttle(which: Throttled) -> Scenario {
             at_most("thin", Violations, 0.0),
             at_most("wide", Freezes500, 0.0),
         ],
-        pending: !matches!(which, Throttled::Vp9),
         ..Scenario::new(name, "a downlink of 2.5, then 0.6, then again 2.5 Mbit/s", s(60))
     }
 }

@@ -21,7 +21,7 @@ fn a_path_that_becomes_narrow_is_not_filled_with_what_was_left() {
         (VideoPlan::layered(Codec::Vp9, Layering::key(3, 3)), 300, 50, 800), // [1992]
         (VideoPlan::layered(Codec::Vp9, Layering::key(3, 3)), 600, 50, 400), // [357]
         (VideoPlan::layered(Codec::Vp9, Layering::new(3, 3)), 400, 20, 800), // [1324]
-        (VideoPlan::simulcast(), 600, 50, 700),
+        (VideoPlan::simulcast(), 600, 50, 600),
     ];
     let mut spent = 0;
     for (camera, kbit, delay, freeze_max) in table {

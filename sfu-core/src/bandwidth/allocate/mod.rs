@@ -11,7 +11,9 @@
 //!    `LargeEnough`), or at the best there is (`Best`). Nothing to climb at all: `Off`, `Hidden`,
 //!    `Muted`, `LastN`, `NoSlot`, `Silent`.
 //! 3. **The lowest step of everyone** ([`fill`]), pinned ones first, then by priority, then by
-//!    order. Whoever's lowest step does not fit is paused.
+//!    order. Whoever's lowest step does not fit is paused. **A pinned one is to be more than a
+//!    thumbnail**: once lowest steps have taken a third of what there is, it takes its next larger
+//!    size, if that fits, before the others' lowest. Still larger ones cost nobody's picture.
 //! 4. **Improvement**: what is left goes first to the pinned, then to each priority in turn; among
 //!    equals to whoever gains most per bit. A step that does not fit is `Bandwidth`, or `Priority`
 //!    if it would fit without what those of a higher rank have beyond their lowest step.
@@ -241,6 +243,12 @@ impl Allocator {
     fn fill(&mut self, limits: &Limits) -> u64 {
         let mut limits = *limits;
         let mut spent = self.fill.run(&limits, &self.steps, &mut self.entries);
+        if self.entries.iter().any(|entry| entry.level > 0 && entry.level < entry.present) {
+            // An excess is borne to stay as it is. Who goes down anyway goes as far as it takes: half
+            // way would only mean to go twice, and behind a queue that is still full.
+            limits = limits.without_excess();
+            spent = self.fill.run(&limits, &self.steps, &mut self.entries);
+        }
         if self.entries.iter().any(|entry| entry.level > entry.present) {
             // Who comes or goes up does not make the excess that is borne with.
             limits = limits.without_patience();

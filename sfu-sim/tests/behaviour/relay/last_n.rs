@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sfu_core::command::Command;
 use sfu_core::preference::RoomPolicy;
+use sfu_core::relay::{Message, Note};
+use sfu_core::room::Seats;
 use sfu_sim::{ClientId, Plan, World};
 
 use crate::common::{assert_sound, ms, s, source};
@@ -98,5 +100,29 @@ fn another_engine_takes_over_when_the_first_is_cut_off() {
     world.run_for(s(10));
     for viewer in viewers {
         assert_eq!(seen(&mut world, viewer), [source(&world, second)]);
+    }
+}
+
+#[test]
+fn seats_are_taken_from_the_engine_that_leads_and_from_no_other() {
+    let mut world = World::spanning(3, 3);
+    let rooms = world.create_unlinked();
+    world.link_all(&rooms);
+    let room = rooms[0];
+    let policy = RoomPolicy { audio_last_n: None, video_last_n: Some(1) };
+    set_policy(&mut world, &rooms, policy);
+    let first = world.join_at(1, room, Plan::camera());
+    world.run_for(ms(100));
+    let second = world.join_at(1, room, Plan::camera());
+    let viewer = world.join_at(1, room, Plan::viewer().with_slots(0, 2));
+    world.run_for(s(5));
+    assert_eq!(seen(&mut world, viewer), [source(&world, first)]);
+    let seats = Seats { audio: None, video: Some(vec![world.client(second).participant]) };
+    for (from, shown) in [(2, first), (0, second)] {
+        let note = Note::Seats { room: rooms[1], seats: seats.clone() };
+        let mut message = Message { notes: vec![note], ..Message::default() };
+        world.inject_relay(1, from, &mut message);
+        world.run_for(s(2));
+        assert_eq!(seen(&mut world, viewer), [source(&world, shown)], "told by {from}");
     }
 }

@@ -159,6 +159,20 @@ fn a_slight_excess_is_borne_for_a_second() {
 }
 
 #[test]
+fn who_goes_down_does_not_stop_half_way_on_a_slight_excess() {
+    // From 1700 to what fits 480: 500 would be a slight excess, 300 is what fits.
+    for strained in [false, true] {
+        let mut subscriber = Subscriber::cameras(1);
+        subscriber.run_for(30_000, 2_000);
+        subscriber.budget.strained = strained;
+        subscriber.run_for(100, 480);
+        assert_eq!(subscriber.layers(), [Some(layer(1, 0, 1))]);
+        subscriber.run_for(10_000, 480);
+        assert_eq!(subscriber.layers(), [Some(layer(1, 0, 1))], "nor comes back to it");
+    }
+}
+
+#[test]
 fn a_pause_takes_a_second_or_a_path_that_shows_strain() {
     let served = |strained, millis| {
         let mut subscriber = Subscriber::cameras(5);
