@@ -6,7 +6,6 @@ import { copy } from './dom.js';
 import { lobby } from './lobby.js';
 import { Media, remembered } from './media.js';
 import { endPage, toast } from './notices.js';
-import { oneWay } from './one-way.js';
 import { newRoom, readParams, roomLink, showRoom } from './params.js';
 import { Sending } from './sending.js';
 import { applyTheme } from './settings.js';
@@ -14,7 +13,7 @@ import { strings } from './strings.js';
 
 const app = /** @type {HTMLElement} */ (document.getElementById('app'));
 const params = readParams();
-const room = params.mock === null ? ownRoom() : (await import('./mock.js')).mockRoom(params.mock);
+const room = await makeRoom();
 const media = new Media(params);
 const sending = new Sending(room, media, params);
 /** @type {{close: () => void} | null} */
@@ -43,8 +42,10 @@ if (params.autojoin) {
   toLobby();
 }
 
-function ownRoom() {
-  return new Room(params.path ? { RTCPeerConnection: oneWay(params.path) } : {});
+async function makeRoom() {
+  const { mock, path } = params;
+  if (mock !== null) return (await import('./mock.js')).mockRoom(mock);
+  return new Room(path ? { RTCPeerConnection: (await import('./one-way.js')).oneWay(path) } : {});
 }
 
 /** @param {{element: HTMLElement, close: () => void}} view */

@@ -18,8 +18,6 @@ const KNOWN = {
   connection_lost: ['signalling', 'The connection to the server was lost.', 'Check your network.'],
   timeout: ['signalling', 'The server did not answer in time.', 'Check your network, then try again.'],
   wrong_protocol: ['signalling', 'The server speaks another protocol version.', 'Reload the page.'],
-  unauthorized: ['signalling', 'A valid invitation is needed.', 'Ask for a new link: it may have expired.'],
-  forbidden: ['signalling', 'Your invitation does not allow this.', ''],
   room_full: ['signalling', 'The room is full.', 'Ask somebody to leave, or use another room.'],
   rate_limited: ['signalling', 'Too many requests.', 'Try again in a moment.'],
   invalid_name: ['signalling', 'The server refused this room or display name.', 'Choose a shorter one.'],
