@@ -13,7 +13,7 @@ import { strings } from './strings.js';
 
 const app = /** @type {HTMLElement} */ (document.getElementById('app'));
 const params = readParams();
-const room = params.mock === null ? new Room() : (await import('./mock.js')).mockRoom(params.mock);
+const room = await makeRoom();
 const media = new Media(params);
 const sending = new Sending(room, media, params);
 /** @type {{close: () => void} | null} */
@@ -40,6 +40,12 @@ if (params.autojoin) {
   await enter();
 } else {
   toLobby();
+}
+
+async function makeRoom() {
+  const { mock, path } = params;
+  if (mock !== null) return (await import('./mock.js')).mockRoom(mock);
+  return new Room(path ? { RTCPeerConnection: (await import('./one-way.js')).oneWay(path) } : {});
 }
 
 /** @param {{element: HTMLElement, close: () => void}} view */

@@ -64,11 +64,11 @@ export function showRoom(room) {
   history.replaceState(null, '', url);
 }
 
-/** A name nobody guesses by chance: two words and four digits. */
+/** A name nobody guesses by chance: two words and five digits. */
 export function newRoom() {
   const [a, b, c] = crypto.getRandomValues(new Uint16Array(3));
   const { first, second } = strings.words;
-  return `${first[a % first.length]}-${second[b % second.length]}-${String(c % 10_000).padStart(4, '0')}`;
+  return `${first[a % first.length]}-${second[b % second.length]}-${String(c).padStart(5, '0')}`;
 }
 
 /** @param {string | null} text */

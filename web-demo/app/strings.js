@@ -175,7 +175,7 @@ export const strings = {
 
   /** For the names of new rooms. */
   words: {
-    first: 'amber autumn bold brave bright calm clear cosy daring early fair gentle golden green happy kind lucky mellow misty noble quick quiet silver sunny swift tidy warm wise'.split(' '),
-    second: 'badger beacon birch brook canyon cedar comet coral crane delta falcon fern forest harbor heron island lake lynx maple meadow moon orchid otter pine raven river robin summit tide willow'.split(' '),
+    first: 'amber bold brave calm clear cosy early fair gentle golden green happy kind lucky misty quick quiet sunny swift warm'.split(' '),
+    second: 'badger beacon birch brook cedar comet coral crane delta falcon fern forest harbor heron island lake lynx maple meadow otter pine raven river willow'.split(' '),
   },
 };

@@ -1,6 +1,6 @@
 /** What needs the server: that it answers, by which ways media reaches it, and a call with oneself. */
 
-import { oneWay } from './one-way.js';
+import { oneWay } from '../app/one-way.js';
 import { decisions, rate } from '../app/rates.js';
 import { Room, SfuError } from '../sdk/index.js';
 import { median, ms, pause, within } from './card.js';
@@ -8,7 +8,7 @@ import { beeps, clock, hearBeeps, readClock } from './signal.js';
 import { text } from './strings.js';
 
 /** @typedef {import('./card.js').Result} Result */
-/** @typedef {import('./one-way.js').Way} Way */
+/** @typedef {import('../app/one-way.js').Way} Way */
 
 const TRIES = 5;
 const SLOW_MS = 400;

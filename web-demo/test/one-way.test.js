@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { keep } from '../check/one-way.js';
+import { keep } from '../app/one-way.js';
 
 const UDP = 'a=candidate:1 1 udp 2130706431 192.0.2.1 7882 typ host\r\n';
 const TCP = 'a=candidate:2 1 TCP 1518280447 192.0.2.1 7881 typ host tcptype passive\r\n';

@@ -41,7 +41,7 @@ async function load(paths, seen = new Map()) {
     if (!type.includes('javascript')) continue;
     for (const [, to] of text.matchAll(/^(?:import|export)\b[^;]*?from ?'([^']+)'/gm)) waiting.push(follow(to));
     // What only tests and mock calls load is loaded by nobody who calls.
-    for (const [, to] of text.matchAll(/import\('([^']+)'\)/g)) if (!/mock|probe/.test(to)) later.add(follow(to));
+    for (const [, to] of text.matchAll(/import\('([^']+)'\)/g)) if (!/mock|probe|one-way/.test(to)) later.add(follow(to));
     for (const [, to] of text.matchAll(/needStyle\('([^']+)'\)/g)) later.add(new URL(to, 'http://page/').pathname);
   }
   return { seen, fresh, later };

@@ -15,7 +15,6 @@ use sctp::{
 };
 use sfu_core::command::Reliability;
 use sfu_core::drops::DropReason;
-use sfu_core::event::TransportState;
 use sfu_core::limits::{DATA_BUFFERED_BYTES_MAX, DATA_CHANNELS_MAX, DATA_MESSAGE_BYTES_MAX};
 use sfu_core::transport::{DtlsRole, TransportEvent};
 use shared::TransportProtocol;
