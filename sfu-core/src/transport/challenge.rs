@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn an_answer_counts_once_from_the_address_that_was_asked_and_in_time() {
-        let now = Instant::now();
+        let now = crate::publish::test_clock::origin();
         let mut challenges = Challenges::default();
         assert!(challenges.begin(now, path(1), transaction(1)));
         assert!(!challenges.answered(now, path(2), transaction(1)), "another address");
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_address_is_not_asked_for_every_packet_and_not_many_are() {
-        let now = Instant::now();
+        let now = crate::publish::test_clock::origin();
         let mut challenges = Challenges::default();
         assert!(challenges.begin(now, path(1), transaction(1)));
         assert!(!challenges.begin(now, path(1), transaction(2)));

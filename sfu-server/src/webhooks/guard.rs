@@ -60,11 +60,10 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     // Global unicast without Teredo and other IETF uses, documentation and 6to4, whose addresses
     // hold other addresses.
     let is_global = first & 0xe000 == 0x2000;
-    let is_special = match (first, second) {
-        (0x2001, 0..=0x01ff | 0x0db8) | (0x2002, _) => true,
-        (0x3fff, 0..=0x0fff) => true,
-        _ => false,
-    };
+    let is_special = matches!(
+        (first, second),
+        (0x2001, 0..=0x01ff | 0x0db8) | (0x2002, _) | (0x3fff, 0..=0x0fff)
+    );
     is_global && !is_special
 }
 
