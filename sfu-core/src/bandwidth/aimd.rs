@@ -14,16 +14,8 @@ const DECREASE_MIN: f64 = 0.5;
 /// A rate this many times what arrives was not in use: the queue at its fall is not of its making, and
 /// is not paid for with more than the least decrease, unless it stays.
 const OVERSHOOT_MAX: f64 = 2.0;
-/// What is reported has left a round trip ago, and waited so long for its report. What was granted
-/// beyond what arrives has joined the queue since, at this share of what arrives at most. …
-const REPORT_AGE: Duration = Duration::from_millis(50);
-const UNSEEN_MAX: f64 = 1.0;
-/// … Less than this may be the application's doing, whose rate varies.
-const UNSEEN_MIN: f64 = 0.25;
-/// A queue is to be drained within about this time, which is what sets the decrease in between; …
-const DRAIN_TIME: Duration = Duration::from_millis(400);
-/// … beside a flow that fills it anyway there is less haste.
-const DRAIN_TIME_BESIDE: Duration = Duration::from_millis(800);
+/// A queue is to be drained within about this time, which is what sets the decrease in between.
+const DRAIN_TIME: Duration = Duration::from_millis(800);
 /// A queue this short is empty, or one of a packet, whose size makes that difference.
 const DRAINED: Duration = Duration::from_millis(12);
 const DRAINED_MAX: Duration = Duration::from_millis(60);
@@ -91,8 +83,6 @@ pub struct Signals {
     pub acked_smooth_bps: Option<u64>,
     /// Share of packets that the path loses whatever the rate, 0 to 1.
     pub inherent_loss: f64,
-    /// What is granted to flow, bit/s; 0 if that is not known.
-    pub in_use_bps: u64,
     /// Whether the application sends much less than it might.
     pub is_application_limited: bool,
 }
@@ -254,11 +244,7 @@ impl Aimd {
         }
         // What arrives is far from what was allowed: the queue is not one that we have heaped up.
         let is_ours = self.bps <= OVERSHOOT_MAX * carried;
-        let unseen = self.unseen_queue(signals, carried);
-        let factor = match is_ours || unseen > 0.0 {
-            true => self.decrease_factor(signals, unseen),
-            false => DECREASE_MAX,
-        };
+        let factor = if is_ours { self.decrease_factor(signals) } else { DECREASE_MAX };
         if let Some(acked) = signals.acked_bps.filter(|_| !signals.is_application_limited) {
             self.ceiling.on_overuse(acked);
         }
@@ -301,7 +287,7 @@ impl Aimd {
             // full would make this go on and on.
             let carried = self.carried(signals).min(drain.carried);
             self.state = State::Drain(Drain { since: now, queue, is_adjusted: true, ..drain });
-            self.set((carried * self.decrease_factor(signals, 0.0)).min(self.bps));
+            self.set((carried * self.decrease_factor(signals)).min(self.bps));
         } else if waited > DRAIN_TIME_MAX {
             self.give_up(now, drain, queue, signals);
         }
@@ -322,30 +308,10 @@ impl Aimd {
         }
     }
 
-    /// What is kept of the arriving rate, for the queue to drain in time. `unseen`: how much longer it
-    /// is than was reported, in seconds.
-    fn decrease_factor(&self, signals: &Signals, unseen: f64) -> f64 {
-        let time = if self.is_beside_another() { DRAIN_TIME_BESIDE } else { DRAIN_TIME };
-        let excess = (self.own_queue(signals) + unseen) / time.as_secs_f64();
+    /// What is kept of the arriving rate, for the queue to drain in time.
+    fn decrease_factor(&self, signals: &Signals) -> f64 {
+        let excess = self.own_queue(signals) / DRAIN_TIME.as_secs_f64();
         (1.0 - excess).clamp(DECREASE_MIN, DECREASE_MAX)
-    }
-
-    /// What has joined the queue since the packets left that were reported on, in seconds.
-    fn unseen_queue(&self, signals: &Signals, carried: f64) -> f64 {
-        if self.is_beside_another() {
-            return 0.0;
-        }
-        let sent = self.bps.min(signals.in_use_bps as f64);
-        let beyond = sent / carried.max(1.0) - 1.0;
-        if beyond < UNSEEN_MIN {
-            return 0.0;
-        }
-        beyond.min(UNSEEN_MAX) * (signals.rtt + REPORT_AGE).as_secs_f64()
-    }
-
-    /// Whether another flow has kept the queue full of late.
-    fn is_beside_another(&self) -> bool {
-        self.foreign_queue >= QUEUE_TOLERATED.as_secs_f64()
     }
 
     /// How long packets wait behind our own, in seconds.
@@ -392,7 +358,11 @@ impl Aimd {
         let step = PACKET_BITS / (rtt + REACTION).as_secs_f64();
         let step = step.min(STEP_SHARE_MAX * self.bps);
         let is_above = self.ceiling.bps().is_some_and(|ceiling| self.bps() > ceiling);
-        if is_above && !self.is_beside_another() { STEP_ABOVE * step } else { step }
+        if is_above && self.foreign_queue < QUEUE_TOLERATED.as_secs_f64() {
+            STEP_ABOVE * step
+        } else {
+            step
+        }
     }
 
     /// What the path is seen to carry: what arrives, and what would have arrived but for random

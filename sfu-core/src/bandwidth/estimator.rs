@@ -202,7 +202,6 @@ impl Estimator {
             acked_bps: self.acked.bps(),
             acked_smooth_bps: self.acked.smooth_bps(),
             inherent_loss: self.loss.inherent(),
-            in_use_bps: self.in_use_bps,
             is_application_limited: self.is_application_limited,
         };
         self.aimd.update(now, &signals);

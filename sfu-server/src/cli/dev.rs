@@ -41,7 +41,7 @@ fn adapt(loaded: &mut Loaded, lan: bool) {
 
 /// One line per address on stdout, for people and for programs that started this one; on a
 /// terminal a code for phones too.
-pub(super) fn announce(server: &RunningServer, is_dev: bool) -> anyhow::Result<()> {
+pub(super) fn announce(server: &RunningServer, is_dev: bool) -> std::io::Result<()> {
     let scheme = if server.is_https { "https" } else { "http" };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{scheme}://{}", server.http_addr)?;
@@ -57,8 +57,7 @@ pub(super) fn announce(server: &RunningServer, is_dev: bool) -> anyhow::Result<(
             writeln!(out, "{}", code(url))?;
         }
     }
-    out.flush()?;
-    Ok(())
+    out.flush()
 }
 
 /// Where others on this network find the page, IPv4 first.

@@ -66,7 +66,10 @@ async fn serve(recipe: &Recipe, loaded: Loaded, logging: &Logging) -> anyhow::Re
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let mut watch = Watch::new(&loaded);
     let server = sfu_server::run(loaded.settings).await?;
-    super::dev::announce(&server, recipe.is_dev)?;
+    // Whoever started this may not want to hear it: a closed pipe is no reason to end.
+    if let Err(error) = super::dev::announce(&server, recipe.is_dev) {
+        tracing::warn!("the addresses could not be printed: {error}");
+    }
     tell_supervisor(&[NotifyState::Ready]);
     let mut look = tokio::time::interval(WATCH_INTERVAL);
     let watchdog = sd_notify::watchdog_enabled();

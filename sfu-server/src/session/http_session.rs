@@ -163,6 +163,8 @@ impl Sessions {
         subscribe: SubscribePolicy,
         sdp: String,
     ) -> Result<HttpSession, SessionError> {
+        // Before its offer is read, which is work.
+        self.check_open()?;
         let mut offer = parse_offer(sdp).await?;
         match door {
             Door::Whep => offer.play_only()?,

@@ -103,7 +103,7 @@ impl Sessions {
     }
 
     /// Refuses while the server is about to stop, or full.
-    fn check_open(&self) -> Result<(), SessionError> {
+    pub(super) fn check_open(&self) -> Result<(), SessionError> {
         if self.is_draining() {
             return Err(SessionError::draining());
         }

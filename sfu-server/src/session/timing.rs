@@ -48,8 +48,15 @@ impl Histogram {
 }
 
 /// Changes of layer, by the reason that clients are given. No more entries than reasons.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Switches(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Default for Switches {
+    /// One entry from the start: a scrape without any would not be valid.
+    fn default() -> Self {
+        Self(Mutex::new([(reason_name(Reason::default()), 0)].into()))
+    }
+}
 
 impl Switches {
     pub(super) fn count(&self, reason: Reason) {
