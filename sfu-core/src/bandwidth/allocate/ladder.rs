@@ -113,13 +113,6 @@ impl Ladder {
         Some(next.cost - self.cost(steps, level))
     }
 
-    /// How many steps lead to the first picture that is larger than the lowest.
-    pub(super) fn next_size(&self, steps: &[Step]) -> Option<usize> {
-        let own = self.steps(steps);
-        let (lowest, _) = own.first()?.rung;
-        own.iter().position(|step| step.rung.0 > lowest).map(|at| at + 1)
-    }
-
     /// How many steps lead to `layer`, or to the best that is no better than it; if all are better,
     /// or cost no more anyway, the first such.
     pub(super) fn find(&self, steps: &[Step], layer: LayerId, options: &[LayerOption]) -> usize {

@@ -11,9 +11,7 @@
 //!    `LargeEnough`), or at the best there is (`Best`). Nothing to climb at all: `Off`, `Hidden`,
 //!    `Muted`, `LastN`, `NoSlot`, `Silent`.
 //! 3. **The lowest step of everyone** ([`fill`]), pinned ones first, then by priority, then by
-//!    order. Whoever's lowest step does not fit is paused. **A pinned one is to be more than a
-//!    thumbnail**: once lowest steps have taken a third of what there is, it takes its next larger
-//!    size, if that fits, before the others' lowest. Still larger ones cost nobody's picture.
+//!    order. Whoever's lowest step does not fit is paused.
 //! 4. **Improvement**: what is left goes first to the pinned, then to each priority in turn; among
 //!    equals to whoever gains most per bit. A step that does not fit is `Bandwidth`, or `Priority`
 //!    if it would fit without what those of a higher rank have beyond their lowest step.

@@ -71,35 +71,6 @@ fn what_is_asked_for_bounds_the_ladder_and_says_so() {
 }
 
 #[test]
-fn a_pinned_one_is_more_than_a_thumbnail_before_all_others_are_shown() {
-    // Estimate; of nine cameras the pinned one's layer, how many others are shown, and what it was
-    // when all others came first.
-    for (kbps, pinned, others) in [
-        (120, (0, 0), 1),
-        // 300 kbit/s for 360p, and the 60 of another, leave no margin.
-        (410, (0, 0), 5),
-        // Now they do, and 60 are left.
-        (420, (1, 1), 2), // [(0, 0), 6]
-        // Two others come before.
-        (600, (1, 1), 5), // [(0, 0), 8]
-        (800, (1, 1), 8),
-        // 720p would cost six of the others: it stays at 360p.
-        (1_300, (1, 2), 8),
-        (1_800, (2, 1), 8),
-    ] {
-        let mut subscriber = Subscriber::cameras(9);
-        subscriber.wants[4].0.preference.pinned = true;
-        let mut grants = shared(&mut subscriber, kbps);
-        assert_eq!(grants.remove(4), Some(pinned), "{kbps}");
-        assert_eq!(grants.iter().flatten().count(), others, "{kbps}");
-        assert!(subscriber.spent() <= kbps * KBPS);
-        let paused = subscriber.grants.iter().find(|grant| grant.layer.is_none());
-        let was_for_it = paused.is_none_or(|grant| grant.reason == Reason::Priority);
-        assert!(was_for_it || pinned == (0, 0), "{kbps}: {paused:?}");
-    }
-}
-
-#[test]
 fn what_is_withheld_gets_nothing_and_costs_nothing() {
     for reason in [Reason::Muted, Reason::LastN, Reason::NoSlot] {
         let mut subscriber = Subscriber::cameras(2);
