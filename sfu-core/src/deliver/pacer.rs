@@ -264,12 +264,6 @@ impl<T, P: Copy> Pacer<T, P> {
         self.waiting() == 0 && self.probe.is_none()
     }
 
-    /// Whether a probe is under way: its packets keep to its own times.
-    #[must_use]
-    pub fn is_probing(&self) -> bool {
-        self.probe.is_some()
-    }
-
     /// Drops everything that waits.
     pub fn clear(&mut self) {
         self.queues.iter_mut().for_each(VecDeque::clear);
@@ -360,8 +354,7 @@ impl<T, P: Copy> Pacer<T, P> {
         self.debt = self.debt.saturating_sub(paid);
         let idle = self.debt == 0 && self.waiting() == 0;
         self.haste = if idle { 0 } else { self.haste.saturating_sub(paid - regular) };
-        let nearly = self.rate_now().saturating_mul(micros(EARLY));
-        self.open |= self.debt <= nearly || self.rate_bps.is_none();
+        self.open |= self.debt == 0 || self.rate_bps.is_none();
     }
 
     /// The pacing rate, raised while there is haste.
@@ -399,9 +392,6 @@ fn millis(duration: Duration) -> u32 {
     duration.as_millis() as u32
 }
 
-/// A burst may begin so long before the one before it is paid for, which it pays for too: so that
-/// many pacers can be woken together.
-const EARLY: Duration = Duration::from_micros(500);
 /// Between two probes.
 const PROBE_GAP: Duration = Duration::from_millis(2);
 

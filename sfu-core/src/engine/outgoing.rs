@@ -55,12 +55,7 @@ impl Engine {
             self.dirty.pop_front();
             if let Some(peer) = self.peers.get_mut(id) {
                 peer.dirty = false;
-                let pacer = &peer.receive.pacer;
-                let release = pacer.next_release().map(|at| match pacer.is_probing() {
-                    true => at,
-                    false => on_tick(self.start, at),
-                });
-                let release = release.map(|at| at.max(now + RELEASE_MIN));
+                let release = peer.receive.pacer.next_release().map(|at| at.max(now + RELEASE_MIN));
                 self.timers.set(Timer::Pacer(id), release);
             }
         }
@@ -103,17 +98,6 @@ impl Engine {
 
 /// A pacer is not woken sooner than this, so that a stuck one cannot spin the caller.
 const RELEASE_MIN: std::time::Duration = std::time::Duration::from_micros(250);
-
-/// Pacers are woken together, at the nearest multiple of this: so that one call of the kernel sends
-/// for many. Half of it is the most that a packet can be late or early for that.
-const TICK_US: u64 = 1000;
-
-/// The tick that is nearest to `at`.
-fn on_tick(start: Instant, at: Instant) -> Instant {
-    let micros = at.saturating_duration_since(start).as_micros() as u64;
-    let tick = (micros + TICK_US / 2) / TICK_US * TICK_US;
-    start + std::time::Duration::from_micros(tick)
-}
 
 /// Builds what the pacer releases. False: `egress` was full before it had released all.
 fn deliver_media(

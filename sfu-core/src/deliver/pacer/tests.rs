@@ -213,24 +213,3 @@ fn where_there_is_room_a_frame_leaves_in_one_burst_at_the_same_rate() {
     let times: Vec<_> = run(&mut pacer, later, ms(100)).iter().map(|&(at, _)| at).collect();
     assert_eq!(times, [0, 5], "and no longer without");
 }
-
-#[test]
-fn a_burst_may_begin_a_little_early_and_the_rate_stays() {
-    let start = origin();
-    let mut pacer = pacer(start, 2_400_000);
-    for item in 0..31 {
-        pacer.push(start, Class::Video, 1500, item).unwrap();
-    }
-    let early = Duration::from_micros(400);
-    let mut left = 0;
-    let mut now = start;
-    while pacer.pop(now).is_some() {
-        left += 1;
-        // Each takes 5 ms at the rate, and is asked for a little before that.
-        let Some(due) = pacer.next_release() else { break };
-        assert!(pacer.pop(due - ms(1)).is_none(), "that would be too early");
-        now = due - early;
-    }
-    assert_eq!(left, 31);
-    assert_eq!(now + early, start + 30 * ms(5), "what was early has been paid for");
-}
