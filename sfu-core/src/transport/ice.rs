@@ -1,4 +1,5 @@
-//! ICE-lite (RFC 8445 §2.5): answers checks, never sends any, and follows the peer's nominations.
+//! ICE-lite (RFC 8445 §2.5): answers checks, sends one only to an address that a peer seems to have
+//! moved to (`challenge`), and follows the peer's nominations.
 //! Keeps the peer's validated paths, which one media takes, and how long the peer was silent.
 
 use std::time::{Duration, Instant};

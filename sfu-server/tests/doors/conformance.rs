@@ -19,8 +19,8 @@ tests do; what none is named for says why.
 
 /// Rows without a test of their own, and the reason.
 const WITHOUT_TEST: &[(&str, &str)] = &[
-    ("C27", "open: there are no tokens yet"),
-    ("C28", "open: there are no tokens yet"),
+    ("C27", "open: tokens are taken, no test has this row yet"),
+    ("C28", "open: tokens are taken, no test has this row yet"),
     ("C34", "no extension is advertised"),
     ("E09", "the events extension is optional and not there"),
     ("E10", "as E09"),
