@@ -66,6 +66,10 @@ pub const OFFERS_BURST: u32 = 20;
 pub const PATCHES_PER_SECOND: u32 = 5;
 /// `PATCH`es in a burst.
 pub const PATCHES_BURST: u32 = 40;
+/// Event streams of one WHEP session at a time: one is enough, a page that was loaded anew leaves one.
+pub const EVENT_STREAMS_MAX: usize = 4;
+/// How often is looked whether there is something new for an event stream.
+pub const EVENTS_INTERVAL: Duration = Duration::from_millis(500);
 /// Protocol errors (malformed, unknown or too many requests) forgiven at a time; beyond it the
 /// WebSocket is closed.
 pub const ERRORS_BURST: u32 = 20;

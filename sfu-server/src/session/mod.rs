@@ -31,6 +31,7 @@ mod settings;
 mod timing;
 mod track;
 mod tracks;
+mod viewer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -64,6 +65,7 @@ pub(crate) use room::RoomView;
 pub(crate) use settings::{CodecName, RoomSettings, SettingsChange, empty_timeout};
 pub(crate) use timing::Histogram;
 pub(crate) use track::TrackKey;
+pub(crate) use viewer::{LayerChoice, ViewerEvent, Watcher};
 
 use placement::Placement;
 use registry::Registry;
