@@ -6,6 +6,7 @@ mod api;
 mod conformance;
 mod encoders;
 mod harness;
+mod hosts;
 mod http;
 mod metrics;
 mod quality;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::media::Leg;
 use crate::session::{ErrorCode, SessionError};
 
 /// A request that could be read.
@@ -20,6 +21,8 @@ pub(super) enum Request {
     Prefer(Prefer),
     Data(Data),
     Update(Update),
+    Lock(Lock),
+    Impair(Impair),
     Ping(Nothing),
     Leave(Nothing),
 }
@@ -95,6 +98,23 @@ pub(super) struct Update {
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Lock {
+    pub(super) locked: bool,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Impair {
+    /// Absent: oneself.
+    pub(super) participant: Option<String>,
+    #[serde(default)]
+    pub(super) downlink: Leg,
+    #[serde(default)]
+    pub(super) uplink: Leg,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 fn yes() -> bool {
@@ -137,6 +157,8 @@ fn parse_type(name: &str, fields: Map<String, Value>) -> Result<Request, Session
         "prefer" => read(fields, Request::Prefer),
         "data" => read(fields, Request::Data),
         "update" => read(fields, Request::Update),
+        "lock" => read(fields, Request::Lock),
+        "impair" => read(fields, Request::Impair),
         "ping" => read(fields, Request::Ping),
         "leave" => read(fields, Request::Leave),
         _ => {
