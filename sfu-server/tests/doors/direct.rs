@@ -109,7 +109,7 @@ async fn it_ends_when_one_leaves_and_when_the_setting_does() {
     let path = "/api/v1/rooms/r";
     let change = |value: Value| {
         let request = pair.server.request("PATCH", path).header("if-match", "*");
-        request.header("content-type", "application/merge-patch+json").body(value.to_string())
+        request.header("content-type", "application/json").body(value.to_string())
     };
     let (metadata, off, on) =
         (change(json!({"metadata": "m"})), change(json!({"direct": false})), change(json!({"direct": true})));
