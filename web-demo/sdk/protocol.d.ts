@@ -56,7 +56,7 @@ export interface Layer {
 
 export interface Requests {
   join: {
-    fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual'; token?: string };
+    fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual'; token?: string; direct?: boolean };
     reply: { room: string; participant: string; participants: ParticipantMessage[]; ice_servers?: RTCIceServer[] };
   };
   publish: { fields: { mid: string; source: Source; name?: string; muted?: boolean }; reply: {} };
@@ -71,6 +71,8 @@ export interface Requests {
   unsubscribe: { fields: { track: string }; reply: {} };
   prefer: { fields: { preferences: Preference[] }; reply: { ignored: string[] } };
   data: { fields: { payload: string; to?: string[]; reliable?: boolean }; reply: {} };
+  direct_signal: { fields: { epoch: number; payload: string }; reply: {} };
+  direct_state: { fields: { epoch: number; state: 'connected' | 'failed' }; reply: {} };
   ping: { fields: {}; reply: {} };
   leave: { fields: {}; reply: {} };
 }
@@ -92,4 +94,8 @@ export type EventMessage =
   | { type: 'speakers'; speakers: { participant: string; level: number }[] }
   | { type: 'data'; from: string | null; payload: string; reliable: boolean; binary?: boolean }
   | { type: 'transport'; state: string; reason?: string | null }
+  | { type: 'direct'; epoch: number; participant: string; polite: boolean }
+  | { type: 'direct_signal'; epoch: number; payload: string }
+  | { type: 'direct_on'; epoch: number }
+  | { type: 'direct_end'; epoch: number; reason: 'participants' | 'settings' | 'failed' }
   | { type: 'draining' };

@@ -78,6 +78,9 @@ impl Engine {
             let withheld = match () {
                 () if this.slot.is_none() => Some(Reason::NoSlot),
                 () if track.muted => Some(Reason::Muted),
+                () if rooms[track.room].last_n.is_direct() && this.preference.is_for_some() => {
+                    Some(Reason::Direct)
+                }
                 () if !seated && !this.preference.pinned => Some(Reason::LastN),
                 () => None,
             };
