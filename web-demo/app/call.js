@@ -1,7 +1,7 @@
 /** The call itself: what happens in the room becomes tiles, marks, sound and notices. */
 
 import { Controls } from './controls.js';
-import { h, needStyle } from './dom.js';
+import { h } from './dom.js';
 import { Grid } from './grid.js';
 import { HealthWatch } from './health.js';
 import { copyButton } from './lobby.js';
@@ -159,7 +159,7 @@ export class Call {
   /** What few calls need is loaded when one does. @param {(extras: import('./extras.js').Extras) => unknown} use */
   async #withExtras(use) {
     try {
-      const [{ Extras }] = await Promise.all([import('./extras.js'), needStyle('more.css')]);
+      const { Extras } = await import('./extras.js');
       this.#extras ??= new Extras({ room: this.#room, grid: this.#grid, media: this.#media, sending: this.#sending });
       await use(this.#extras);
     } catch (error) {

@@ -97,15 +97,6 @@ export function setButton(button, name, label, off = false) {
   button.classList.toggle('off', off);
 }
 
-/** Styles of what few calls need; settles when they are there. @param {string} href */
-export function needStyle(href) {
-  const known = document.querySelector(`link[href="${href}"]`);
-  if (known) return null;
-  const link = h('link', { rel: 'stylesheet', href });
-  document.head.append(link);
-  return new Promise((resolve) => (link.onload = link.onerror = resolve));
-}
-
 /** @param {string} text */
 export async function copy(text) {
   try {

@@ -1,4 +1,4 @@
-/** What hosts do with others, by the server's API; loaded when one does. */
+/** What hosts do with others, by the server's API. */
 
 import { SfuError } from '../sdk/index.js';
 

@@ -1,6 +1,6 @@
 /** The side panel: chat, the list of people, and why one sees what one sees. */
 
-import { h, icon, iconButton, needStyle } from './dom.js';
+import { h, icon, iconButton } from './dom.js';
 import { strings } from './strings.js';
 import { hue, initials } from './tiles.js';
 
@@ -63,7 +63,7 @@ export class Panel {
   /** Shows a view, or hides it when it is shown. @param {View} view */
   async toggle(view) {
     if (view === 'why' && !this.#why) {
-      const [{ Why }] = await Promise.all([import('./why.js'), needStyle('more.css')]);
+      const { Why } = await import('./why.js');
       this.#why = new Why(this.#room);
       this.element.append(this.#why.element);
     }

@@ -1,4 +1,4 @@
-/** Texts of what few calls need; loaded with it. */
+/** Texts of what few calls need. */
 
 export const more = {
   /** What the server says of its choices. */
