@@ -19,6 +19,7 @@ const KNOWN = {
   timeout: ['signalling', 'The server did not answer in time.', 'Check your network, then try again.'],
   wrong_protocol: ['signalling', 'The server speaks another protocol version.', 'Reload the page.'],
   room_full: ['signalling', 'The room is full.', 'Ask somebody to leave, or use another room.'],
+  room_locked: ['signalling', 'The room is locked.', 'Ask somebody inside to let you in.'],
   rate_limited: ['signalling', 'Too many requests.', 'Try again in a moment.'],
   invalid_name: ['signalling', 'The server refused this room or display name.', 'Choose a shorter one.'],
   draining: ['signalling', 'The server is about to stop.', 'Try again in a moment.'],
@@ -40,7 +41,7 @@ const KNOWN = {
 
 /** Other names the same thing goes by: close codes, and what getUserMedia throws. */
 const ALIASES = /** @type {Record<string, string>} */ ({
-  1001: 'draining', 1008: 'rate_limited', 1013: 'server_full', 4401: 'unauthorized', 4403: 'kicked', 4409: 'replaced', 4408: 'timeout', 4410: 'room_closed',
+  1001: 'draining', 1008: 'rate_limited', 1013: 'server_full', 4401: 'unauthorized', 4403: 'kicked', 4409: 'replaced', 4408: 'timeout', 4410: 'room_closed', 4423: 'room_locked',
   NotAllowedError: 'permission_denied', SecurityError: 'permission_denied',
   NotFoundError: 'device_missing', NotReadableError: 'device_busy', AbortError: 'device_busy',
   OverconstrainedError: 'device_unsuitable', TypeError: 'insecure_page',
@@ -108,7 +109,7 @@ export function fromNegotiation(cause) {
 }
 
 /** Close codes after which joining again is pointless. */
-const FINAL = new Set([1000, 1003, 1007, 1009, 4401, 4403, 4409, 4410]);
+const FINAL = new Set([1000, 1003, 1007, 1009, 4401, 4403, 4409, 4410, 4423]);
 
 /** @param {number} code */
 export const isFinalClose = (code) => FINAL.has(code);
