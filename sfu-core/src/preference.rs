@@ -59,4 +59,7 @@ pub struct RoomPolicy {
     /// Only the cameras of this many participants, the last speakers, are forwarded. Screens and
     /// pinned tracks come on top.
     pub video_last_n: Option<u16>,
+    /// Nothing is forwarded: its participants exchange media among themselves. What they publish
+    /// stays published, and who speaks is still heard.
+    pub direct: bool,
 }

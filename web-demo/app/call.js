@@ -1,6 +1,7 @@
 /** The call itself: what happens in the room becomes tiles, marks, sound and notices. */
 
 import { Controls } from './controls.js';
+import { directMark } from './direct.js';
 import { h, icon } from './dom.js';
 import { Grid } from './grid.js';
 import { copyButton } from './lobby.js';
@@ -73,16 +74,17 @@ export class Call {
     const mode = remembered('layout') || 'grid';
     this.#controls = new Controls(sending, this.#actions(), { layout: mode, receive: this.#receive.mode });
     this.#alone = h('div', { class: 'alone' }, h('p', {}, strings.tile.alone), h('p', { class: 'faint' }, strings.tile.aloneHint), copyButton(roomName));
+    const direct = directMark(room);
     this.element = h(
       'div',
       { class: 'call' },
-      h('header', { class: 'top' }, h('h1', {}, roomName), this.#locked, copyButton(roomName), h('span', { class: 'gap' }), this.#status.pill),
+      h('header', { class: 'top' }, h('h1', {}, roomName), this.#locked, copyButton(roomName), h('span', { class: 'gap' }), direct.mark, this.#status.pill),
       this.#status.banner,
       h('div', { class: 'middle' }, h('div', { class: 'pictures' }, this.#grid.element, this.#alone), this.#panel.element),
       this.#controls.element,
       this.#sound.element,
     );
-    this.#offs = this.#listen();
+    this.#offs = [...this.#listen(), direct.off];
     this.#addTile(OWN, room.local.name, { own: true, label: strings.youLabel(room.local.name) });
     for (const participant of room.participants.values()) this.#joined(participant, false);
     this.#grid.followSpeaker(mode === 'speaker');

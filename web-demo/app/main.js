@@ -78,11 +78,13 @@ async function enter() {
       name,
       url: '/ws',
       ...(params.token ? { token: params.token } : {}),
+      direct: params.direct !== false && !params.path,
       ...(params.subscribe ? {} : { subscribe: 'manual' }),
     });
     show(new Call(room, sending, media, params));
     await joining;
     joined = true;
+    if (params.direct) await (await import('./direct.js')).wantDirect(room, params.token);
   } catch (error) {
     // The `state` event has told of it; only a mistake of the page itself is left.
     if (!(error instanceof SfuError)) throw error;

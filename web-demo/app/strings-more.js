@@ -35,6 +35,7 @@ export const more = {
       muted: 'They turned it off.',
       silent: 'Nothing arrives from them.',
       no_slot: 'This browser cannot show it.',
+      direct: 'It comes directly, past the server.',
     }),
   },
 

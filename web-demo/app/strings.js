@@ -26,6 +26,8 @@ export const strings = {
     check: 'Check devices and connection',
   },
 
+  direct: { mark: 'Direct', hint: 'Sound and picture go straight between the two of you, past the server.' },
+
   devices: {
     heading: 'Settings',
     camera: 'Camera',

@@ -72,7 +72,7 @@ export interface Leg {
 
 export interface Requests {
   join: {
-    fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual'; token?: string };
+    fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual'; token?: string; direct?: boolean };
     reply: { room: string; participant: string; participants: ParticipantMessage[]; ice_servers?: RTCIceServer[] } & Settled;
   };
   publish: { fields: { mid: string; source: Source; name?: string; muted?: boolean }; reply: {} };
@@ -89,6 +89,8 @@ export interface Requests {
   data: { fields: { payload: string; to?: string[]; reliable?: boolean }; reply: {} };
   lock: { fields: { locked: boolean }; reply: {} };
   impair: { fields: { participant?: string; downlink?: Leg; uplink?: Leg }; reply: {} };
+  direct_signal: { fields: { epoch: number; payload: string }; reply: {} };
+  direct_state: { fields: { epoch: number; state: 'connected' | 'failed' }; reply: {} };
   ping: { fields: {}; reply: {} };
   leave: { fields: {}; reply: {} };
 }
@@ -113,4 +115,8 @@ export type EventMessage =
   | { type: 'room_settings'; locked?: boolean }
   | { type: 'permissions'; room_admin?: boolean }
   | { type: 'impairment'; downlink: Leg; uplink: Leg }
+  | { type: 'direct'; epoch: number; participant: string; polite: boolean }
+  | { type: 'direct_signal'; epoch: number; payload: string }
+  | { type: 'direct_on'; epoch: number }
+  | { type: 'direct_end'; epoch: number; reason: 'participants' | 'settings' | 'failed' }
   | { type: 'draining' };

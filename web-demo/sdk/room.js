@@ -3,7 +3,7 @@
 import { checkSize, fromEvent } from './data.js';
 import { SfuError, fromClose, isFinalClose } from './errors.js';
 import { Emitter } from './events.js';
-import { LocalTrack } from './local.js';
+import { LocalTrack, receivedCodecs } from './local.js';
 import { platform } from './platform.js';
 import { QualityWatch } from './quality.js';
 import { Roster } from './roster.js';
@@ -34,6 +34,7 @@ import { Viewing } from './viewing.js';
  * @property {{settings: RoomSettings}} settings of the room, or of what one may do, changed
  * @property {{downlink: Leg, uplink: Leg}} impairment somebody makes one's own connection worse, for a test
  * @property {{track: LocalTrack}} localtrackended its device went away, or sharing was stopped in the browser's own bar
+ * @property {{path: 'server' | 'direct', reason: string}} path which way media goes from now on, and why not directly any more
  * @property {{}} draining the server is about to stop
  * @property {{error: SfuError, track?: RemoteTrack}} error something failed and the room goes on
  */
@@ -65,6 +66,12 @@ export class Room extends Emitter {
   #restarting = false;
   /** @type {() => void} */
   #wake = () => {};
+  /** @type {import('./direct.js').Direct | null} */
+  #direct = null;
+  /** What is to be said to it, while it loads. @type {Promise<unknown>} */
+  #directly = Promise.resolve();
+  /** Which way media goes: through the server, or past it to the only other one. @type {'server' | 'direct'} */
+  path = 'server';
   #history;
   #roster;
   #viewing;
@@ -108,6 +115,11 @@ export class Room extends Emitter {
   /** The connection in use, for debugging. */
   get pc() {
     return this.#session?.peer.pc ?? null;
+  }
+
+  /** The connection to the other one, if there is one, for debugging. */
+  get directPc() {
+    return this.#direct?.pc ?? null;
   }
 
   /**
@@ -156,17 +168,20 @@ export class Room extends Emitter {
         muteChanged: (track) => this.#session?.peer.syncMute(track),
         replaced: async (track) => {
           this.#watchEnd(track);
+          this.#direct?.sync();
           await this.#session?.peer.replace(track);
         },
         stopped: (track) => {
           this.local.tracks.delete(track);
           this.#session?.peer.unpublish(track);
+          this.#direct?.sync();
         },
       },
       mediaStreamTrack,
       options,
     );
     this.local.tracks.add(local);
+    local.ready.then(() => this.#direct?.sync(), () => {});
     this.#watchEnd(local);
     // Without a live WebSocket it waits for the next connection, as it does before the first.
     if (this.#session?.signalling.open) this.#session.peer.publish(local);
@@ -222,7 +237,7 @@ export class Room extends Emitter {
 
   /** The same names and units in every browser; see stats.js. */
   stats() {
-    return roomStats(this.#session?.peer ?? null, this.#roster);
+    return roomStats(this.#session?.peer ?? null, this.#roster, this.#direct);
   }
 
   /** Everything a bug report needs, as one JSON-able object without keys or addresses. */
@@ -247,6 +262,7 @@ export class Room extends Emitter {
     try {
       const joined = await session.join();
       if (this.#opening !== session) throw new SfuError('connection_lost', { detail: 'left meanwhile' });
+      this.#direct?.close();
       this.#session?.close();
       this.#session = session;
       this.local.id = joined.participant;
@@ -310,6 +326,11 @@ export class Room extends Emitter {
         return this.emit('impairment', message);
       case 'draining':
         return this.emit('draining', {});
+      case 'direct':
+      case 'direct_signal':
+      case 'direct_on':
+      case 'direct_end':
+        this.#directly = this.#directly.then(() => this.#toDirect(message));
     }
   }
 
@@ -318,6 +339,43 @@ export class Room extends Emitter {
     const before = this.settings;
     this.settings = { locked: locked ?? before.locked, admin: permissions?.room_admin ?? before.admin, impairments: impairments ?? before.impairments };
     this.emit('settings', { settings: this.settings });
+  }
+
+  /** @param {EventMessage & {epoch: number}} message */
+  async #toDirect(message) {
+    const session = this.#session;
+    try {
+      const { Direct } = await import('./direct.js');
+      if (!session || session !== this.#session) return;
+      if (message.type !== 'direct') return this.#direct?.receive(message);
+      this.#direct?.close();
+      const { peer, signalling } = session;
+      this.#direct = new Direct(
+        {
+          platform: this.#platform,
+          peer,
+          locals: this.local.tracks,
+          roster: this.#roster,
+          codecs: receivedCodecs,
+          request: (type, fields) => signalling.request(type, fields),
+          swapped: (track) => track.mediaStreamTrack && this.emit('track', { participant: track.participant, track }),
+          changed: () => this.#setPath(),
+        },
+        message,
+      );
+    } catch {
+      // It could not be loaded, or the browser lacks something: the server's way stays.
+      this.#request('direct_state', { epoch: message.epoch, state: 'failed' }).catch(() => {});
+    }
+  }
+
+  #setPath() {
+    const path = this.#direct?.on ? 'direct' : 'server';
+    if (path === this.path) return;
+    this.path = path;
+    const reason = this.#direct?.reason ?? '';
+    this.#history.note(`path ${path} ${reason}`.trim());
+    this.emit('path', { path, reason });
   }
 
   /** @param {Extract<EventMessage, {type: 'track_muted'}>} message */
@@ -463,6 +521,7 @@ export class Room extends Emitter {
     this.#wake();
     this.#opening?.close();
     this.#opening = null;
+    this.#direct?.close();
     this.#session?.close();
     this.#session = null;
     this.#roster.reset([], () => null);

@@ -30,6 +30,9 @@ pub(super) struct NewRoom {
     max_participants: Option<u64>,
     /// The codecs that are agreed on.
     codecs: Option<Vec<CodecName>>,
+    /// Two who are alone in the room may exchange media among themselves, past the server. Each then
+    /// learns the other's addresses.
+    direct: Option<bool>,
     /// For applications; at most 64 KiB.
     metadata: Option<String>,
 }
@@ -84,6 +87,7 @@ async fn create(
         video_last_n: Some(wanted.video_last_n),
         max_participants: Some(wanted.max_participants),
         codecs: Some(wanted.codecs),
+        direct: wanted.direct,
         metadata: wanted.metadata,
         empty_timeout: None,
     };

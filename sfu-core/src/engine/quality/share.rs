@@ -77,6 +77,7 @@ impl Engine {
             let seated = rooms[track.room].last_n.forwards(track.participant, track.source);
             let withheld = match () {
                 () if this.slot.is_none() => Some(Reason::NoSlot),
+                () if rooms[track.room].last_n.is_direct() => Some(Reason::Direct),
                 () if track.muted => Some(Reason::Muted),
                 () if !seated && !this.preference.pinned => Some(Reason::LastN),
                 () => None,
@@ -145,6 +146,8 @@ impl Engine {
         let Some(subscription) = self.subscriptions.get_mut(id) else { return };
         let paused_before = subscription.granted.is_none();
         let same_reason = subscription.reason == grant.reason;
+        let watched = |reason| reason != Reason::Direct;
+        let same_watch = watched(subscription.reason) == watched(grant.reason);
         subscription.memory = grant.memory;
         subscription.reason = grant.reason;
         let moved = subscription.granted != grant.layer;
@@ -161,7 +164,7 @@ impl Engine {
         if paused || resumed {
             self.tell_forwarding(now, id);
         }
-        if moved {
+        if moved || !same_watch {
             self.update_demand(now, grant.track);
         } else if !same_reason {
             self.touch_mirror(grant.track);

@@ -40,7 +40,9 @@ impl Engine {
         };
         let served = track.subscriptions.iter().map(|&id| &subscriptions[id]);
         let served = served.filter(|subscription| subscription.slot.is_some());
-        let watched = served.clone().next().is_some() || !track.wishes.is_empty();
+        // Where media goes directly nobody is about to look, so not even the lowest need go on.
+        let watched = served.clone().any(|this| this.reason != Reason::Direct)
+            || !track.wishes.is_empty();
         let layers = served.flat_map(|this| {
             // Who has the best there is would take more: a publisher may begin with fewer layers.
             let best = this.granted.filter(|_| this.reason == Reason::Best);

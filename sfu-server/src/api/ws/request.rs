@@ -20,6 +20,8 @@ pub(super) enum Request {
     Prefer(Prefer),
     Data(Data),
     Update(Update),
+    DirectSignal(DirectSignal),
+    DirectState(DirectState),
     Ping(Nothing),
     Leave(Nothing),
 }
@@ -34,6 +36,9 @@ pub(super) struct Join {
     pub(super) metadata: String,
     #[serde(default)]
     pub(super) subscribe: Subscribe,
+    /// Whether it can exchange media with another participant directly.
+    #[serde(default)]
+    pub(super) direct: bool,
     /// Unless the WebSocket was opened with one.
     pub(super) token: Option<String>,
 }
@@ -95,6 +100,29 @@ pub(super) struct Update {
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct DirectSignal {
+    pub(super) epoch: u64,
+    pub(super) payload: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DirectState {
+    pub(super) epoch: u64,
+    pub(super) state: DirectWord,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DirectWord {
+    /// Everything of the other one arrives directly.
+    Connected,
+    /// It does not, or no more.
+    Failed,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 fn yes() -> bool {
@@ -137,6 +165,8 @@ fn parse_type(name: &str, fields: Map<String, Value>) -> Result<Request, Session
         "prefer" => read(fields, Request::Prefer),
         "data" => read(fields, Request::Data),
         "update" => read(fields, Request::Update),
+        "direct_signal" => read(fields, Request::DirectSignal),
+        "direct_state" => read(fields, Request::DirectState),
         "ping" => read(fields, Request::Ping),
         "leave" => read(fields, Request::Leave),
         _ => {
@@ -169,6 +199,7 @@ mod tests {
             name: "n".into(),
             metadata: String::new(),
             subscribe: Subscribe::Auto,
+            direct: false,
             token: None,
         };
         assert_eq!((id, request.unwrap()), (Some(3), Request::Join(want)));
