@@ -77,6 +77,8 @@ fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::AlreadyJoined
         | ErrorCode::RoomFull
+        | ErrorCode::RoomLocked
+        | ErrorCode::NoDirect
         | ErrorCode::NoKeys
         | ErrorCode::NoPublisher => StatusCode::CONFLICT,
         ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,

@@ -7,13 +7,16 @@
 //! events that came before it.
 
 mod decisions;
+mod direct;
 mod doorkeeper;
 mod error;
 mod events;
 mod forwarding;
 mod grant;
 mod http_session;
+mod impair;
 mod join;
+mod lock;
 mod message;
 mod moderate;
 mod offer;

@@ -4,8 +4,10 @@
 
 mod api;
 mod conformance;
+mod direct;
 mod encoders;
 mod harness;
+mod hosts;
 mod http;
 mod metrics;
 mod quality;
