@@ -126,7 +126,7 @@ impl RunningServer {
         &self.keys
     }
 
-    /// Refuses joins from now on, without ending anything: the first half of a stop.
+    /// Refuses joins from now on, for good, without ending anything: the first half of a stop.
     pub fn refuse_joins(&self) {
         self.sessions.refuse_joins();
     }
@@ -139,6 +139,7 @@ impl RunningServer {
     /// Refuses joins, tells everybody, and waits until all have left or `patience` is over.
     pub async fn drain(&self, patience: Duration) {
         self.sessions.begin_drain();
+        self.sessions.refuse_joins();
         let empty = async {
             while !self.sessions.is_empty() {
                 tokio::time::sleep(limits::DRAIN_LOOK).await;
