@@ -37,6 +37,7 @@ import { until } from './until.js';
  * @typedef {object} Wishes
  * @property {string} room
  * @property {string} name
+ * @property {string} [token]
  * @property {string} [publish] `0`, `audio` or `video`; both without it
  * @property {string} [subscribe] `0`: see and hear nobody
  * @property {string} [codec]
