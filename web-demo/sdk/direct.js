@@ -11,7 +11,7 @@
  * @property {Set<LocalTrack>} locals what is published
  * @property {import('./roster.js').Roster} roster
  * @property {<Type extends keyof Requests>(type: Type, fields: Requests[Type]['fields']) => Promise<unknown>} request
- * @property {(track: RemoteTrack) => void} swapped it comes another way
+ * @property {import('./roster.js').Emit} emit
  * @property {() => void} changed which way media goes may be another
  */
 
@@ -313,8 +313,11 @@ export class Direct {
   /** @param {RemoteTrack} track @param {MediaStreamTrack | null} media */
   #show(track, media) {
     if (track.direct === media) return;
+    const had = track.mediaStreamTrack;
     track.go(media);
-    this.#owner.swapped(track);
+    // Whoever attached it sees and hears it go on: another way is no event, media or none is.
+    if (!had === !track.mediaStreamTrack) return;
+    this.#owner.emit(had ? 'trackended' : 'track', { participant: track.participant, track });
   }
 
   #fail() {

@@ -357,7 +357,7 @@ export class Room extends Emitter {
           locals: this.local.tracks,
           roster: this.#roster,
           request: (type, fields) => signalling.request(type, fields),
-          swapped: (track) => track.mediaStreamTrack && this.emit('track', { participant: track.participant, track }),
+          emit: (type, detail) => this.emit(type, /** @type {any} */ (detail)),
           changed: () => this.#setPath(),
         },
         message,
