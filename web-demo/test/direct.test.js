@@ -204,9 +204,11 @@ test('what is muted may be silent', async () => {
 });
 
 test('what is said of another attempt is not heard, and a participant that goes takes its media along', async () => {
-  const { media } = await goDirect();
+  const { before, media } = await goDirect();
   server.socket.event({ type: 'direct_end', epoch: 2, reason: 'failed' });
-  await clock.advance(100);
+  await clock.advance(300);
+  before.frames = media.frames += 9;
+  await clock.advance(300);
   assert.equal(room.path, 'direct');
   assert.equal(remote().mediaStreamTrack, media);
   const track = remote();
