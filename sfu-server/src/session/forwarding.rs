@@ -81,6 +81,7 @@ pub(crate) const fn reason_name(reason: Reason) -> &'static str {
         Reason::Muted => "muted",
         Reason::Silent => "silent",
         Reason::NoSlot => "no_slot",
+        Reason::Overload => "overload",
     }
 }
 

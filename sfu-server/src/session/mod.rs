@@ -29,12 +29,13 @@ mod registry;
 mod requests;
 mod room;
 mod settings;
+mod shed;
 mod timing;
 mod track;
 mod tracks;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
@@ -99,6 +100,8 @@ pub(crate) struct Counters {
     pub(crate) transports_failed: AtomicU64,
     /// Joins refused because the server was full.
     pub(crate) overloads: AtomicU64,
+    /// How far the videos of the worst-off worker are cut down at present, in steps.
+    pub(crate) shed_level: AtomicU8,
     /// From the join to the moment when media can flow.
     pub(crate) join_duration: timing::Histogram,
     pub(crate) layer_switches: timing::Switches,

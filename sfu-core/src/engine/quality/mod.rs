@@ -2,11 +2,13 @@
 //!
 //! What was measured of tracks and paths comes together here. [`wishes`] is what subscribers and
 //! rooms ask for, [`path`] what a peer's feedback comes to: its estimate, pace and probes. [`share`]
-//! goes through the allocation with both, and what comes back is what selectors aim at. [`told`]
+//! goes through the allocation with both, and what comes back is what selectors aim at; [`shed`]
+//! cuts down what there is to share while the server is overloaded. [`told`]
 //! is who hears of it: subscribers what they get, publishers what is wanted of them.
 
 mod path;
 mod share;
+mod shed;
 mod told;
 mod wishes;
 
@@ -19,6 +21,8 @@ use crate::decision::LayerOption;
 use crate::id::{SubscriptionId, TrackId};
 use crate::preference::Preference;
 use crate::recorder::Recorder;
+
+pub(in crate::engine) use shed::Shed;
 
 /// What decides about a peer's quality beside the estimate.
 #[derive(Debug, Default)]
