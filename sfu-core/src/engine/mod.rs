@@ -245,6 +245,7 @@ impl Engine {
             tracks: self.tracks.len() as u64,
             mirrors: self.tracks.values().filter(|track| track.mirror().is_some()).count() as u64,
             subscriptions: self.subscriptions.len() as u64,
+            estimates: self.estimates(),
             timers: self.timers.len() as u64,
             addresses: {
                 let (paths, ufrags) = self.demux.len();

@@ -64,7 +64,6 @@ pub(crate) use requests::{
 };
 pub(crate) use room::RoomView;
 pub(crate) use settings::{CodecName, RoomSettings, SettingsChange, empty_timeout};
-pub(crate) use timing::Histogram;
 pub(crate) use track::TrackKey;
 
 use placement::Placement;

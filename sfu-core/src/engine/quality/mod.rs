@@ -21,6 +21,7 @@ use crate::decision::LayerOption;
 use crate::id::{SubscriptionId, TrackId};
 use crate::preference::Preference;
 use crate::recorder::Recorder;
+use crate::stats::ESTIMATE_BOUNDS_BPS;
 
 pub(in crate::engine) use shed::Shed;
 
@@ -49,6 +50,19 @@ pub(in crate::engine) struct Allocation {
     options: Vec<LayerOption>,
     /// The subscription behind each demand.
     subscriptions: Vec<SubscriptionId>,
+}
+
+impl Engine {
+    /// How many peers are sent video, by their estimates.
+    pub(in crate::engine) fn estimates(&self) -> [u64; ESTIMATE_BOUNDS_BPS.len() + 1] {
+        let mut classes = [0; ESTIMATE_BOUNDS_BPS.len() + 1];
+        let qualities = self.peers.values().map(|peer| &peer.receive.quality);
+        for quality in qualities.filter(|quality| quality.next_run.is_some()) {
+            let class = ESTIMATE_BOUNDS_BPS.partition_point(|bps| *bps < quality.estimate_bps);
+            classes[class] += 1;
+        }
+        classes
+    }
 }
 
 impl Quality {
