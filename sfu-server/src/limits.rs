@@ -66,6 +66,13 @@ pub const OFFERS_BURST: u32 = 20;
 pub const PATCHES_PER_SECOND: u32 = 5;
 /// `PATCH`es in a burst.
 pub const PATCHES_BURST: u32 = 40;
+/// Longest message between two who exchange media directly: an offer with six m-lines.
+pub const DIRECT_SIGNAL_BYTES_MAX: usize = 32 * 1024;
+/// Such messages per second of one participant, in the long run.
+pub const DIRECT_SIGNALS_PER_SECOND: u32 = 8;
+/// The same in a burst: a description and its candidates, twice. All of the longest fit the outbox of
+/// whoever they are for.
+pub const DIRECT_SIGNALS_BURST: u32 = 30;
 /// Protocol errors (malformed, unknown or too many requests) forgiven at a time; beyond it the
 /// WebSocket is closed.
 pub const ERRORS_BURST: u32 = 20;

@@ -66,6 +66,8 @@ impl Scrape {
         self.gauge("sfu_rooms", "Rooms now", &[], &[(&[], n(census.rooms))])?;
         let spanning = n(census.rooms_spanning);
         self.gauge("sfu_rooms_spanning", "Rooms on several workers now", &[], &[(&[], spanning)])?;
+        let direct = n(census.rooms_direct);
+        self.gauge("sfu_rooms_direct", "Rooms whose media goes past us", &[], &[(&[], direct)])?;
         self.gauge(
             "sfu_participants",
             "Participants now, by door",

@@ -13,6 +13,7 @@ import { strings } from './strings.js';
  * @property {(view: View) => void} toggle
  * @property {(mode: string) => void} layout
  * @property {(mode: string) => void} receive
+ * @property {(emoji: string) => void} react
  * @property {() => void} record
  * @property {() => void} figures
  * @property {() => void} settings
@@ -43,6 +44,7 @@ export class Controls {
     this.#items = {
       layout: choice('layout', layout.heading, layout.modes, chosen.layout, actions.layout),
       receive: choice('receive', receive.heading, receive.modes, chosen.receive, actions.receive),
+      react: this.#reactions(),
       record: this.#item('record', controls.record, '', actions.record),
       figures: this.#item('figures', controls.figures, 'd', actions.figures),
       why: this.#item('why', controls.why, 'w', () => actions.toggle('why')),
@@ -141,6 +143,15 @@ export class Controls {
       action();
     };
     return h('button', { type: 'button', class: 'item', id: `menu-${name}`, onclick, 'aria-keyshortcuts': key || null }, icon(name), h('span', {}, text), key && h('kbd', { 'aria-hidden': 'true' }, key));
+  }
+
+  #reactions() {
+    const { heading, ...all } = strings.reactions;
+    const react = (/** @type {string} */ emoji) => {
+      this.#menu.hidePopover?.();
+      this.#actions.react(emoji);
+    };
+    return h('div', { class: 'item reactions', role: 'group', 'aria-label': heading }, ...Object.entries(all).map(([emoji, name]) => h('button', { type: 'button', title: name, 'aria-label': name, onclick: () => react(emoji) }, emoji)));
   }
 
   /** Single keys, unless somebody is writing or a dialog is open. @param {KeyboardEvent} event */

@@ -40,7 +40,7 @@ export function showShortcuts() {
  * @param {string} title
  * @param {...import('./dom.js').Child} content
  */
-function dialog(title, ...content) {
+export function dialog(title, ...content) {
   const box = h(
     'dialog',
     { 'aria-label': title, onclick: (/** @type {MouseEvent} */ event) => event.target === box && box.close(), onclose: () => box.remove() },

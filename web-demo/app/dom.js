@@ -63,6 +63,7 @@ const PATHS = {
   pin: 'M4 9V5.5A1.5 1.5 0 0 1 5.5 4H9M15 4h3.5A1.5 1.5 0 0 1 20 5.5V9M20 15v3.5a1.5 1.5 0 0 1-1.5 1.5H15M9 20H5.5A1.5 1.5 0 0 1 4 18.5V15',
   unpin: 'M9 4v3.5A1.5 1.5 0 0 1 7.5 9H4M20 9h-3.5A1.5 1.5 0 0 1 15 7.5V4M15 20v-3.5a1.5 1.5 0 0 1 1.5-1.5H20M4 15h3.5A1.5 1.5 0 0 1 9 16.5V20',
   sound: 'M4 9.5h3.5L12 5.5v13l-4.5-4H4zM15.5 9a4 4 0 0 1 0 6M18 6.5a8 8 0 0 1 0 11',
+  lock: 'M6 11h12a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1H6a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1zM8 11V8a4 4 0 0 1 8 0v3',
   warn: 'M12 4 2.8 20h18.4zM12 10v4.5M12 17.3v.01',
 };
 
@@ -95,15 +96,6 @@ export function setButton(button, name, label, off = false) {
   button.title = label;
   button.setAttribute('aria-label', label);
   button.classList.toggle('off', off);
-}
-
-/** Styles of what few calls need; settles when they are there. @param {string} href */
-export function needStyle(href) {
-  const known = document.querySelector(`link[href="${href}"]`);
-  if (known) return null;
-  const link = h('link', { rel: 'stylesheet', href });
-  document.head.append(link);
-  return new Promise((resolve) => (link.onload = link.onerror = resolve));
 }
 
 /** @param {string} text */

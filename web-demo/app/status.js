@@ -6,7 +6,7 @@ import { strings } from './strings.js';
 
 /** @typedef {import('../sdk/index.js').Room} Room */
 /** @typedef {import('../sdk/room.js').RoomEvents['state']} Detail */
-/** @typedef {import('./health.js').Health} Health */
+/** @typedef {import('../sdk/quality.js').Quality} Health */
 
 const { state: text } = strings;
 

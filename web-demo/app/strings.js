@@ -26,6 +26,8 @@ export const strings = {
     check: 'Check devices and connection',
   },
 
+  direct: { mark: 'Direct', hint: 'Sound and picture go straight between the two of you, past the server.' },
+
   devices: {
     heading: 'Settings',
     camera: 'Camera',
@@ -99,6 +101,8 @@ export const strings = {
   /** @type {Record<string, string>} */
   health: { good: 'Good connection', fair: 'Unsteady connection', bad: 'Poor connection' },
 
+  reactions: { heading: 'React', '👍': 'Thumbs up', '👏': 'Applause', '❤️': 'Heart', '😂': 'Laughter', '🎉': 'Party' },
+
   quality: { auto: 'Auto', high: 'High', medium: 'Medium', low: 'Low', off: 'Off' },
 
   /** Why no picture comes. @type {Record<string, string>} */
@@ -121,7 +125,7 @@ export const strings = {
     gone: 'Somebody who left',
   },
 
-  people: { heading: (/** @type {number} */ n) => `People (${n})`, mute: (/** @type {string} */ name) => `Mute ${name}`, remove: (/** @type {string} */ name) => `Remove ${name}`, removeSure: (/** @type {string} */ name) => `Remove ${name} from the call?` },
+  people: { heading: (/** @type {number} */ n) => `People (${n})`, mute: (/** @type {string} */ name) => `Mute ${name}`, remove: (/** @type {string} */ name) => `Remove ${name}`, removeSure: (/** @type {string} */ name) => `Remove ${name} from the call?`, impair: (/** @type {string} */ name) => `Make the connection of ${name} worse`, lock: 'Lock room', unlock: 'Unlock room', locked: 'Room is locked' },
 
   state: {
     idle: 'Not connected',
@@ -145,6 +149,9 @@ export const strings = {
     mutedByServer: 'You were muted by a moderator',
     shares: (/** @type {string} */ name) => `${name} shares a screen`,
     hand: (/** @type {string} */ name) => `${name} raises a hand`,
+    locked: 'The room is locked: nobody else gets in',
+    unlocked: 'The room is open again',
+    impaired: 'Your connection is made worse for a test',
     records: (/** @type {string} */ name) => `${name} records this call`,
     recordsNot: (/** @type {string} */ name) => `${name} no longer records`,
   },

@@ -5,7 +5,7 @@ import { strings } from './strings.js';
 
 /** @typedef {import('../sdk/protocol.d.ts').Quality} Quality */
 /** @typedef {import('./layout.js').Rect} Rect */
-/** @typedef {import('./health.js').Health} Health */
+/** @typedef {import('../sdk/quality.js').Quality} Health */
 
 /**
  * @typedef {object} What
@@ -18,11 +18,16 @@ import { strings } from './strings.js';
  * @property {(word: Quality) => void} quality
  */
 
+const REACTION_MS = 4_000;
+
 export class Tile {
   #mute = h('span', { class: 'tile-mute' }, icon('micOff'));
   #hand = h('span', { class: 'tile-hand', hidden: true }, icon('hand'));
   #bars = h('span', { class: 'bars', hidden: true }, h('i'), h('i'), h('i'));
   #note = h('p', { class: 'tile-note', hidden: true });
+  #reaction = h('span', { class: 'tile-reaction', role: 'status' });
+  /** @type {any} */
+  #reacted;
   #size = h('span', { class: 'tile-size' });
   #stats = h('pre', { class: 'tile-stats', hidden: true });
   #pin;
@@ -64,6 +69,7 @@ export class Tile {
       this.#note,
       h('footer', {}, this.#hand, this.#mute, h('span', { class: 'tile-name' }, label), this.#bars, this.#size),
       this.#stats,
+      this.#reaction,
       tools,
     );
     this.element.style.setProperty('--hue', String(hue(name)));
@@ -92,6 +98,13 @@ export class Tile {
   setHand(up) {
     this.#hand.hidden = !up;
     this.#update();
+  }
+
+  /** Shown for a moment. @param {string} emoji */
+  react(emoji) {
+    clearTimeout(this.#reacted);
+    this.#reaction.replaceChildren(h('span', { role: 'img', 'aria-label': `${this.name}: ${strings.reactions[/** @type {'heading'} */ (emoji)]}` }, emoji));
+    this.#reacted = setTimeout(() => this.#reaction.replaceChildren(), REACTION_MS);
   }
 
   /** Shown where it is not good: all well needs no mark. @param {Health} health */

@@ -275,7 +275,7 @@ impl Reader<'_> {
 const QUALITIES: [Quality; 5] =
     [Quality::Off, Quality::Low, Quality::Medium, Quality::High, Quality::Auto];
 const STATES: [State; 3] = [State::New, State::Served, State::Paused];
-const REASONS: [Reason; 13] = [
+const REASONS: [Reason; 14] = [
     Reason::Best,
     Reason::LargeEnough,
     Reason::Wanted,
@@ -288,6 +288,7 @@ const REASONS: [Reason; 13] = [
     Reason::Muted,
     Reason::Silent,
     Reason::NoSlot,
+    Reason::Direct,
     Reason::Overload,
 ];
 

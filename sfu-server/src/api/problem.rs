@@ -76,6 +76,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::AlreadyJoined
         | ErrorCode::RoomFull
         | ErrorCode::RoomLocked
+        | ErrorCode::NoDirect
         | ErrorCode::NoKeys
         | ErrorCode::NoPublisher => StatusCode::CONFLICT,
         ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,

@@ -32,6 +32,9 @@ pub(super) struct NewRoom {
     locked: Option<bool>,
     /// The codecs that are agreed on.
     codecs: Option<Vec<CodecName>>,
+    /// Two who are alone in the room may exchange media among themselves, past the server. Each then
+    /// learns the other's addresses.
+    direct: Option<bool>,
     /// For applications; at most 64 KiB.
     metadata: Option<String>,
 }
@@ -87,6 +90,7 @@ async fn create(
         max_participants: Some(wanted.max_participants),
         locked: wanted.locked,
         codecs: Some(wanted.codecs),
+        direct: wanted.direct,
         metadata: wanted.metadata,
         empty_timeout: None,
     };

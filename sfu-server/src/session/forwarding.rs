@@ -81,6 +81,7 @@ pub(crate) const fn reason_name(reason: Reason) -> &'static str {
         Reason::Muted => "muted",
         Reason::Silent => "silent",
         Reason::NoSlot => "no_slot",
+        Reason::Direct => "direct",
         Reason::Overload => "overload",
     }
 }
@@ -211,6 +212,7 @@ mod tests {
             door: Door::WebSocket,
             grant: crate::session::Grant::everything(),
             subscribe: SubscribePolicy::Manual,
+            goes_direct: false,
             outbox: outbox.clone(),
             request: None,
             http: None,

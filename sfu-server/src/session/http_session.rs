@@ -179,6 +179,7 @@ impl Sessions {
             door,
             grant,
             subscribe,
+            goes_direct: false,
             outbox: Outbox::default(),
             request: None,
             http: Some(http),

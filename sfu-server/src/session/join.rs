@@ -29,6 +29,8 @@ pub(crate) struct JoinRequest {
     pub(crate) door: Door,
     pub(crate) grant: Grant,
     pub(crate) subscribe: SubscribePolicy,
+    /// Whether it can exchange media with another participant directly.
+    pub(crate) goes_direct: bool,
     /// Where its events go. The first thing it gets is `joined`, as the reply to `request`.
     pub(crate) outbox: Outbox,
     pub(crate) request: Option<u64>,
@@ -153,6 +155,7 @@ impl Sessions {
         participant.grant = request.grant;
         participant.outbox = request.outbox;
         participant.join_request = request.request;
+        participant.goes_direct = request.goes_direct;
         let token = request.http.as_ref().map(|http| Box::from(http.token()));
         participant.http = request.http;
         room.participants.insert(id, participant);
@@ -161,6 +164,7 @@ impl Sessions {
         if let Some(token) = token {
             registry.participant_by_token.insert(token, (Arc::clone(place.room_name()), id));
         }
+        registry.review_direct(place.room_name());
         let mut cleanup = Cleanup::default();
         if let Some(replaced) = replaced {
             let close = Some((CloseCode::Replaced, "the same identity entered again"));

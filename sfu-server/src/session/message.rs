@@ -278,6 +278,27 @@ pub(crate) enum ServerEvent {
         name: String,
         metadata: String,
     },
+    /// One may exchange media with this participant directly: try.
+    Direct {
+        epoch: u64,
+        participant: WireId,
+        /// Whether one gives way when both offer at once, and lets the other begin.
+        polite: bool,
+    },
+    /// What the other one has to say.
+    DirectSignal {
+        epoch: u64,
+        payload: String,
+    },
+    /// It works both ways: the server forwards nothing from now on.
+    DirectOn {
+        epoch: u64,
+    },
+    /// The server forwards again.
+    DirectEnd {
+        epoch: u64,
+        reason: super::direct::DirectEnd,
+    },
     Draining {},
 }
 
@@ -395,6 +416,7 @@ error_codes! {
     Unauthorized "unauthorized" "A valid token is needed",
     Forbidden "forbidden" "This is not permitted",
     NoKeys "no_keys" "There is no key to sign with",
+    NoDirect "no_direct" "Media does not go directly",
     NotAcceptable "not_acceptable" "The answer cannot be had in this form",
 }
 

@@ -7,6 +7,7 @@
 //! events that came before it.
 
 mod decisions;
+mod direct;
 mod error;
 mod events;
 mod forwarding;

@@ -53,6 +53,8 @@ pub(crate) struct Participant {
     pub(crate) grant: Grant,
     /// Changes with its name, metadata and permissions.
     pub(crate) version: u64,
+    /// Whether it said that it can exchange media with another participant directly.
+    pub(super) goes_direct: bool,
     /// Where its connection is.
     pub(crate) worker: WorkerId,
     /// Its connection in the engine; `None` until the engine has added it. Nobody is told of it
@@ -92,6 +94,7 @@ impl Participant {
             door,
             grant: Grant::everything(),
             version: rand::random(),
+            goes_direct: false,
             worker,
             peer: None,
             outbox: Outbox::default(),

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::lock::Lost;
+use super::direct::Direct;
 use super::message::Json;
 use super::participant::{Door, Participant};
 use super::placement::{Newcomer, PartLoad};
@@ -29,6 +30,8 @@ pub(crate) struct Room {
     pub(crate) settings: RoomSettings,
     /// Who may come back while it is locked.
     pub(super) lost: Lost,
+    /// Whether its media goes past the server.
+    pub(super) direct: Direct,
     /// Changes with its settings.
     pub(crate) version: u64,
     /// Held while the engines are told of its settings or its parts. Rooms of one name that follow
@@ -96,6 +99,7 @@ impl Room {
             participants: BTreeMap::new(),
             settings: RoomSettings::default(),
             lost: Lost::default(),
+            direct: Direct::default(),
             version: rand::random(),
             turn: Arc::default(),
             empty_timeout,

@@ -4,6 +4,7 @@
 
 mod api;
 mod conformance;
+mod direct;
 mod encoders;
 mod harness;
 mod hosts;

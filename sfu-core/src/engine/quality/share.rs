@@ -78,6 +78,9 @@ impl Engine {
             let withheld = match () {
                 () if this.slot.is_none() => Some(Reason::NoSlot),
                 () if track.muted => Some(Reason::Muted),
+                () if rooms[track.room].last_n.is_direct() && this.preference.is_for_some() => {
+                    Some(Reason::Direct)
+                }
                 () if !seated && !this.preference.pinned => Some(Reason::LastN),
                 () => None,
             };
@@ -117,6 +120,9 @@ impl Engine {
         }
         let estimate_bps = match receive.holds_back(now, &estimate) {
             false => u64::MAX,
+            // Nothing higher is ever estimated, so that nothing would ever come back from a pause
+            // that costs more. A queue will tell.
+            true if receive.bandwidth.is_at_most() => u64::MAX,
             // A guess is no reason to show nothing: what is lowest goes out, and is measured.
             true if receive.is_starting(now) => {
                 let video_bps = lowest_bps.min(START_BPS_MAX.max(largest_bps));

@@ -13,7 +13,7 @@ use sfu_core::command::SubscribePolicy;
 use tokio::time::{Instant, timeout_at};
 
 use super::preference;
-use super::request::{self, Request, Subscribe};
+use super::request::{self, DirectState, DirectWord, Request, Subscribe};
 use crate::api::Context;
 use crate::api::access::{self, Entry};
 use crate::auth::Caller;
@@ -54,6 +54,11 @@ pub(super) async fn run(
         membership: None,
         requests: Bucket::new(message_rate, message_rate.saturating_mul(2), now),
         offers: Bucket::new(limits::OFFERS_PER_SECOND, limits::OFFERS_BURST, now),
+        direct_signals: Bucket::new(
+            limits::DIRECT_SIGNALS_PER_SECOND,
+            limits::DIRECT_SIGNALS_BURST,
+            now,
+        ),
         errors: Bucket::new(limits::ERRORS_PER_SECOND, limits::ERRORS_BURST, now),
         join_before: now + limits::JOIN_DEADLINE,
         context,
@@ -132,6 +137,7 @@ struct Connection {
     membership: Option<Membership>,
     requests: Bucket,
     offers: Bucket,
+    direct_signals: Bucket,
     errors: Bucket,
     join_before: Instant,
 }
@@ -310,6 +316,16 @@ impl Connection {
                 sessions.impair_by(room, me, whose, wish)?;
             }
             Request::Lock(lock) => sessions.lock(room, me, lock.locked).await?,
+            Request::DirectSignal(signal) => {
+                if !self.direct_signals.take(Instant::now()) {
+                    let detail = "too many messages to the other one";
+                    return Err(SessionError::new(ErrorCode::RateLimited, detail));
+                }
+                sessions.direct_signal(room, me, signal.epoch, signal.payload)?;
+            }
+            Request::DirectState(DirectState { epoch, state }) => {
+                sessions.direct_state(room, me, epoch, state == DirectWord::Connected)?;
+            }
             Request::Ping(_) | Request::Join(_) | Request::Leave(_) => {
                 unreachable!("answered above")
             }
@@ -342,6 +358,7 @@ impl Connection {
                 Subscribe::Auto => SubscribePolicy::All,
                 Subscribe::Manual => SubscribePolicy::Manual,
             },
+            goes_direct: join.direct,
             outbox: self.outbox.clone(),
             request: id,
             http: None,

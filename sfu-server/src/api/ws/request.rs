@@ -23,6 +23,8 @@ pub(super) enum Request {
     Update(Update),
     Lock(Lock),
     Impair(Impair),
+    DirectSignal(DirectSignal),
+    DirectState(DirectState),
     Ping(Nothing),
     Leave(Nothing),
 }
@@ -37,6 +39,9 @@ pub(super) struct Join {
     pub(super) metadata: String,
     #[serde(default)]
     pub(super) subscribe: Subscribe,
+    /// Whether it can exchange media with another participant directly.
+    #[serde(default)]
+    pub(super) direct: bool,
     /// Unless the WebSocket was opened with one.
     pub(super) token: Option<String>,
 }
@@ -104,6 +109,13 @@ pub(super) struct Lock {
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct DirectSignal {
+    pub(super) epoch: u64,
+    pub(super) payload: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Impair {
     /// Absent: oneself.
     pub(super) participant: Option<String>,
@@ -111,6 +123,22 @@ pub(super) struct Impair {
     pub(super) downlink: Leg,
     #[serde(default)]
     pub(super) uplink: Leg,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DirectState {
+    pub(super) epoch: u64,
+    pub(super) state: DirectWord,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DirectWord {
+    /// Everything of the other one arrives directly.
+    Connected,
+    /// It does not, or no more.
+    Failed,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -159,6 +187,8 @@ fn parse_type(name: &str, fields: Map<String, Value>) -> Result<Request, Session
         "update" => read(fields, Request::Update),
         "lock" => read(fields, Request::Lock),
         "impair" => read(fields, Request::Impair),
+        "direct_signal" => read(fields, Request::DirectSignal),
+        "direct_state" => read(fields, Request::DirectState),
         "ping" => read(fields, Request::Ping),
         "leave" => read(fields, Request::Leave),
         _ => {
@@ -191,6 +221,7 @@ mod tests {
             name: "n".into(),
             metadata: String::new(),
             subscribe: Subscribe::Auto,
+            direct: false,
             token: None,
         };
         assert_eq!((id, request.unwrap()), (Some(3), Request::Join(want)));
