@@ -28,11 +28,10 @@ export const strings = {
 
   direct: { mark: 'Direct', hint: 'Sound and picture go straight between the two of you, past the server.' },
 
+  deviceNames: { camera: 'Camera', microphone: 'Microphone', speaker: 'Speaker' },
+
   devices: {
     heading: 'Settings',
-    camera: 'Camera',
-    microphone: 'Microphone',
-    speaker: 'Speaker',
     none: 'None found',
     unnamed: (/** @type {string} */ kind, /** @type {number} */ n) => `${kind} ${n}`,
     systemDefault: 'System default',
@@ -101,7 +100,8 @@ export const strings = {
   /** @type {Record<string, string>} */
   health: { good: 'Good connection', fair: 'Unsteady connection', bad: 'Poor connection' },
 
-  reactions: { heading: 'React', '👍': 'Thumbs up', '👏': 'Applause', '❤️': 'Heart', '😂': 'Laughter', '🎉': 'Party' },
+  react: 'React',
+  reactions: { '👍': 'Thumbs up', '👏': 'Applause', '❤️': 'Heart', '😂': 'Laughter', '🎉': 'Party' },
 
   quality: { auto: 'Auto', high: 'High', medium: 'Medium', low: 'Low', off: 'Off' },
 
@@ -127,12 +127,9 @@ export const strings = {
 
   people: { heading: (/** @type {number} */ n) => `People (${n})`, mute: (/** @type {string} */ name) => `Mute ${name}`, remove: (/** @type {string} */ name) => `Remove ${name}`, removeSure: (/** @type {string} */ name) => `Remove ${name} from the call?`, impair: (/** @type {string} */ name) => `Make the connection of ${name} worse`, lock: 'Lock room', unlock: 'Unlock room', locked: 'Room is locked' },
 
+  states: { idle: 'Not connected', connecting: 'Connecting', connected: 'Connected', reconnecting: 'Reconnecting', closed: 'Disconnected' },
+
   state: {
-    idle: 'Not connected',
-    connecting: 'Connecting',
-    connected: 'Connected',
-    reconnecting: 'Reconnecting',
-    closed: 'Disconnected',
     banner: 'Connection lost. Reconnecting…',
     bannerMending: 'The connection is unstable. Repairing it…',
     attempt: (/** @type {number} */ n) => `Attempt ${n}`,
