@@ -95,7 +95,7 @@ fn chunks(modules: &Modules) -> Vec<Chunk> {
         let doors: Vec<String> = doors.iter().map(|&door| door.to_owned()).collect();
         let entries = if doors.is_empty() { vec![url.to_owned()] } else { doors.clone() };
         // Words beside words: a compressor looks back 32 KiB.
-        let worded = WORDED.iter().filter(|path| url == APP).map(|&path| path.to_owned());
+        let worded = WORDED.iter().filter(|_| url == APP).map(|&path| path.to_owned());
         let entries: Vec<String> = entries.into_iter().chain(worded).collect();
         Chunk { url: url.to_owned(), members: modules.order(&entries, belongs), doors }
     };

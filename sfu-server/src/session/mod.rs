@@ -38,7 +38,7 @@ mod tracks;
 mod viewer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
