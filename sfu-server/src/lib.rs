@@ -12,6 +12,7 @@ pub mod config;
 mod ice_servers;
 pub mod limits;
 mod media;
+mod memory;
 mod metrics;
 mod session;
 pub mod shutdown;
@@ -60,6 +61,7 @@ pub struct RunningServer {
 
 /// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
 pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
+    memory::small_pages();
     let tls = Tls::new(&settings.tls)?;
     let forward = Arc::new(Forward::default());
     let media = Media::start(&settings.media, Arc::clone(&forward))?;

@@ -161,6 +161,9 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 /// Load of every worker, in per cent, above which joins are refused, unless configured: packets
 /// wait longer and longer when nothing is left.
 pub const LOAD_MAX: u8 = 97;
+/// Load of a worker, in per cent, above which it forwards fewer layers, unless configured: joins are
+/// refused before, at the latest when there is no worker but this one.
+pub const SHED_LOAD: u8 = 98;
 /// How often is looked whether everybody has left a server that is to end.
 pub const DRAIN_LOOK: Duration = Duration::from_millis(100);
 /// A media worker turns its loop four times a second at least; one that has not for this long is

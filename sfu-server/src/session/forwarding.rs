@@ -82,6 +82,7 @@ pub(crate) const fn reason_name(reason: Reason) -> &'static str {
         Reason::Silent => "silent",
         Reason::NoSlot => "no_slot",
         Reason::Direct => "direct",
+        Reason::Overload => "overload",
     }
 }
 

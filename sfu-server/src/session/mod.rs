@@ -31,13 +31,14 @@ mod registry;
 mod requests;
 mod room;
 mod settings;
+mod shed;
 mod timing;
 mod track;
 mod tracks;
 mod viewer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
@@ -66,7 +67,6 @@ pub(crate) use requests::{
 };
 pub(crate) use room::RoomView;
 pub(crate) use settings::{CodecName, RoomSettings, SettingsChange, empty_timeout};
-pub(crate) use timing::Histogram;
 pub(crate) use track::TrackKey;
 pub(crate) use viewer::{LayerChoice, ViewerEvent, Watcher};
 
@@ -103,6 +103,8 @@ pub(crate) struct Counters {
     pub(crate) transports_failed: AtomicU64,
     /// Joins refused because the server was full.
     pub(crate) overloads: AtomicU64,
+    /// How far the videos of the worst-off worker are cut down at present, in steps.
+    pub(crate) shed_level: AtomicU8,
     /// From the join to the moment when media can flow.
     pub(crate) join_duration: timing::Histogram,
     pub(crate) layer_switches: timing::Switches,
