@@ -146,7 +146,7 @@ fn deploy() -> Result<Tally> {
     Ok(tally)
 }
 
-/// A minute and a half at most: three runs of 20 s, and what they take to begin.
+/// A minute and a half at most: runs of 65 s, and what they take to begin.
 fn schema() -> Result<Tally> {
     let folder = Path::new("sfu-server/tests/schema");
     let python = install::python_packages("schema", &folder.join("requirements.txt"))?;
