@@ -187,7 +187,7 @@ async fn exchange(server: &TestServer, head: &str, body: &str) -> String {
 fn is_whole(answer: &str) -> bool {
     let Some((head, body)) = answer.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    length.is_some_and(|length| body.len() >= length.parse().unwrap())
+    length.is_some_and(|length| body.len() >= length.parse::<usize>().unwrap())
 }
 
 #[tokio::test]
