@@ -1,6 +1,6 @@
 """Checks what is in this folder: the chart is rendered by Helm's own engine and validated against
-Kubernetes' schemas, the unit is read by systemd, the Dockerfile by hadolint, and the configuration
-by the server. `cargo xtask test --only deploy` runs it."""
+Kubernetes' schemas, the unit is read by systemd, the Dockerfile by hadolint, the configuration by
+the server; and Cargo.lock is held to advisories.toml. `cargo xtask test --only deploy` runs it."""
 
 import itertools
 import pathlib
@@ -120,7 +120,35 @@ def check_configuration(server):
             check(not opened, f"{file} lets anybody in")
 
 
+def numbers(version):
+    return tuple(int(part) for part in version.split("+")[0].split("-")[0].split("."))
+
+
+def check_dependencies(packages):
+    known = tomllib.loads((DEPLOY / "advisories.toml").read_text())
+    for package in packages:
+        name, version = package["name"], package["version"]
+        check(name not in known["never"], f"{name} {version}: {known['never'].get(name)}")
+        least = known["at_least"].get(name)
+        if least:
+            enough = numbers(version) >= numbers(least["version"])
+            check(enough, f"{name} {version} is older than {least['version']}: {least['why']}")
+
+
+def check_lock():
+    packages = tomllib.loads((DEPLOY.parent / "Cargo.lock").read_text())["package"]
+    check_dependencies(packages)
+    # What is to be found is found.
+    for wrong in [{"name": "rsa", "version": "1.0.0"}, {"name": "h2", "version": "0.4.9+x"}]:
+        try:
+            check_dependencies([wrong])
+        except SystemExit:
+            continue
+        sys.exit(f"deploy: {wrong} passes")
+
+
 if __name__ == "__main__":
+    check_lock()
     check_chart()
     check_unit()
     check_dockerfile()
