@@ -45,7 +45,7 @@ export const more = {
 
   record: {
     began: 'Recording',
-    told: 'Everybody in the room is told. It stays on this device.',
+    told: 'Everybody is told. It stays on this device.',
     saved: (/** @type {number} */ mb) => `Recording saved (${mb.toFixed(1)} MB)`,
   },
 
