@@ -191,8 +191,9 @@ pub const LATE_PACKETS_MAX: usize = 1024;
 pub const PROBES_MAX: usize = 8;
 /// Results of probes that nobody has fetched yet; the oldest go first.
 pub const PROBE_RESULTS_MAX: usize = 16;
-/// Highest estimate, whatever is configured: above it the record would be too short.
-pub const ESTIMATE_BPS_MAX: u64 = 40_000_000;
+/// Highest estimate, whatever is configured: above it the record would be too short for the round
+/// trips of continents (0.8 s of it). A path that has come so far is held back no more.
+pub const ESTIMATE_BPS_MAX: u64 = 100_000_000;
 
 /// Records kept in one peer's flight recorder: at a few a second in bad times, some minutes.
 pub const RECORDS_PER_PEER_MAX: usize = 256;

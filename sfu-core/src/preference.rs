@@ -38,6 +38,14 @@ pub enum Quality {
 /// [`Preference::priority`] of a subscription of which nothing was said.
 pub const PRIORITY_DEFAULT: u8 = 100;
 
+impl Preference {
+    /// Whether anything is wanted at all.
+    #[must_use]
+    pub fn is_for_some(&self) -> bool {
+        self.quality != Quality::Off && self.visible
+    }
+}
+
 impl Default for Preference {
     fn default() -> Self {
         Self {

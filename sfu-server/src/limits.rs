@@ -116,6 +116,12 @@ pub const EMPTY_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const WORKERS_MAX: u8 = sfu_core::limits::LINKS_PER_ROOM_MAX as u8;
 /// TCP connections of media at a time: as many as an engine has peers.
 pub const TCP_CONNECTIONS_MAX: usize = sfu_core::limits::PEERS_MAX;
+/// Identities that may come back to a locked room: more than lose their network in a minute.
+pub const LOST_IDENTITIES_MAX: usize = 256;
+/// Peers of one media worker whose network is bad on request; each holds 8 MiB at most.
+pub const IMPAIRED_PEERS_MAX: usize = 32;
+/// Wishes for bad networks on their way to one media worker, which takes them at each turn.
+pub const IMPAIRMENTS_WAITING_MAX: usize = 64;
 /// TCP connections whose first frame is awaited, at a time: each costs a descriptor and a buffer, and
 /// nobody has shown who they are.
 pub const TCP_WAITING_MAX: usize = 1024;

@@ -92,6 +92,9 @@ pub struct VideoPlan {
     pub follows_demand: bool,
     /// Whether it stops its upper encodings or layers when feedback says its uplink is too thin.
     pub adapts: bool,
+    /// What it sends over time, in per cent of the bitrates of its encodings: from each of these
+    /// times since the start of the world on. All of it before the first.
+    pub rates: Vec<(Duration, u64)>,
 }
 
 /// One encoding of a camera.
@@ -119,6 +122,7 @@ impl Default for VideoPlan {
             first_sequence: None,
             follows_demand: true,
             adapts: false,
+            rates: Vec::new(),
         }
     }
 }
@@ -161,14 +165,26 @@ impl VideoPlan {
         self.dependency_descriptor || self.codec == Codec::Av1
     }
 
+    /// What it sends at `now`, in per cent of the bitrates of its encodings.
+    fn percent(&self, now: Duration) -> u64 {
+        let past = self.rates.iter().rev().find(|(from, _)| *from <= now);
+        past.map_or(100, |&(_, percent)| percent)
+    }
+
     /// Time from picture to picture.
     pub(crate) fn frame_interval(&self) -> Duration {
         Duration::from_secs(1) / self.frames_per_second
     }
 
     /// Payload bytes of a layer frame, around the mean that the bitrate gives.
-    pub(crate) fn frame_bytes(&self, encoding: usize, shape: &Shape, picture: u32) -> usize {
-        let rate = self.encodings[encoding].bits_per_second;
+    pub(crate) fn frame_bytes(
+        &self,
+        now: Duration,
+        encoding: usize,
+        shape: &Shape,
+        picture: u32,
+    ) -> usize {
+        let rate = self.encodings[encoding].bits_per_second * self.percent(now) / 100;
         let mean = rate / 8 / u64::from(self.frames_per_second);
         let Layering { spatial, temporal, .. } = self.layering;
         let share = SPATIAL_SHARES[usize::from(spatial) - 1][usize::from(shape.spatial)];

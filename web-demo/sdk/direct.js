@@ -1,4 +1,4 @@
-/** Person to person: in a room of two media goes past the server, over a connection of its own. Loaded when the server introduces somebody. What came the other way is shown until the first frame of the new one is decoded, there and back. */
+/** Person to person: in a room of two media goes past the server, over a connection of its own. Loaded when the server introduces somebody. What came the other way is shown until the first frames of the new one are decoded, there and back. */
 
 /** @typedef {import('./local.js').LocalTrack} LocalTrack */
 /** @typedef {import('./remote.js').RemoteTrack} RemoteTrack */
@@ -25,6 +25,8 @@ const SILENCE_MS = 800;
 /** So long the server may take to send again. */
 const RETURN_MS_MAX = 5_000;
 const GATHER_MS = 20;
+/** Frames, or packets of sound, before a way is taken for one: the first alone may be followed by a pause. */
+const ENOUGH = 3;
 
 export class Direct {
   #owner;
@@ -53,6 +55,8 @@ export class Direct {
   #released = false;
   /** @type {RTCDataChannel | null} */
   #channel = null;
+  /** What one does not want, as it was said. */
+  #unwanted = '[]';
   /** @type {any} */
   #timer;
   /** Why it ended. */
@@ -149,7 +153,8 @@ export class Direct {
     const channel = (this.#channel = this.pc.createDataChannel('', { negotiated: true, id: 0 }));
     // Closes at once when the other side does, where media would only be missed.
     channel.onclose = () => this.#fail();
-    channel.onmessage = () => {
+    channel.onmessage = ({ data }) => {
+      if (data) return this.#withhold(JSON.parse(data));
       this.#released = true;
       this.#look();
     };
@@ -234,8 +239,26 @@ export class Direct {
     this.#timer = platform.setTimeout(() => void look().catch(() => this.#fail()), this.#stage === 'on' ? LOOK_MS.later : LOOK_MS.soon);
   }
 
+  /** The other one does not want these. @param {string[]} ids */
+  #withhold(ids) {
+    for (const [{ id }, sender] of this.#senders) {
+      const parameters = sender.getParameters();
+      for (const encoding of parameters.encodings) encoding.active = !ids.includes(id ?? '');
+      sender.setParameters(parameters).catch(() => {}); // it comes in vain
+    }
+  }
+
+  /** What nobody looks at or wants to hear comes no more, this way either. */
+  #want() {
+    const unwanted = JSON.stringify(this.#remotes.filter((track) => !isWanted(track)).map(({ id }) => id));
+    if (unwanted === this.#unwanted || this.#channel?.readyState !== 'open') return;
+    this.#unwanted = unwanted;
+    this.#channel.send(unwanted);
+  }
+
   /** Shows what has come this way, and says so when that is everything. */
   async #advance() {
+    this.#want();
     let count = 0;
     for (const mid of Object.keys(this.#theirs)) {
       const [track, receiver] = [this.carried(mid), this.#line(mid)?.receiver];
@@ -243,9 +266,9 @@ export class Direct {
       const now = await progress(receiver);
       count += now;
       if (this.#stage !== 'trying' && this.#stage !== 'on') return;
-      if (track.direct !== receiver.track && now > (this.#before.get(mid) ?? 0)) this.#show(track, receiver.track);
+      if (track.direct !== receiver.track && now >= (this.#before.get(mid) ?? 0) + ENOUGH) this.#show(track, receiver.track);
     }
-    const live = this.#remotes.filter(({ muted }) => !muted);
+    const live = this.#remotes.filter((track) => !track.muted && isWanted(track));
     if (this.#stage === 'trying' && !this.#told && this.pc.connectionState === 'connected' && live.every(({ direct }) => direct)) {
       this.#told = true;
       this.#tell('connected');
@@ -275,7 +298,7 @@ export class Direct {
       const receiver = lines.find(({ mid }) => mid !== null && mid === track.mid)?.receiver;
       const now = receiver ? await progress(receiver) : 0;
       if (!this.#before.has(track.id)) this.#before.set(track.id, now);
-      if (track.muted || now > (this.#before.get(track.id) ?? 0)) this.#show(track, null);
+      if (track.muted || !isWanted(track) || now >= (this.#before.get(track.id) ?? 0) + ENOUGH) this.#show(track, null);
     }
     if (this.#owner.platform.now() > this.#until) return this.close();
     if (this.#remotes.some(({ direct }) => direct)) return;
@@ -315,6 +338,12 @@ export class Direct {
   #lineOf(sender) {
     return this.pc.getTransceivers().find((line) => line.sender === sender);
   }
+}
+
+/** @param {RemoteTrack} track */
+function isWanted(track) {
+  const { quality, visible } = track.preference();
+  return quality !== 'off' && visible !== false;
 }
 
 /** Decoded frames, or packets of sound: how far a receiver has come. @param {RTCRtpReceiver} receiver */

@@ -45,6 +45,8 @@ const RESUME: f64 = 0.95;
 const DELIVERED_MIN: f64 = 0.95;
 /// Growth per second while the path's limit is far or unknown.
 const GROWTH_PER_SECOND: f64 = 1.08;
+/// What arrives without a queue is believed if it is more than this much of the rate.
+const FOLLOW_MIN: f64 = 1.25;
 /// Bits of a full packet: near the limit the rate grows by one packet per response time, …
 const PACKET_BITS: f64 = 1200.0 * 8.0;
 /// … but by no more than this share of itself each second, …
@@ -340,6 +342,13 @@ impl Aimd {
         if self.decreased.is_none() && acked as f64 > self.bps {
             self.is_proven = true;
             self.set(acked as f64);
+        }
+        // Later the same goes for what is clearly more than paced sending makes of the rate: a layer
+        // has grown, and passes.
+        let least = signals.acked_bps.map_or(0, |now| now.min(acked)) as f64;
+        if least > FOLLOW_MIN * self.bps {
+            self.is_proven = true;
+            self.set(least);
         }
         if self.ceiling.is_below(acked) {
             self.ceiling.forget();

@@ -35,6 +35,10 @@ const RTT_MAX: Duration = Duration::from_secs(5);
 /// Age of the last feedback from which on a path may be tried again, whatever was seen of it: who
 /// is sent nothing tells nothing.
 const STALE: Duration = Duration::from_secs(2);
+/// The same while nothing is under way: so many round trips, which were long if there was a queue, …
+const IDLE_RTTS: u32 = 3;
+/// … but at least this.
+const IDLE_MIN: Duration = Duration::from_millis(300);
 
 /// Packets that wait for so long show that too much is sent, whatever else is thought of the path.
 const STRAIN: Duration = Duration::from_millis(60);
@@ -160,7 +164,18 @@ impl Estimator {
     /// Whether feedback has come lately. If not, no verdict of then holds any more.
     #[must_use]
     pub fn has_heard(&self, now: Instant) -> bool {
-        self.heard.is_some_and(|at| now.saturating_duration_since(at) < STALE)
+        self.heard.is_some() && self.verdict_ends().is_none_or(|end| now < end)
+    }
+
+    /// Until when a verdict holds that no feedback renews.
+    #[must_use]
+    pub fn verdict_ends(&self) -> Option<Instant> {
+        let lasts = match self.waiting_since {
+            Some(_) => STALE,
+            // Nothing is under way, so that nothing will come; and whatever queued has left.
+            None => (IDLE_RTTS * self.rtt()).clamp(IDLE_MIN, STALE),
+        };
+        self.heard.map(|at| at + lasts)
     }
 
     /// A packet's times as they are compared.
@@ -341,6 +356,12 @@ impl Estimator {
     #[must_use]
     pub fn is_strained(&self) -> bool {
         self.queue.delay() >= STRAIN || self.loss.is_decreasing()
+    }
+
+    /// Whether the estimate is as high as it may ever be.
+    #[must_use]
+    pub fn is_at_most(&self) -> bool {
+        self.target_bps() >= self.config.max_bps
     }
 
     /// Whether nothing has been heard for longer than a busy receiver takes.

@@ -185,8 +185,10 @@ impl LossModel {
 
     /// A probe has got through at this rate.
     pub fn on_probe(&mut self, bps: u64) {
-        if let State::Limited { bps: limit, .. } = &mut self.state {
-            *limit = limit.max(bps as f64);
+        if let State::Limited { bps: limit, grows } = &mut self.state
+            && bps as f64 > *limit
+        {
+            (*limit, *grows) = (bps as f64, true);
         }
     }
 

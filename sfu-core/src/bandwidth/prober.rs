@@ -40,6 +40,9 @@ const NEW_DEMAND: f64 = 1.1;
 /// Time between probes for demand that is not met, growing with those that find nothing.
 const UNMET_INTERVAL_MIN: Duration = Duration::from_millis(1500);
 const UNMET_INTERVAL_MAX: Duration = Duration::from_secs(3);
+/// … but no more than this while little is sent: something is missed that does not fit, and what
+/// flows leaves room for the probe.
+const MISSED_INTERVAL: Duration = Duration::from_millis(600);
 /// A probe that a busy receiver has disturbed is tried again after this, so often.
 const RETRY_INTERVAL: Duration = Duration::from_millis(400);
 const RETRIES_MAX: u8 = 3;
@@ -265,7 +268,11 @@ impl Prober {
     /// What would be tried next without anything new, and from when on.
     fn next_try(&self) -> Option<(ProbeReason, Option<Instant>)> {
         if self.is_unmet() {
-            let interval = if self.retries > 0 { RETRY_INTERVAL } else { self.interval };
+            let interval = match self.retries {
+                0 if self.is_application_limited => self.interval.min(MISSED_INTERVAL),
+                0 => self.interval,
+                _ => RETRY_INTERVAL,
+            };
             Some((ProbeReason::Demand, self.issued.map(|at| at + interval)))
         } else if self.is_application_limited
             && (self.estimate_bps as f64) < self.wanted_bps as f64 * WANTED_MAX

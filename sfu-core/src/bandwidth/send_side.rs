@@ -42,7 +42,7 @@ pub struct BandwidthConfig {
 
 impl Default for BandwidthConfig {
     fn default() -> Self {
-        Self { start_bps: 300_000, min_bps: 30_000, max_bps: 20_000_000 }
+        Self { start_bps: 300_000, min_bps: 30_000, max_bps: limits::ESTIMATE_BPS_MAX }
     }
 }
 
@@ -286,6 +286,8 @@ impl SendSide {
             self.estimator.poll_timeout(),
             self.prober.next_timeout(self.now),
             self.clusters.next_timeout(),
+            // Who is paused for a verdict and sent nothing would never hear that it is over.
+            self.verdict_ends(),
         ]
         .into_iter()
         .flatten()
@@ -318,6 +320,12 @@ impl SendSide {
         self.estimator.has_heard(now) && self.estimator.is_strained()
     }
 
+    /// Whether the estimate is as high as estimates go: the path may well carry more.
+    #[must_use]
+    pub fn is_at_most(&self) -> bool {
+        self.estimator.is_at_most()
+    }
+
     /// Whether nothing has been heard for so long that what is sent is likely lost.
     #[must_use]
     pub fn is_dark(&self) -> bool {
@@ -336,6 +344,12 @@ impl SendSide {
         if let Some(news) = self.record.settle(index, arrived) {
             self.news.push(Reported { news, arrival, ecn });
         }
+    }
+
+    /// When what speaks against probing is forgotten.
+    fn verdict_ends(&self) -> Option<Instant> {
+        let ends = self.estimator.verdict_ends().filter(|_| self.estimator.is_congested());
+        ends.filter(|&at| at > self.now)
     }
 
     /// Passes on what a message brought.

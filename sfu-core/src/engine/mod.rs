@@ -206,6 +206,19 @@ impl Engine {
         self.demux.peer_by_path(path).is_some()
     }
 
+    /// The peer that a datagram over `path` is from, as far as path and check tell.
+    #[must_use]
+    pub fn peer_of(&self, path: &Path, datagram: &[u8]) -> Option<PeerId> {
+        let by_check = || self.demux.peer_by_stun(datagram).ok();
+        self.demux.peer_by_path(path).or_else(by_check)
+    }
+
+    /// Whether there is such a peer.
+    #[must_use]
+    pub fn has_peer(&self, peer: PeerId) -> bool {
+        self.peers.get(peer).is_some()
+    }
+
     /// The next change of whose paths lead here, after [`Engine::watch_paths`]. To be polled until
     /// `None` after every batch, before [`Engine::drain`]: what it tells of a check is then known
     /// wherever it must be before the answer has left.

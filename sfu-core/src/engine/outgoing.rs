@@ -134,6 +134,12 @@ fn deliver_media(
             outgoing.packet.edit = Edit::fill();
             built = builder.build(&mut egress.arena, &outgoing, slot, sequence);
         }
+        if built.is_none() && class.is_none() && outgoing.kind == OutgoingKind::Retransmission {
+            // The history has forgotten what was to be repeated: nothing is as good for a probe.
+            egress.arena.truncate(start);
+            outgoing.kind = OutgoingKind::Padding;
+            built = builder.build(&mut egress.arena, &outgoing, slot, sequence);
+        }
         let bytes = egress.arena.len() - start;
         if class.is_none() {
             // A padding that cannot be made ends the probe rather than asking again for ever.

@@ -7,6 +7,7 @@ mod client;
 mod cors;
 mod decisions;
 mod health;
+mod impairment;
 mod negotiated;
 mod openapi;
 mod origin;
@@ -121,6 +122,7 @@ fn routes(config: &mut web::ServiceConfig) {
     health::routes(config);
     rooms::routes(config);
     participants::routes(config);
+    impairment::routes(config);
     decisions::routes(config);
     server::routes(config);
     openapi::routes(config);

@@ -12,6 +12,7 @@ use super::page::Page;
 use super::participants::{Mute, NewData, ParticipantBody, Participants, Subscriptions};
 use super::rooms::{NewRoom, Rooms};
 use super::server::{MintedToken, NewToken, Node};
+use crate::media::Impairment;
 use crate::session::{ParticipantChange, RoomView, SettingsChange};
 
 /// One route and method.
@@ -65,6 +66,8 @@ const ROOMS: &str = "/api/v1/rooms";
 const ROOM: &str = "/api/v1/rooms/{room}";
 const PARTICIPANTS: &str = "/api/v1/rooms/{room}/participants";
 const PARTICIPANT: &str = "/api/v1/rooms/{room}/participants/{participant}";
+
+const IMPAIRMENT: &str = "/api/v1/rooms/{room}/participants/{participant}/impairment";
 
 fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
@@ -178,6 +181,33 @@ const OPERATIONS: &[Operation] = &[
         body: Some(of::<Subscriptions>),
         answers: &[(204, Answer::Nothing)],
         problems: &[400, 404, 408, 413, 415, 422, 503],
+        ..BASE
+    },
+    Operation {
+        path: IMPAIRMENT,
+        id: "getImpairment",
+        summary: "How bad a participant's network was made, in development",
+        answers: &[(200, Answer::Json(of::<Impairment>))],
+        problems: &[404],
+        ..BASE
+    },
+    Operation {
+        method: "put",
+        path: IMPAIRMENT,
+        id: "setImpairment",
+        summary: "Makes a participant's network bad, in development; replaces what was",
+        body: Some(of::<Impairment>),
+        answers: &[(204, Answer::Nothing)],
+        problems: &[400, 404, 408, 413, 415, 422, 503],
+        ..BASE
+    },
+    Operation {
+        method: "delete",
+        path: IMPAIRMENT,
+        id: "liftImpairment",
+        summary: "Makes a participant's network good again",
+        answers: &[(204, Answer::Nothing)],
+        problems: &[404, 503],
         ..BASE
     },
     Operation {

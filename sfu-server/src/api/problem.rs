@@ -75,6 +75,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::AlreadyJoined
         | ErrorCode::RoomFull
+        | ErrorCode::RoomLocked
         | ErrorCode::NoDirect
         | ErrorCode::NoKeys
         | ErrorCode::NoPublisher => StatusCode::CONFLICT,

@@ -13,6 +13,7 @@ use sfu_core::stats::EngineStats;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::crossing::CrossingStats;
+use super::impair::{Impairment, Wish};
 use super::socket::SocketStats;
 use super::tcp::TcpStats;
 use crate::limits;
@@ -67,6 +68,7 @@ pub(super) struct Envelope {
 /// One worker as seen from outside.
 pub(super) struct WorkerHandle {
     queue: crossbeam_channel::Sender<Envelope>,
+    impairments: crossbeam_channel::Sender<Wish>,
     /// As many permits as the queue has places, so that waiting for one is asynchronous.
     places: Arc<Semaphore>,
     waker: Arc<mio::Waker>,
@@ -170,6 +172,19 @@ impl MediaHandle {
         reply.await.unwrap_or(Err(MediaError::Stopped))
     }
 
+    /// From now on the network of `peer` is this bad; see [`super::impair`].
+    pub(crate) fn impair(
+        &self,
+        worker: WorkerId,
+        peer: PeerId,
+        wish: Impairment,
+    ) -> Result<(), MediaError> {
+        let worker = &self.workers[usize::from(worker.0)];
+        worker.impairments.try_send((peer, wish)).map_err(|_| MediaError::Overloaded)?;
+        worker.wake();
+        Ok(())
+    }
+
     /// Each worker's counters.
     pub(crate) fn snapshots(&self) -> Vec<WorkerSnapshot> {
         self.workers.iter().map(|worker| worker.shared.snapshot.lock().clone()).collect()
@@ -197,10 +212,12 @@ impl MediaHandle {
 impl WorkerHandle {
     pub(super) fn new(
         queue: crossbeam_channel::Sender<Envelope>,
+        impairments: crossbeam_channel::Sender<Wish>,
         waker: Arc<mio::Waker>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { queue, places: Arc::new(Semaphore::new(limits::COMMANDS_MAX)), waker, shared }
+        let places = Arc::new(Semaphore::new(limits::COMMANDS_MAX));
+        Self { queue, impairments, places, waker, shared }
     }
 
     fn wake(&self) {

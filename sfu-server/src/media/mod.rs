@@ -6,6 +6,7 @@ mod candidates;
 mod crossing;
 mod handle;
 mod handshakes;
+mod impair;
 mod load;
 mod port;
 mod socket;
@@ -27,6 +28,8 @@ use crate::limits;
 
 pub use port::KERNEL_BUFFER_BYTES;
 pub(crate) use tcp::{Forward, TcpStats};
+
+pub(crate) use impair::{Impairment, Leg};
 
 pub(crate) use handle::{MediaError, MediaHandle, Output, WorkerId, WorkerSnapshot};
 

@@ -84,6 +84,7 @@ impl Sessions {
             permissions: newcomer.grant.view(),
             settings: room.settings.clone(),
             ice_servers: self.ice_servers(&format!("{:016x}", id.0)),
+            impairments: self.settings.now().media.impairments,
         };
         newcomer.outbox.push(&joined.to(newcomer.join_request));
         if newcomer.is_entered() {

@@ -135,6 +135,7 @@ impl Sessions {
         }
         let settings = RoomSettings::default();
         let room = self.room_entry(&mut registry, &request.room, Duration::ZERO, settings)?;
+        room.check_unlocked(&request.grant, Instant::now())?;
         let replaced = identity
             .filter(|_| request.door != Door::Whep)
             .and_then(|identity| room.participant_of(&identity.name));

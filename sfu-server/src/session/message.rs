@@ -14,6 +14,7 @@ use super::grant::PermissionsView;
 use super::settings::RoomSettings;
 use super::track::TrackKey;
 use crate::ice_servers::IceServer;
+use crate::media::Impairment;
 
 /// A rendered message; rendered once, however many receive it.
 #[derive(Clone, Debug)]
@@ -160,6 +161,9 @@ pub(crate) enum Reply {
         settings: RoomSettings,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         ice_servers: Vec<IceServer>,
+        /// Whether networks may be made bad, in development.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        impairments: bool,
     },
     Answer(AnswerView),
     Ok {},
@@ -266,6 +270,8 @@ pub(crate) enum ServerEvent {
     },
     /// One's own permissions from now on.
     Permissions(PermissionsView),
+    /// How bad one's network is made from now on.
+    Impairment(Impairment),
     /// Somebody's name or metadata changed, perhaps one's own.
     ParticipantUpdated {
         participant: WireId,
@@ -383,6 +389,7 @@ error_codes! {
     AlreadyJoined "already_joined" "This connection has joined a room already",
     InvalidName "invalid_name" "The name is too long, empty or not printable",
     RoomFull "room_full" "The room is full",
+    RoomLocked "room_locked" "The room is locked",
     Limit "limit" "A limit was reached",
     SdpMalformed "sdp_malformed" "The SDP cannot be read",
     SdpTooLarge "sdp_too_large" "The SDP is too large",

@@ -15,7 +15,7 @@ use super::http_session::HttpState;
 use super::message::{AssignedView, ParticipantView, TrackView, kind_name, source_name};
 use super::outbox::Outbox;
 use super::track::{Track, TrackKey};
-use crate::media::WorkerId;
+use crate::media::{Impairment, WorkerId};
 use crate::webhooks::Who;
 
 /// The door a participant came in by.
@@ -73,6 +73,8 @@ pub(crate) struct Participant {
     pub(crate) transport: TransportState,
     /// When it asked to join, until media can flow.
     pub(super) joining_since: Option<Instant>,
+    /// How bad its network was made, in development.
+    pub(super) impairment: Impairment,
     /// What a WHIP or WHEP session URL stands for.
     pub(crate) http: Option<HttpState>,
 }
@@ -103,6 +105,7 @@ impl Participant {
             publish_requests: BTreeMap::new(),
             transport: TransportState::Connecting,
             joining_since: Some(Instant::now()),
+            impairment: Impairment::default(),
             http: None,
         }
     }

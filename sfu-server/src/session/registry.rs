@@ -174,6 +174,9 @@ impl Registry {
         if let Some(http) = &participant.http {
             self.participant_by_token.remove(http.token());
         }
+        if let (LeaveReason::Lost, Some(identity)) = (reason, &participant.grant.identity) {
+            room.lost.note(Arc::clone(&identity.name), Instant::now());
+        }
         if let Some(peer) = participant.peer {
             self.participant_by_peer.remove(&(worker, peer));
             cleanup.0.push((worker, Command::RemovePeer { peer }));

@@ -10,6 +10,7 @@ use sfu_core::id::{ParticipantId, RoomId, TrackId};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::lock::Lost;
 use super::direct::Direct;
 use super::message::Json;
 use super::participant::{Door, Participant};
@@ -27,6 +28,8 @@ pub(crate) struct Room {
     pub(crate) placed: usize,
     pub(crate) participants: BTreeMap<ParticipantId, Participant>,
     pub(crate) settings: RoomSettings,
+    /// Who may come back while it is locked.
+    pub(super) lost: Lost,
     /// Whether its media goes past the server.
     pub(super) direct: Direct,
     /// Changes with its settings.
@@ -95,6 +98,7 @@ impl Room {
             placed: 0,
             participants: BTreeMap::new(),
             settings: RoomSettings::default(),
+            lost: Lost::default(),
             direct: Direct::default(),
             version: rand::random(),
             turn: Arc::default(),

@@ -30,6 +30,8 @@ pub(crate) struct RoomSettings {
     /// So many may be there at a time, viewers included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_participants: Option<u16>,
+    /// Nobody new may come in.
+    pub(super) locked: bool,
     /// The codecs that are agreed on in offers from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     codecs: Option<Vec<CodecName>>,
@@ -75,6 +77,7 @@ pub(crate) struct SettingsChange {
     pub(crate) video_last_n: Option<Option<u64>>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) max_participants: Option<Option<u64>>,
+    pub(crate) locked: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) codecs: Option<Option<Vec<CodecName>>>,
     /// Whether two who are alone in the room may exchange media among themselves.
@@ -118,6 +121,7 @@ impl RoomSettings {
             audio_last_n: bounded("audio_last_n", self.audio_last_n, change.audio_last_n)?,
             video_last_n: bounded("video_last_n", self.video_last_n, change.video_last_n)?,
             max_participants,
+            locked: change.locked.unwrap_or(self.locked),
             codecs,
             direct: change.direct.unwrap_or(self.direct),
             metadata: metadata.clone(),

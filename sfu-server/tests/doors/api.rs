@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::harness::{TestServer, assert_problem, body};
-use crate::tokens::{ADMIN, enter, granting, keyed_server, now, token};
+use crate::tokens::{ADMIN, enter, granting, keyed_server, keyed_server_with, now, token};
 
 /// A request of the administrator, or of whoever has `credential`.
 async fn ask(
@@ -37,7 +37,7 @@ async fn admin(server: &TestServer, method: &str, path: &str, sent: Value) -> re
 
 #[tokio::test]
 async fn each_status_is_reached_on_each_route_that_has_it() {
-    let server = keyed_server().await;
+    let server = keyed_server_with(|settings| settings.media.impairments = true).await;
     let made = admin(&server, "POST", "/api/v1/rooms", json!({"name": "r"})).await;
     assert_eq!(made.status(), 201);
     let (_ann, joined) = enter(&server, &granting("ann", json!({}))).await;

@@ -7,6 +7,7 @@ mod conformance;
 mod direct;
 mod encoders;
 mod harness;
+mod hosts;
 mod http;
 mod metrics;
 mod quality;

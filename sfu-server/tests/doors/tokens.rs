@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use sfu_server::config::{AuthSettings, KeySettings, Secret};
+use sfu_server::config::{AuthSettings, KeySettings, Secret, Settings};
 
 use crate::harness::{Client, TestServer, assert_problem, body};
 
@@ -16,11 +16,19 @@ const SECRET: &str = "a secret of thirty-two bytes ...";
 pub(crate) const ADMIN: &str = "the administrator's own secret key";
 
 pub(crate) async fn keyed_server() -> TestServer {
+    keyed_server_with(|_| {}).await
+}
+
+pub(crate) async fn keyed_server_with(change: impl FnOnce(&mut Settings)) -> TestServer {
     let key = |secret| KeySettings { secret: Secret::new(secret), room_prefix: String::new() };
     let keys = [(KEY.to_owned(), key(SECRET)), ("key2".to_owned(), key(ADMIN))];
     let admin_key = Some(Secret::new(ADMIN));
     let auth = AuthSettings { keys: keys.into(), admin_key, ..AuthSettings::default() };
-    TestServer::start_with(|settings| settings.auth = auth).await
+    TestServer::start_with(|settings| {
+        settings.auth = auth;
+        change(settings);
+    })
+    .await
 }
 
 pub(crate) fn now() -> u64 {

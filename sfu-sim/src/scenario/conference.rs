@@ -14,12 +14,12 @@ use super::catalogue::{ms, s};
 use super::{Deed, Party, Scenario, What, at_least, at_most, percentile};
 use crate::client::layers::Layering;
 use crate::link::{Conditions, LinkPlan, Rate};
-use crate::plan::{Feedback, Plan, VideoPlan};
+use crate::plan::{Encoding, Feedback, Plan, VideoPlan};
 
 /// Every scenario of this file.
 pub(super) fn all() -> Vec<Scenario> {
     let mut all = vec![nine_tiles(), throttle(Throttled::Simulcast)];
-    all.extend([throttle(Throttled::Vp9), throttle(Throttled::Av1)]);
+    all.extend([throttle(Throttled::Vp9), throttle(Throttled::Av1), surge()]);
     all.extend([first_frame(), two_hundred_joiners(), keyframe_flood(), nack_storm(), nonsense()]);
     all.extend(switches());
     all
@@ -112,6 +112,34 @@ fn throttle(which: Throttled) -> Scenario {
 
 fn layered(codec: Codec, layering: Layering) -> Plan {
     Plan::camera().with_video(VideoPlan::layered(codec, layering))
+}
+
+/// Where there is room for all of it, from 2.5 to 25 Mbit/s within 2.5 s, and to 60 Mbit/s: more than
+/// an estimate follows by itself, and more than is ever estimated.
+fn surge() -> Scenario {
+    let encodings = vec![Encoding { rid: None, bits_per_second: 2_500_000 }];
+    let rates = [(8_000, 200), (8_700, 400), (9_400, 800), (10_100, 1_000), (26_000, 2_400)];
+    let rates = rates.map(|(at, percent)| (ms(at), percent)).to_vec();
+    let video = VideoPlan { encodings, rates, keyframe_factor: 3, ..VideoPlan::default() };
+    let near = |kbit| Conditions::clean(ms(1)).with_rate(Rate::kbit(kbit, 100));
+    let down = LinkPlan::from(near(1_000_000)).with_spell(s(16), s(18), near(10_000));
+    let viewer = viewer().with_slots(0, 1).with_up(Conditions::clean(ms(1))).with_down(down);
+    Scenario {
+        parties: vec![
+            Party::new("camera", 1, Plan::camera().with_video(video)),
+            Party::new("viewer", 4, viewer),
+        ],
+        checks: vec![
+            at_least("viewer", Received(12, 16), 25_000.0),
+            at_least("viewer", Received(20, 25), 25_000.0),
+            at_most("viewer", WideAfter("camera", 18, 1280), 1.2),
+            at_least("viewer", Received(28, 35), 60_000.0),
+            at_most("viewer", LongestFreeze, 500.0),
+            at_most("viewer", EmptySeconds, 3.0),
+            at_most("viewer", Violations, 0.0),
+        ],
+        ..Scenario::new("surge", "one layer grows tenfold in two seconds, with room for it", s(35))
+    }
 }
 
 /// Round-trip times of 60 and 40 ms: the newcomer's picture needs signalling and connecting

@@ -8,6 +8,7 @@ mod churn;
 mod codecs;
 mod data_messages;
 mod determinism;
+mod direct;
 mod duplicates;
 mod encrypted;
 mod estimate_apart;

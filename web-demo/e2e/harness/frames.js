@@ -1,9 +1,10 @@
-/** When the frames of somebody's picture were shown, as the page's own video element tells. */
+/** When the frames of somebody's picture were shown, as the page's own video elements tell. */
 
 /** @typedef {import('./participant.js').Participant} Participant */
 
 /**
- * Notes from now on when a new frame is shown in the tile of `from`.
+ * Notes from now on when a new frame is shown in the tile of `from`, and in one's own: what is
+ * missing there as well is missing because the machine stood still.
  *
  * @param {Participant} viewer
  * @param {string} from
@@ -11,28 +12,34 @@
 export async function watchFrames(viewer, from) {
   await viewer.page.evaluate((name) => {
     const { id } = [...globalThis.__sfu.room.participants.values()].find((each) => each.name === name);
-    const video = /** @type {HTMLVideoElement} */ (document.querySelector(`[data-key="${id}"] video`));
-    const frames = (globalThis.__frames = /** @type {number[]} */ ([]));
-    const note = (/** @type {number} */ now) => {
-      if (globalThis.__frames !== frames) return;
-      frames.push(now);
+    const watched = (globalThis.__frames = [id, 'own'].map((key) => {
+      const video = /** @type {HTMLVideoElement} */ (document.querySelector(`[data-key="${key}"] video`));
+      const frames = /** @type {number[]} */ ([]);
+      const note = (/** @type {number} */ now) => {
+        if (globalThis.__frames !== watched) return;
+        frames.push(now);
+        video.requestVideoFrameCallback(note);
+      };
       video.requestVideoFrameCallback(note);
-    };
-    video.requestVideoFrameCallback(note);
+      return frames;
+    }));
   }, from);
 }
 
 /**
- * How many frames were shown since, and the longest time without one, also up to now.
+ * How many frames were shown since, and the longest time without one, also up to now; `own`: the
+ * same of one's own picture.
  *
  * @param {Participant} viewer
- * @returns {Promise<{count: number, gap: number}>} in ms
+ * @returns {Promise<{count: number, gap: number, own: number}>} in ms
  */
 export async function shownFrames(viewer) {
   return viewer.page.evaluate(() => {
-    const frames = globalThis.__frames;
-    const ends = [...frames, performance.now()];
-    const gaps = ends.slice(1).map((end, i) => end - ends[i]);
-    return { count: frames.length, gap: Math.round(Math.max(0, ...gaps)) };
+    const now = performance.now();
+    const longest = globalThis.__frames.map((frames) => {
+      const gaps = [...frames.slice(1), now].map((end, i) => end - frames[i]);
+      return Math.round(Math.max(0, ...gaps));
+    });
+    return { count: globalThis.__frames[0].length, gap: longest[0], own: longest[1] };
   });
 }

@@ -16,7 +16,7 @@ declare global {
   var __calm: () => Promise<void>;
   var __times: any;
   /** What harness/frames.js has seen, in ms. */
-  var __frames: number[];
+  var __frames: number[][];
   var __watch: any;
   var __check: any;
   var axe: any;

@@ -13,6 +13,8 @@ import { until } from '../harness/until.js';
 
 /** The longest time without a new frame, in ms. */
 const GAP_MAX = 300;
+/** On a machine that stands still for longer, so many times as long as one's own picture did: what is decoded here is encoded here too. */
+const STALLS = 3;
 /** After a change of path, in ms: what it would break is broken by then. */
 const AFTER = 1_500;
 
@@ -91,15 +93,17 @@ async function unbroken(what, alice, bob, change) {
   await watch(alice, bob);
   await change();
   await passed(AFTER);
-  for (const gap of await tell(what, alice, bob)) assert.ok(gap <= GAP_MAX, `${what}: ${gap} ms without a frame`);
+  for (const { gap, own } of await tell(what, alice, bob)) {
+    assert.ok(gap <= Math.max(GAP_MAX, STALLS * own), `${what}: ${gap} ms without a frame, ${own} without one of one's own`);
+  }
 }
 
 /** @param {string} what @param {Participant} alice @param {Participant} bob */
 async function tell(what, alice, bob) {
   const shown = await Promise.all([shownFrames(alice), shownFrames(bob)]);
-  console.log(`${what}: ${shown.map(({ count, gap }) => `${count} frames, longest gap ${gap} ms`).join('; ')}`);
+  console.log(`${what}: ${shown.map(({ count, gap, own }) => `${count} frames, longest gap ${gap} ms (own picture ${own} ms)`).join('; ')}`);
   for (const { count } of shown) assert.ok(count > 10, `${what}: ${count} frames`);
-  return shown.map(({ gap }) => gap);
+  return shown;
 }
 
 /** @param {Participant} alice @param {Participant} bob @param {'direct' | 'server'} way */

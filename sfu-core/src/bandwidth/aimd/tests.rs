@@ -229,3 +229,23 @@ fn a_queue_that_stays_is_another_flow_s_and_is_borne_for_a_while() {
     feed(&mut aimd, &mut now, 1, &stays);
     assert!(aimd.is_draining(), "a minute later it is a sign again");
 }
+
+#[test]
+fn what_arrives_without_a_queue_is_believed_once_it_is_clearly_more() {
+    // What arrived last, and over a longer time; what becomes of a million that was met before.
+    for (now_bps, smooth_bps, expected) in [
+        (1_200_000, 1_200_000, 1_000_000),
+        (1_500_000, 1_400_000, 1_400_000),
+        (1_400_000, 1_500_000, 1_400_000),
+        (1_100_000, 3_000_000, 1_000_000),
+    ] {
+        let (mut aimd, mut now) = at_a_million();
+        let over = Signals { usage: Usage::Overuse, last_queue: ms(20), ..STEADY };
+        feed(&mut aimd, &mut now, 1, &over);
+        aimd.restart(1_000_000);
+        let more =
+            Signals { acked_bps: Some(now_bps), acked_smooth_bps: Some(smooth_bps), ..STEADY };
+        let rate = feed(&mut aimd, &mut now, 1, &more);
+        assert!(rate.abs_diff(expected) <= expected / 200, "{rate} for {now_bps}, {smooth_bps}");
+    }
+}

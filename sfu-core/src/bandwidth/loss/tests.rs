@@ -162,3 +162,17 @@ fn absurd_packets_give_no_absurd_limits() {
     }
     assert!(model.bins.len() <= BINS);
 }
+
+#[test]
+fn a_probe_beyond_the_limit_ends_the_verdict() {
+    let mut path = Path::new(0.0, 1e6);
+    while !matches!(path.model.state, State::Limited { grows: false, .. }) {
+        path.send(2e6, 0.25, &CALM);
+    }
+    let limit = path.model.limit_bps().unwrap();
+    path.model.on_probe(limit / 2);
+    assert!(path.model.is_decreasing(), "less than the limit says nothing of it");
+    path.model.on_probe(2 * limit);
+    assert!(!path.model.is_decreasing());
+    assert_eq!(path.model.limit_bps(), Some(2 * limit));
+}

@@ -215,3 +215,19 @@ fn what_was_disturbed_is_soon_tried_again_but_not_for_ever() {
     }
     assert_eq!(waited, [400, 400, 400, 2250, 400, 400]);
 }
+
+#[test]
+fn what_is_missed_while_little_is_sent_is_tried_for_more_often() {
+    for (limited, expected) in [(false, 2), (true, 10)] {
+        let mut run = Run::started(3_000_000);
+        run.estimate(1_000_000, Mood::Free, limited);
+        let mut found = 0;
+        for _ in 0..60 {
+            for (_, asked, why) in run.probes(100) {
+                found += 1;
+                run.answer(asked, Some(1_000_000), why);
+            }
+        }
+        assert!((expected..=expected + 1).contains(&found), "{found} while limited: {limited}");
+    }
+}

@@ -159,6 +159,44 @@ fn a_route_change_keeps_half_and_probes() {
     assert_eq!((probe.bitrate_bps, probe.why), (1_000_000, ProbeReason::Route));
 }
 
+#[test]
+fn who_is_sent_nothing_after_a_queue_is_tried_again_soon() {
+    let start = origin();
+    let mut side = SendSide::new(start, BandwidthConfig::default());
+    side.set_demand(start, 5_000_000, 500_000);
+    let mut recorder = TwccRecorder::default();
+    let mut heard = start;
+    // A queue that grows by half of the time that passes.
+    for batch in 0..8u16 {
+        let packets = 10 * batch..10 * batch + 10;
+        send(&mut side, start, packets.clone());
+        for n in packets.clone() {
+            recorder.on_packet(time(start, 50 + 15 * u64::from(n)), n);
+        }
+        heard = time(start, 60 + 15 * u64::from(packets.end));
+        let mut block = vec![];
+        assert!(recorder.build(heard, Ssrc(1), Ssrc(7), &mut block));
+        side.on_twcc(heard, &block).unwrap();
+        while side.poll_probe(heard).is_some() {}
+    }
+    assert!(side.estimator.is_congested(), "{:?}", side.queue_delay());
+    // Paused: nothing is under way, and nothing will be heard.
+    side.set_demand(heard, 5_000_000, 0);
+    let mut now = heard;
+    let probe = loop {
+        now = side.poll_timeout().expect("something is missed");
+        side.handle_timeout(now);
+        if let Some(probe) = side.poll_probe(now) {
+            break probe;
+        }
+    };
+    assert!(now - heard <= STALE, "{:?}", now - heard);
+    assert!(probe.bitrate_bps > side.estimate().target_bps);
+}
+
+/// Longer than anybody likes to look at a pause that nothing speaks for any more.
+const STALE: Duration = Duration::from_secs(1);
+
 /// What may happen to a sender, from any receiver.
 #[derive(Clone, Debug)]
 enum Happening {

@@ -77,8 +77,10 @@ impl Engine {
             let seated = rooms[track.room].last_n.forwards(track.participant, track.source);
             let withheld = match () {
                 () if this.slot.is_none() => Some(Reason::NoSlot),
-                () if rooms[track.room].last_n.is_direct() => Some(Reason::Direct),
                 () if track.muted => Some(Reason::Muted),
+                () if rooms[track.room].last_n.is_direct() && this.preference.is_for_some() => {
+                    Some(Reason::Direct)
+                }
                 () if !seated && !this.preference.pinned => Some(Reason::LastN),
                 () => None,
             };
@@ -117,6 +119,9 @@ impl Engine {
         }
         let estimate_bps = match receive.holds_back(now, &estimate) {
             false => u64::MAX,
+            // Nothing higher is ever estimated, so that nothing would ever come back from a pause
+            // that costs more. A queue will tell.
+            true if receive.bandwidth.is_at_most() => u64::MAX,
             // A guess is no reason to show nothing: what is lowest goes out, and is measured.
             true if receive.is_starting(now) => {
                 let video_bps = lowest_bps.min(START_BPS_MAX.max(largest_bps));
@@ -146,8 +151,6 @@ impl Engine {
         let Some(subscription) = self.subscriptions.get_mut(id) else { return };
         let paused_before = subscription.granted.is_none();
         let same_reason = subscription.reason == grant.reason;
-        let watched = |reason| reason != Reason::Direct;
-        let same_watch = watched(subscription.reason) == watched(grant.reason);
         subscription.memory = grant.memory;
         subscription.reason = grant.reason;
         let moved = subscription.granted != grant.layer;
@@ -164,7 +167,7 @@ impl Engine {
         if paused || resumed {
             self.tell_forwarding(now, id);
         }
-        if moved || !same_watch {
+        if moved {
             self.update_demand(now, grant.track);
         } else if !same_reason {
             self.touch_mirror(grant.track);

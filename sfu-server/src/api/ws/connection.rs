@@ -18,6 +18,7 @@ use crate::api::Context;
 use crate::api::access::{self, Entry};
 use crate::auth::Caller;
 use crate::limits;
+use crate::media::Impairment;
 use crate::session::{
     Bucket, CloseCode, Closing, DataRequest, Door, ErrorCode, JoinRequest, Json, Membership,
     Outbox, OutboxItem, Reply, ServerEvent, SessionError, WireId, participant_id, publish_request,
@@ -247,6 +248,7 @@ impl Connection {
                 self.outbox.close(CloseCode::Unauthorized, "a valid token is needed");
             }
             ErrorCode::ServerFull => self.outbox.close(CloseCode::ServerFull, "server full"),
+            ErrorCode::RoomLocked => self.outbox.close(CloseCode::RoomLocked, "the room is locked"),
             ErrorCode::Draining => self.outbox.close(CloseCode::Draining, "shutting down"),
             _ => {}
         }
@@ -308,6 +310,12 @@ impl Connection {
             Request::Update(update) => {
                 sessions.update(room, me, update.name, update.metadata)?;
             }
+            Request::Impair(impair) => {
+                let whose = impair.participant.as_deref().map_or(Ok(me), participant_id)?;
+                let wish = Impairment { downlink: impair.downlink, uplink: impair.uplink };
+                sessions.impair_by(room, me, whose, wish)?;
+            }
+            Request::Lock(lock) => sessions.lock(room, me, lock.locked).await?,
             Request::DirectSignal(signal) => {
                 if !self.direct_signals.take(Instant::now()) {
                     let detail = "too many messages to the other one";

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::media::Leg;
 use crate::session::{ErrorCode, SessionError};
 
 /// A request that could be read.
@@ -20,6 +21,8 @@ pub(super) enum Request {
     Prefer(Prefer),
     Data(Data),
     Update(Update),
+    Lock(Lock),
+    Impair(Impair),
     DirectSignal(DirectSignal),
     DirectState(DirectState),
     Ping(Nothing),
@@ -100,9 +103,26 @@ pub(super) struct Update {
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Lock {
+    pub(super) locked: bool,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct DirectSignal {
     pub(super) epoch: u64,
     pub(super) payload: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Impair {
+    /// Absent: oneself.
+    pub(super) participant: Option<String>,
+    #[serde(default)]
+    pub(super) downlink: Leg,
+    #[serde(default)]
+    pub(super) uplink: Leg,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -165,6 +185,8 @@ fn parse_type(name: &str, fields: Map<String, Value>) -> Result<Request, Session
         "prefer" => read(fields, Request::Prefer),
         "data" => read(fields, Request::Data),
         "update" => read(fields, Request::Update),
+        "lock" => read(fields, Request::Lock),
+        "impair" => read(fields, Request::Impair),
         "direct_signal" => read(fields, Request::DirectSignal),
         "direct_state" => read(fields, Request::DirectState),
         "ping" => read(fields, Request::Ping),

@@ -352,7 +352,7 @@ impl VideoPublisher {
         let frames = encoding.encoder.encode(keyframe);
         let count = frames.len();
         for (layer, frame) in frames.into_iter().enumerate() {
-            let bytes = self.plan.frame_bytes(at, &frame_shape(&frame), picture);
+            let bytes = self.plan.frame_bytes(outlet.now, at, &frame_shape(&frame), picture);
             let sets = u16::from(keyframe && self.plan.codec == Codec::H264);
             let parts = u16::try_from(bytes.div_ceil(PAYLOAD_BYTES_MAX))
                 .expect("frames of a few dozen packets");
