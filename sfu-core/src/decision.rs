@@ -136,6 +136,8 @@ pub enum Reason {
     NoSlot,
     /// The room's participants exchange media among themselves.
     Direct,
+    /// The server is overloaded and forwards fewer layers.
+    Overload,
 }
 
 /// One thing that happened to a peer.

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::crossing::CrossingStats;
 use super::impair::{Impairment, Wish};
+use super::latency::Latency;
 use super::socket::SocketStats;
 use super::tcp::TcpStats;
 use crate::limits;
@@ -101,6 +102,8 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) waits: u64,
     /// Nanoseconds spent outside waiting, since the start.
     pub(crate) busy_ns: u64,
+    /// How long what was sent had been here.
+    pub(crate) latency: Latency,
     /// The share of the last second spent outside waiting: 0 to 1.
     pub(crate) load: f32,
     /// Paths that are known to be other workers'.

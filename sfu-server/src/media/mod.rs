@@ -7,6 +7,7 @@ mod crossing;
 mod handle;
 mod handshakes;
 mod impair;
+mod latency;
 mod load;
 mod port;
 mod socket;
@@ -30,6 +31,8 @@ pub use port::KERNEL_BUFFER_BYTES;
 pub(crate) use tcp::{Forward, TcpStats};
 
 pub(crate) use impair::{Impairment, Leg};
+
+pub(crate) use latency::Latency;
 
 pub(crate) use handle::{MediaError, MediaHandle, Output, WorkerId, WorkerSnapshot};
 

@@ -169,7 +169,12 @@ impl Worker {
             self.take_relay(now);
             self.run_timers(now);
             self.tell_paths(now);
+            let sent = self.sockets.stats.datagrams_sent();
             self.send(now);
+            let sent = self.sockets.stats.datagrams_sent() - sent;
+            if sent > 0 {
+                self.counters.latency.observe(now.elapsed(), sent);
+            }
             // Behind media, which is worth less late than a handshake is.
             if self.serve_handshakes(now) {
                 self.tell_paths(now);

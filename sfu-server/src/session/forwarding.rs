@@ -82,6 +82,7 @@ pub(crate) const fn reason_name(reason: Reason) -> &'static str {
         Reason::Silent => "silent",
         Reason::NoSlot => "no_slot",
         Reason::Direct => "direct",
+        Reason::Overload => "overload",
     }
 }
 
@@ -160,6 +161,7 @@ mod tests {
                 muted: false,
                 mid: "0".into(),
                 encodings: 3,
+                rids: Default::default(),
             };
             self.happen(Event::TrackPublished { room: self.room, track });
             self.told(&self.bobs);

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sfu_server::config::{AuthSettings, KeySettings, Secret, Settings};
 
-use crate::harness::{Client, TestServer, assert_problem, body};
+use crate::harness::{Client, TestServer, assert_problem, body, in_the_same_words};
 
 const KEY: &str = "key1";
 const SECRET: &str = "a secret of thirty-two bytes ...";
@@ -175,7 +175,8 @@ async fn every_token_that_does_not_count_is_refused_in_the_same_words() {
             let request = request.header("authorization", format!("Bearer {token}")).body("v=0");
             let response = request.send().await.unwrap();
             assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"sfu\"", "{what}");
-            bodies.push(assert_problem(response, 401, "unauthorized", what).await);
+            let problem = assert_problem(response, 401, "unauthorized", what).await;
+            bodies.push(in_the_same_words(problem));
         }
         // In the join; its reply is the same, and the close code as well.
         let mut client = server.connect().await;
@@ -349,6 +350,36 @@ async fn who_was_kicked_does_not_come_back_with_an_old_token() {
     assert_eq!(joined["type"], "joined", "a later token lets them in: {joined}");
     let (_ann, joined) = enter(&server, &granting("ann", json!({}))).await;
     assert_eq!(joined["type"], "joined", "and the others were never kept out: {joined}");
+    server.server.stop().await;
+}
+
+/// A viewer by WHEP is of the same identity, and nobody sees it in a list.
+#[tokio::test]
+async fn a_kick_ends_what_its_identity_watches_as_well() {
+    let server = keyed_server().await;
+    let watching = |identity| {
+        let token = granting(identity, json!({}));
+        let request = server.request("POST", "/whep/r").header("content-type", "application/sdp");
+        request
+            .header("authorization", format!("Bearer {token}"))
+            .body(crate::whip::viewer())
+            .send()
+    };
+    let (mut eve, joined) = enter(&server, &granting("eve", json!({}))).await;
+    let mut sessions = Vec::new();
+    for identity in ["eve", "ann"] {
+        let made = watching(identity).await.unwrap();
+        assert_eq!(made.status(), 201);
+        let location = made.headers()["location"].to_str().unwrap();
+        sessions.push(location.strip_prefix(&server.url("")).unwrap().to_owned());
+    }
+    let path = format!("/api/v1/rooms/r/participants/{}", joined["participant"].as_str().unwrap());
+    let kick = server.request("DELETE", &path).header("authorization", format!("Bearer {ADMIN}"));
+    assert_eq!(kick.send().await.unwrap().status(), 204);
+    assert_eq!(eve.closed().await, 4403);
+    assert_eq!(server.get(&sessions[0]).await.status(), 404, "eve watches no more");
+    assert_eq!(server.get(&sessions[1]).await.status(), 204, "ann does");
+    assert_eq!(watching("eve").await.unwrap().status(), 401);
     server.server.stop().await;
 }
 

@@ -24,6 +24,7 @@ mod nack_storm;
 mod nine_tiles;
 mod no_common_codec;
 mod outage;
+mod overload;
 mod padding;
 mod permissions;
 mod pli_storm;
