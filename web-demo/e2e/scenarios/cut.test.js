@@ -45,7 +45,7 @@ for (const engine of /** @type {const} */ (['chromium', 'firefox'])) {
       stage.join({ name: 'sender', codec: 'vp8' }),
     ]);
     await viewer.sees('sender');
-    await viewer.page.evaluate(() => globalThis.__heard.at(-1).close(4000));
+    await viewer.page.evaluate(() => globalThis.__heard.at(-1).dispatchEvent(new CloseEvent('close', { code: 1006 })));
     await viewer.observes('the loss', ({ state }) => state === 'reconnecting');
     await viewer.observes('being connected again', ({ state }) => state === 'connected');
     await viewer.sees('sender');
