@@ -30,6 +30,8 @@ const LIBRARY_SOURCE: &str = "sdk/source.js";
 const WHIP: &str = "sdk/whip.js";
 const APP: &str = "app/main.js";
 const CHECK: &str = "check/main.js";
+/// What only rooms with a setting load, and no server has by default: person to person.
+const OPTIONAL: &[&str] = &["sdk/direct.js"];
 /// Most of what the page says.
 const WORDED: &[&str] = &["app/strings-more.js", "app/strings.js", "sdk/errors.js"];
 /// Where texts are, and what they are called there.
@@ -99,11 +101,14 @@ fn chunks(modules: &Modules) -> Vec<Chunk> {
         let entries: Vec<String> = entries.into_iter().chain(worded).collect();
         Chunk { url: url.to_owned(), members: modules.order(&entries, belongs), doors }
     };
-    let page = chunk(APP, &[], &|path| !RIG.contains(&path));
-    let rig = chunk("app/rig.js", RIG, &|path| !page.members.iter().any(|each| each == path));
+    let page = chunk(APP, &[], &|path| !RIG.contains(&path) && !OPTIONAL.contains(&path));
+    let beside = |path: &str| !page.members.iter().any(|each| each == path);
+    let rig = chunk("app/rig.js", RIG, &beside);
+    let optional = chunk("app/direct.js", OPTIONAL, &beside);
     vec![
         page,
         rig,
+        optional,
         chunk(LIBRARY, &[LIBRARY], &in_sdk),
         chunk(WHIP, &[WHIP], &in_sdk),
         chunk(CHECK, &[], &|_| true),
