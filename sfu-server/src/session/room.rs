@@ -10,8 +10,8 @@ use sfu_core::id::{ParticipantId, RoomId, TrackId};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use super::lock::Lost;
 use super::direct::Direct;
+use super::lock::Lost;
 use super::message::Json;
 use super::participant::{Door, Participant};
 use super::placement::{Newcomer, PartLoad};
