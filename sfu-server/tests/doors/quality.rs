@@ -66,8 +66,8 @@ async fn a_room_shows_its_settings_and_everybody_hears_of_a_change() {
     assert_eq!(body(changed).await, want);
     assert_eq!(server.get_json(path).await, want);
     let event = a.event("room_settings").await;
-    let want = json!({"type": "room_settings", "audio_last_n": 3, "locked": false});
-    assert_eq!(event, want);
+    let told = json!({"type": "room_settings", "audio_last_n": 3, "locked": false});
+    assert_eq!(event, told);
 
     let over = server.patch(path, &json!({"audio_last_n": 1, "video_last_n": 1001})).await;
     assert_problem(over, 422, "limit", "over the bound").await;
