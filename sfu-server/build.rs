@@ -13,6 +13,8 @@ use crate::bundle::{Chunk, Modules};
 mod bundle;
 #[path = "build/style.rs"]
 mod style;
+#[path = "build/texts.rs"]
+mod texts;
 
 const PAGE: &str = "../web-demo";
 /// Folders of the page's own development, never embedded.
@@ -28,6 +30,12 @@ const LIBRARY_SOURCE: &str = "sdk/source.js";
 const WHIP: &str = "sdk/whip.js";
 const APP: &str = "app/main.js";
 const CHECK: &str = "check/main.js";
+/// What only rooms with a setting load, and no server has by default: person to person.
+const OPTIONAL: &[&str] = &["sdk/direct.js"];
+/// Most of what the page says.
+const WORDED: &[&str] = &["app/strings-more.js", "app/strings.js", "sdk/errors.js"];
+/// Where texts are, and what they are called there.
+const TEXTS: &[(&str, &str)] = &[("app/strings.js", "strings"), ("app/strings-more.js", "more")];
 /// What nobody who calls loads: invented participants, what tests look at.
 const RIG: &[&str] = &["app/mock.js", "app/one-way.js", "app/probe.js"];
 
@@ -44,14 +52,14 @@ fn main() {
 
 /// What is served, by path.
 fn page() -> BTreeMap<String, Vec<u8>> {
-    let mut modules = Modules::default();
+    let mut sources = BTreeMap::new();
     let mut files = BTreeMap::new();
     collect(Path::new(PAGE), "", &mut |path, file| {
         let text = || fs::read_to_string(file).expect("scripts, styles and markup are UTF-8");
         let bytes = match path.rsplit('.').next() {
             Some("js") => {
                 let source = text();
-                modules.add(path, &source);
+                sources.insert(path.to_owned(), source.clone());
                 match path {
                     LIBRARY => return drop(files.insert(LIBRARY_SOURCE.to_owned(), source.into())),
                     path if path.starts_with("sdk/") => source.into_bytes(),
@@ -64,6 +72,13 @@ fn page() -> BTreeMap<String, Vec<u8>> {
         };
         files.insert(path.to_owned(), bytes);
     });
+    for (home, name) in TEXTS {
+        texts::flatten(&mut sources, home, name);
+    }
+    let mut modules = Modules::default();
+    for (path, source) in &sources {
+        modules.add(path, source);
+    }
     if [LIBRARY, WHIP, APP, CHECK].iter().all(|path| modules.contains(path)) {
         let chunks = chunks(&modules);
         for (chunk, text) in chunks.iter().zip(modules.link(&chunks)) {
@@ -81,13 +96,19 @@ fn chunks(modules: &Modules) -> Vec<Chunk> {
     let chunk = |url: &str, doors: &[&str], belongs: &dyn Fn(&str) -> bool| {
         let doors: Vec<String> = doors.iter().map(|&door| door.to_owned()).collect();
         let entries = if doors.is_empty() { vec![url.to_owned()] } else { doors.clone() };
+        // Words beside words: a compressor looks back 32 KiB.
+        let worded = WORDED.iter().filter(|_| url == APP).map(|&path| path.to_owned());
+        let entries: Vec<String> = entries.into_iter().chain(worded).collect();
         Chunk { url: url.to_owned(), members: modules.order(&entries, belongs), doors }
     };
-    let page = chunk(APP, &[], &|path| !RIG.contains(&path));
-    let rig = chunk("app/rig.js", RIG, &|path| !page.members.iter().any(|each| each == path));
+    let page = chunk(APP, &[], &|path| !RIG.contains(&path) && !OPTIONAL.contains(&path));
+    let beside = |path: &str| !page.members.iter().any(|each| each == path);
+    let rig = chunk("app/rig.js", RIG, &beside);
+    let optional = chunk("app/direct.js", OPTIONAL, &beside);
     vec![
         page,
         rig,
+        optional,
         chunk(LIBRARY, &[LIBRARY], &in_sdk),
         chunk(WHIP, &[WHIP], &in_sdk),
         chunk(CHECK, &[], &|_| true),

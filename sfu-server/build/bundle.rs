@@ -328,7 +328,7 @@ fn declared(path: &str, declaration: &Declaration<'_>) -> Vec<String> {
     }
 }
 
-fn parse<'a>(allocator: &'a Allocator, path: &str, source: &'a str) -> Program<'a> {
+pub(crate) fn parse<'a>(allocator: &'a Allocator, path: &str, source: &'a str) -> Program<'a> {
     let parsed = Parser::new(allocator, source, SourceType::mjs()).parse();
     assert!(parsed.diagnostics.is_empty(), "{path}: {:?}", parsed.diagnostics);
     parsed.program
@@ -358,7 +358,7 @@ fn minify(source: &str) -> String {
 }
 
 /// Where a specifier leads, as a path from the page's folder.
-fn resolve(path: &str, from: &str) -> String {
+pub(crate) fn resolve(path: &str, from: &str) -> String {
     let mut folders: Vec<&str> = path.split('/').collect();
     folders.pop();
     for part in from.split('/') {

@@ -19,5 +19,5 @@ pub(crate) fn minify(source: &str) -> String {
         }
         out.push_str(word);
     }
-    out.replace(";}", "}")
+    out.replace(";}", "}").replace(":0.", ":.").replace(" 0.", " .").replace(",0.", ",.")
 }

@@ -66,6 +66,10 @@ pub const OFFERS_BURST: u32 = 20;
 pub const PATCHES_PER_SECOND: u32 = 5;
 /// `PATCH`es in a burst.
 pub const PATCHES_BURST: u32 = 40;
+/// Event streams of one WHEP session at a time: one is enough, a page that was loaded anew leaves one.
+pub const EVENT_STREAMS_MAX: usize = 4;
+/// How often is looked whether there is something new for an event stream.
+pub const EVENTS_INTERVAL: Duration = Duration::from_millis(500);
 /// Longest message between two who exchange media directly: an offer with six m-lines.
 pub const DIRECT_SIGNAL_BYTES_MAX: usize = 32 * 1024;
 /// Such messages per second of one participant, in the long run.

@@ -133,7 +133,7 @@ export class Call {
       this.#messages.on('sign', ({ from, sign, on }) => this.#signed(from, sign, on)),
       this.#sending.on('change', () => this.#drawOwn()),
       this.#sending.on('error', ({ error }) => toastError(error)),
-      this.#sending.on('lost', ({ device }) => toast(strings.devices.lost(strings.devices[device]), { hint: strings.devices.lostHint, bad: true })),
+      this.#sending.on('lost', ({ device }) => toast(strings.devices.lost(strings.deviceNames[device]), { hint: strings.devices.lostHint, bad: true })),
     ];
   }
 
@@ -277,10 +277,9 @@ export class Call {
 
   /** @param {Participant} from @param {import('./messages.js').Sign} sign @param {boolean} on */
   #signed(from, sign, on) {
-    const { announce } = strings;
     if (sign === 'hand') this.#grid.tiles.get(from.id)?.setHand(on);
-    if (sign === 'hand' && on) toast(announce.hand(from.name));
-    if (sign === 'recording') toast(on ? announce.records(from.name) : announce.recordsNot(from.name));
+    if (sign === 'hand' && on) toast(strings.announce.hand(from.name));
+    if (sign === 'recording') toast(on ? strings.announce.records(from.name) : strings.announce.recordsNot(from.name));
     this.#drawPeople();
   }
 

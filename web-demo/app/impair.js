@@ -25,7 +25,6 @@ const known = new Map();
  * @param {string} name
  */
 export function showImpair(room, id, name) {
-  const { heading, downlink, uplink, cut, lift } = more.impair;
   const legs = known.get(id) ?? { downlink: {}, uplink: {} };
   known.set(id, legs);
   const send = (cut_seconds = 0) => {
@@ -43,8 +42,8 @@ export function showImpair(room, id, name) {
     room.impair(id, {}).catch(toastError);
     box.close();
   };
-  const buttons = h('div', { class: 'row' }, h('button', { type: 'button', class: 'quiet', onclick: () => send(CUT_S) }, cut(CUT_S)), h('button', { type: 'button', class: 'quiet', onclick: clear }, lift));
-  const box = dialog(heading(name), field('downlink', downlink), field('uplink', uplink), buttons);
+  const buttons = h('div', { class: 'row' }, h('button', { type: 'button', class: 'quiet', onclick: () => send(CUT_S) }, more.impair.cut(CUT_S)), h('button', { type: 'button', class: 'quiet', onclick: clear }, more.impair.lift));
+  const box = dialog(more.impair.heading(name), field('downlink', more.impair.downlink), field('uplink', more.impair.uplink), buttons);
 }
 
 /**
@@ -66,9 +65,9 @@ function slider(leg, what, id, send) {
   });
   input.value = String(places.indexOf(leg[what] ?? 0));
   const draw = () => {
-    said.textContent = more.impair.value[what](places[Number(input.value)]);
+    said.textContent = more.impairValues[what](places[Number(input.value)]);
     input.setAttribute('aria-valuetext', said.textContent);
   };
   draw();
-  return h('div', {}, h('label', { for: id }, more.impair[what]), input, said);
+  return h('div', {}, h('label', { for: id }, more.impairNames[what]), input, said);
 }

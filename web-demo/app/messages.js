@@ -92,7 +92,7 @@ export function parse(payload) {
     const message = JSON.parse(payload);
     if (typeof message === 'object' && message !== null) {
       const { type, text, on, emoji } = message;
-      if (type === 'reaction') return emoji in strings.reactions && emoji !== 'heading' ? { type, emoji } : null;
+      if (type === 'reaction') return Object.hasOwn(strings.reactions, emoji) ? { type, emoji } : null;
       if (type === 'chat' && typeof text === 'string') return { type, text };
       return (type === 'hand' || type === 'recording') && typeof on === 'boolean' ? { type, on } : null;
     }

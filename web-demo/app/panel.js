@@ -146,9 +146,8 @@ export class Panel {
   }
 
   #retitle() {
-    const { people, controls } = strings;
     this.drawLock();
-    this.#title.textContent = this.view === 'people' ? people.heading(this.#count) : this.view === 'why' ? controls.why : controls.chat;
+    this.#title.textContent = this.view === 'people' ? strings.people.heading(this.#count) : this.view === 'why' ? strings.controls.why : strings.controls.chat;
     this.element.setAttribute('aria-label', this.#title.textContent);
   }
 }
@@ -157,19 +156,18 @@ export class Panel {
 function personRow({ name, own, mic, camera, screen, hand, recording, health, host, impair }) {
   const small = h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(name));
   small.style.setProperty('--hue', String(hue(name)));
-  const { controls, tile } = strings;
   const mark = (/** @type {import('./dom.js').Icon} */ which, /** @type {string} */ label) => h('span', { role: 'img', 'aria-label': label, title: label }, icon(which));
   return h(
     'li',
     {},
     small,
     h('span', { class: 'name' }, own ? strings.youLabel(name) : name),
-    hand && mark('hand', tile.hand),
-    recording && mark('record', tile.recording),
+    hand && mark('hand', strings.tile.hand),
+    recording && mark('record', strings.tile.recording),
     health !== 'good' && mark('warn', strings.health[health]),
-    screen && mark('screen', controls.share),
-    mark(camera ? 'camera' : 'cameraOff', strings.devices.camera),
-    host && mic ? iconButton('mic', strings.people.mute(name), host.mute) : mark(mic ? 'mic' : 'micOff', mic ? strings.devices.microphone : tile.muted),
+    screen && mark('screen', strings.controls.share),
+    mark(camera ? 'camera' : 'cameraOff', strings.deviceNames.camera),
+    host && mic ? iconButton('mic', strings.people.mute(name), host.mute) : mark(mic ? 'mic' : 'micOff', mic ? strings.deviceNames.microphone : strings.tile.muted),
     impair && iconButton('why', strings.people.impair(name), impair),
     host && iconButton('close', strings.people.remove(name), host.remove),
   );

@@ -69,8 +69,7 @@ export function showRoom(room) {
 /** A name nobody guesses by chance: two words and five digits. */
 export function newRoom() {
   const [a, b, c] = crypto.getRandomValues(new Uint16Array(3));
-  const { first, second } = strings.words;
-  return `${first[a % first.length]}-${second[b % second.length]}-${String(c).padStart(5, '0')}`;
+  return `${strings.words.first[a % strings.words.first.length]}-${strings.words.second[b % strings.words.second.length]}-${String(c).padStart(5, '0')}`;
 }
 
 /** @param {string | null} text */

@@ -45,22 +45,20 @@ export const more = {
 
   record: {
     began: 'Recording',
-    told: 'Everybody in the room is told. It stays on this device.',
+    told: 'Everybody is told. It stays on this device.',
     saved: (/** @type {number} */ mb) => `Recording saved (${mb.toFixed(1)} MB)`,
   },
 
+  impairNames: { loss_percent: 'Loss', delay_ms: 'Delay', rate_kbps: 'Rate' },
+  impairValues: {
+    loss_percent: (/** @type {number} */ n) => `${n} %`,
+    delay_ms: (/** @type {number} */ n) => `${n} ms`,
+    rate_kbps: (/** @type {number} */ n) => (n ? `${n} kbit/s` : 'any'),
+  },
   impair: {
     heading: (/** @type {string} */ name) => `Connection of ${name}, made worse`,
     downlink: 'From the server',
     uplink: 'To the server',
-    loss_percent: 'Loss',
-    delay_ms: 'Delay',
-    rate_kbps: 'Rate',
-    value: {
-      loss_percent: (/** @type {number} */ n) => `${n} %`,
-      delay_ms: (/** @type {number} */ n) => `${n} ms`,
-      rate_kbps: (/** @type {number} */ n) => (n ? `${n} kbit/s` : 'any'),
-    },
     cut: (/** @type {number} */ s) => `Cut for ${s} s`,
     lift: 'As it was',
   },

@@ -45,19 +45,18 @@ export class Tile {
     this.screen = screen;
     this.name = name;
     this.label = label;
-    const { controls } = strings;
     this.video = h('video', { muted: true, autoplay: true, playsInline: true });
     this.video.tabIndex = -1;
     for (const type of ['loadeddata', 'emptied', 'resize']) this.video.addEventListener(type, () => this.#update());
-    this.#pin = iconButton('pin', controls.pin(label), () => pin(key), { class: 'round pin' });
-    this.#pip = iconButton('pip', controls.pip(label), () => this.#popOut(), { class: 'round', hidden: true });
+    this.#pin = iconButton('pin', strings.controls.pin(label), () => pin(key), { class: 'round pin' });
+    this.#pip = iconButton('pip', strings.controls.pip(label), () => this.#popOut(), { class: 'round', hidden: true });
     const chosen = () => {
       this.quality = /** @type {Quality} */ (choice.value);
       quality(this.quality);
     };
     const choice = h(
       'select',
-      { 'aria-label': controls.quality(label), title: controls.quality(label), onchange: chosen },
+      { 'aria-label': strings.controls.quality(label), title: strings.controls.quality(label), onchange: chosen },
       ...Object.entries(strings.quality).map(([value, word]) => h('option', { value }, word)),
     );
     const tools = h('div', { class: 'tile-tools', ondblclick: (/** @type {Event} */ event) => event.stopPropagation() }, own ? null : choice, this.#pip, this.#pin);
@@ -103,7 +102,7 @@ export class Tile {
   /** Shown for a moment. @param {string} emoji */
   react(emoji) {
     clearTimeout(this.#reacted);
-    this.#reaction.replaceChildren(h('span', { role: 'img', 'aria-label': `${this.name}: ${strings.reactions[/** @type {'heading'} */ (emoji)]}` }, emoji));
+    this.#reaction.replaceChildren(h('span', { role: 'img', 'aria-label': `${this.name}: ${strings.reactions[/** @type {'👍'} */ (emoji)]}` }, emoji));
     this.#reacted = setTimeout(() => this.#reaction.replaceChildren(), REACTION_MS);
   }
 
@@ -174,9 +173,8 @@ export class Tile {
     this.element.classList.toggle('live', shown);
     this.element.classList.toggle('upright', shown && this.video.videoHeight > this.video.videoWidth);
     this.#pip.hidden = !(shown && document.pictureInPictureEnabled);
-    const { tile, health } = strings;
     const bad = this.#bars.classList[1];
-    const parts = [this.label, !this.#mute.hidden && tile.muted, this.#speaking && tile.speaking, !this.#hand.hidden && tile.hand, !this.#bars.hidden && health[bad], this.#note.textContent];
+    const parts = [this.label, !this.#mute.hidden && strings.tile.muted, this.#speaking && strings.tile.speaking, !this.#hand.hidden && strings.tile.hand, !this.#bars.hidden && strings.health[bad], this.#note.textContent];
     this.element.setAttribute('aria-label', parts.filter(Boolean).join(', '));
   }
 }

@@ -10,9 +10,8 @@
  * @property {import('./peer.js').Peer} peer the connection to the server
  * @property {Set<LocalTrack>} locals what is published
  * @property {import('./roster.js').Roster} roster
- * @property {(kind: 'audio' | 'video') => RTCRtpCodec[]} codecs
  * @property {<Type extends keyof Requests>(type: Type, fields: Requests[Type]['fields']) => Promise<unknown>} request
- * @property {(track: RemoteTrack) => void} swapped it comes another way
+ * @property {import('./roster.js').Emit} emit
  * @property {() => void} changed which way media goes may be another
  */
 
@@ -36,6 +35,8 @@ export class Direct {
   #stage = 'trying';
   #begun = false;
   #offering = false;
+  /** Whether an offer or an answer is being taken in: what is still to be negotiated after it, browsers say again. */
+  #hearing = false;
   #told = false;
   /** Whether all comes from the server again, and the other one knows. */
   #back = false;
@@ -74,7 +75,7 @@ export class Direct {
     // A relay is no better than the server, which is one.
     const stun = (owner.peer.pc.getConfiguration().iceServers ?? []).filter(({ urls }) => /^stun/.test(String(urls)));
     const pc = (this.pc = new owner.platform.RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: stun }));
-    pc.onnegotiationneeded = () => this.#begun && void this.#offer();
+    pc.onnegotiationneeded = () => this.#begun && !this.#hearing && void this.#offer();
     pc.onicecandidate = ({ candidate }) => candidate && this.#gather(candidate.toJSON());
     pc.onconnectionstatechange = () => /disconnected|failed|closed/.test(pc.connectionState) && this.#fail();
     if (!polite) this.#begin();
@@ -102,7 +103,7 @@ export class Direct {
 
   /** What is published has changed. */
   sync() {
-    const { locals, codecs } = this.#owner;
+    const { locals } = this.#owner;
     if (!this.#begun || this.#stage === 'closed') return;
     for (const [local, sender] of this.#senders) {
       if (locals.has(local)) void sender.replaceTrack(local.mediaStreamTrack).catch(() => this.#fail());
@@ -115,9 +116,7 @@ export class Direct {
       const media = local.mediaStreamTrack;
       // The other one learns of a track from the server, and by the server's name for it.
       if (!media || !local.id || this.#senders.has(local)) continue;
-      const sender = this.pc.addTrack(media);
-      this.#senders.set(local, sender);
-      this.#lineOf(sender)?.setCodecPreferences?.(codecs(local.kind));
+      this.#senders.set(local, this.pc.addTrack(media));
     }
   }
 
@@ -205,13 +204,13 @@ export class Direct {
     if (description) {
       const isOffer = description.type === 'offer';
       if (isOffer && !this.#polite && (this.#offering || pc.signalingState !== 'stable')) return;
+      this.#hearing = true;
       this.#begin();
       await pc.setRemoteDescription(description);
+      if (isOffer) await pc.setLocalDescription();
+      this.#hearing = false;
+      if (isOffer) this.#describe();
       await this.#note(tracks);
-      if (isOffer) {
-        await pc.setLocalDescription();
-        this.#describe();
-      }
     }
     // Those of an offer that was passed over belong to nothing.
     for (const candidate of candidates) await pc.addIceCandidate(candidate).catch(() => {});
@@ -314,8 +313,11 @@ export class Direct {
   /** @param {RemoteTrack} track @param {MediaStreamTrack | null} media */
   #show(track, media) {
     if (track.direct === media) return;
+    const had = track.mediaStreamTrack;
     track.go(media);
-    this.#owner.swapped(track);
+    // Whoever attached it sees and hears it go on: another way is no event, media or none is.
+    if (!had === !track.mediaStreamTrack) return;
+    this.#owner.emit(had ? 'trackended' : 'track', { participant: track.participant, track });
   }
 
   #fail() {

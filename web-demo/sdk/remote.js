@@ -196,10 +196,11 @@ export class RemoteTrack extends Emitter {
     const shown = /** @type {MediaStream | null} */ (element.srcObject);
     const [old] = (media && shown?.getTracks?.()) || [];
     if (media && shown && old) {
-      // Within a stream the picture stays until the next one's first frame.
+      // Within a stream the picture stays until the next one's first frame. In this order: Firefox goes
+      // over to another track only when it has none.
       if (old === media) return;
-      shown.addTrack(media);
-      return shown.removeTrack(old);
+      shown.removeTrack(old);
+      return shown.addTrack(media);
     }
     element.srcObject = media && new MediaStream([media]);
     // Not awaited: `attach` must not fail where sound needs a click first. The page asks for one.

@@ -3,7 +3,7 @@
 import { checkSize, fromEvent } from './data.js';
 import { SfuError, fromClose, isFinalClose } from './errors.js';
 import { Emitter } from './events.js';
-import { LocalTrack, receivedCodecs } from './local.js';
+import { LocalTrack } from './local.js';
 import { platform } from './platform.js';
 import { QualityWatch } from './quality.js';
 import { Roster } from './roster.js';
@@ -356,9 +356,8 @@ export class Room extends Emitter {
           peer,
           locals: this.local.tracks,
           roster: this.#roster,
-          codecs: receivedCodecs,
           request: (type, fields) => signalling.request(type, fields),
-          swapped: (track) => track.mediaStreamTrack && this.emit('track', { participant: track.participant, track }),
+          emit: (type, detail) => this.emit(type, /** @type {any} */ (detail)),
           changed: () => this.#setPath(),
         },
         message,

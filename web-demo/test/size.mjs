@@ -13,9 +13,11 @@ const server = await Server.start();
 try {
   const library = await load(['/sdk/index.js']);
   const page = await load(['/']);
+  const later = await load([...page.later], new Map(page.seen));
   const check = await load(['/test']);
   print('library', library.seen, BUDGET.library);
   print('page', page.seen, BUDGET.page);
+  print('person to person, where a room wants it', later.fresh);
   print('diagnostics', check.seen);
 } finally {
   await server.stop();
@@ -28,7 +30,7 @@ try {
  */
 async function load(paths, seen = new Map()) {
   const waiting = [...paths];
-  const fresh = new Map();
+  const [fresh, later] = [new Map(), new Set()];
   for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
     if (seen.has(path)) continue;
     const { bytes, text, type } = await get(path);
@@ -39,9 +41,9 @@ async function load(paths, seen = new Map()) {
     if (!type.includes('javascript')) continue;
     for (const [, to] of text.matchAll(/(?:^|;)(?:import|export)\b[^;]*?from ?['"]([^'"]+)['"]/gm)) waiting.push(follow(to));
     // What only tests and invented participants need is loaded by nobody who calls.
-    for (const [, to] of text.matchAll(/import\(['"`]([^'"`]+)['"`]\)/g)) if (!/rig/.test(to)) waiting.push(follow(to));
+    for (const [, to] of text.matchAll(/import\(['"`]([^'"`]+)['"`]\)/g)) if (!/rig/.test(to)) later.add(follow(to));
   }
-  return { seen, fresh };
+  return { seen, fresh, later };
 }
 
 /** @param {string} path @returns {Promise<{bytes: number, text: string, type: string}>} */

@@ -259,9 +259,10 @@ const OPERATIONS: &[Operation] = &[
         method: "delete",
         path: "/api/v1/drain",
         id: "undrain",
-        summary: "Accepts joins again",
+        summary: "Accepts joins again; 503 once the process was told to end",
         grant: "",
         answers: &[(200, Answer::Json(of::<Node>))],
+        problems: &[503],
         ..BASE
     },
     Operation {
@@ -408,13 +409,15 @@ impl Answer {
 fn problem() -> Value {
     json!({
         "type": "object",
-        "required": ["type", "title", "status", "code", "detail"],
+        "required": ["type", "title", "status", "code", "detail", "instance", "request_id"],
         "properties": {
             "type": { "type": "string", "pattern": "^urn:sfu:problem:" },
             "title": { "type": "string" },
             "status": { "type": "integer", "minimum": 400, "maximum": 599 },
             "code": { "type": "string" },
             "detail": { "type": "string" },
+            "instance": { "type": "string", "description": "The path that was asked for." },
+            "request_id": { "type": "string", "description": "As X-Request-Id, and in the log." },
         },
     })
 }

@@ -267,7 +267,10 @@ impl Sessions {
                 for room in rooms {
                     // Each by itself: a worker that is busy keeps nobody else waiting.
                     let sessions = Arc::clone(&sessions);
-                    sessions.runtime.clone().spawn(async move { sessions.set_policy_of(&room).await });
+                    sessions
+                        .runtime
+                        .clone()
+                        .spawn(async move { sessions.set_policy_of(&room).await });
                 }
             }
         });

@@ -161,6 +161,7 @@ mod tests {
                 muted: false,
                 mid: "0".into(),
                 encodings: 3,
+                rids: Default::default(),
             };
             self.happen(Event::TrackPublished { room: self.room, track });
             self.told(&self.bobs);

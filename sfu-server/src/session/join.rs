@@ -19,6 +19,7 @@ use super::settings::RoomSettings;
 use super::{ErrorCode, SessionError, Sessions, WireId};
 use crate::limits;
 use crate::media::MediaError;
+use crate::memory;
 use crate::webhooks::Notice;
 
 /// Who wants in.
@@ -83,6 +84,7 @@ impl Sessions {
         let (subscribe, permissions) = (request.subscribe, request.grant.permissions);
         let door = request.door;
         let (place, replaced) = self.reserve(participant, request)?;
+        memory::large_pages();
         self.spawn(replaced);
         // From here on, an error or a dropped future leaves the room again.
         let membership = Membership {

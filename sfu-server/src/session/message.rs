@@ -400,6 +400,7 @@ error_codes! {
     NoPublisher "no_publisher" "Nobody is publishing there",
     NoSuchParticipant "no_such_participant" "There is no such participant in this room",
     NoSuchSession "no_such_session" "There is no such session",
+    NoSuchLayer "no_such_layer" "The track has no such layer",
     RateLimited "rate_limited" "Too many requests",
     Draining "draining" "The server is about to stop",
     Overloaded "overloaded" "The server is overloaded",

@@ -111,8 +111,11 @@ async fn it_ends_when_one_leaves_and_when_the_setting_does() {
         let request = pair.server.request("PATCH", path).header("if-match", "*");
         request.header("content-type", "application/json").body(value.to_string())
     };
-    let (metadata, off, on) =
-        (change(json!({"metadata": "m"})), change(json!({"direct": false})), change(json!({"direct": true})));
+    let (metadata, off, on) = (
+        change(json!({"metadata": "m"})),
+        change(json!({"direct": false})),
+        change(json!({"direct": true})),
+    );
     let kept = metadata.send().await.unwrap();
     assert_eq!(body(kept).await["direct"], true, "another setting is another matter");
     assert_eq!(pair.server.metric("sfu_rooms_direct").await, 1.0);

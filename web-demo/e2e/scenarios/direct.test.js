@@ -30,11 +30,11 @@ for (const engines of /** @type {const} */ ([['chromium', 'chromium'], ['chromiu
     console.log(`while direct the server takes ${taken} packets a second and forwards ${out}`);
     assert.equal(out, 0, 'nothing is forwarded');
     assert.ok(taken > 20, 'who speaks is still heard');
-    await Promise.all([alice.meets('bob'), bob.meets('alice')]);
+    await Promise.all([alice.meets('bob'), bob.meets('alice'), plays(alice), plays(bob)]);
 
     const carol = await stage.join({ name: 'carol' }, 'chromium');
     await unbroken('to the server', alice, bob, () => path(alice, bob, 'server'));
-    await Promise.all([alice.meets('carol'), carol.meets('alice'), carol.meets('bob'), alice.meets('bob')]);
+    await Promise.all([alice.meets('carol'), carol.meets('alice'), carol.meets('bob'), alice.meets('bob'), plays(alice), plays(bob)]);
 
     await carol.close();
     await unbroken('to direct again', alice, bob, () => path(alice, bob, 'direct'));
@@ -48,7 +48,7 @@ for (const engines of /** @type {const} */ ([['chromium', 'chromium'], ['chromiu
     await bob.page.evaluate(() => globalThis.__sfu.room.directPc.close());
     await path(alice, bob, 'server');
     await passed(AFTER);
-    await tell('after a broken path', alice, bob);
+    for (const { gap, own } of await tell('after a broken path', alice, bob)) assert.ok(gap <= Math.max(2 * GAP_MAX, 2 * STALLS * own), `${gap} ms`);
     await Promise.all([alice.meets('bob'), bob.meets('alice')]);
   });
 }
@@ -110,6 +110,14 @@ async function tell(what, alice, bob) {
 async function path(alice, bob, way) {
   const takes = (/** @type {Participant} */ each) => each.observes(`the path being ${way}`, (snapshot) => snapshot.path === way);
   await Promise.all([takes(alice), takes(bob)]);
+}
+
+/** The elements that play sound go on playing. @param {Participant} viewer */
+async function plays(viewer) {
+  const times = () => viewer.page.evaluate(() => [...document.querySelectorAll('audio')].map(({ paused, ended, currentTime }) => (paused || ended ? -1 : currentTime)));
+  const before = await times();
+  assert.ok(before.length > 0, 'there is sound');
+  await until(`${viewer.name} playing sound`, async () => (await times()).every((time, i) => time > (before[i] ?? 0)));
 }
 
 /** Media packets a second at the server. @param {Stage} stage */
