@@ -167,6 +167,30 @@ fn the_log_can_be_json() {
 }
 
 #[test]
+fn the_log_follows_a_participant_by_its_id() {
+    let server = Server::start(&["--log-format", "json"]);
+    let url = format!("ws{}/ws", server.url.strip_prefix("http").unwrap());
+    let (mut socket, _) = tokio_tungstenite::tungstenite::connect(url).unwrap();
+    let mut ask = |text: &str| {
+        socket.send(text.into()).unwrap();
+        loop {
+            let answer = socket.read().unwrap().into_text().unwrap();
+            let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+            if answer["re"].is_u64() {
+                return answer;
+            }
+        }
+    };
+    let joined = ask(r#"{"id":1,"type":"join","room":"r"}"#);
+    ask(r#"{"id":2,"type":"leave"}"#);
+    for what in ["joined", "left"] {
+        let line = server.logs(&format!("\"message\":\"{what}\""));
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["room"], &line["participant"]), (&"r".into(), &joined["participant"]));
+    }
+}
+
+#[test]
 fn configurations_are_checked_and_printed() {
     let right = output(&["config", "check", "--set", "limits.max_rooms=7"]);
     assert!(right.status.success(), "{right:?}");

@@ -12,7 +12,7 @@ use sfu_core::id::{ParticipantId, PeerId, RoomId};
 use tokio::sync::mpsc;
 
 use super::forwarding::Forwarding;
-use super::message::{Json, Reply, ServerEvent, SpeakerView};
+use super::message::{Json, Reply, ServerEvent, SpeakerView, WireId, fail_reason};
 use super::outbox::CloseCode;
 use super::participant::{Door, LeaveReason};
 use super::registry::Cleanup;
@@ -182,6 +182,14 @@ impl Sessions {
         let mut registry = self.registry.lock();
         let Some(participant) = registry.participant_by_peer(worker, peer) else { return };
         participant.transport = state;
+        let (id, name) = (WireId::from(participant.id), participant.transport_name());
+        match state {
+            TransportState::Failed(reason) => {
+                let reason = fail_reason(reason);
+                tracing::info!(participant = %id, reason, "transport {name}");
+            }
+            _ => tracing::info!(participant = %id, "transport {name}"),
+        }
         participant.outbox.push(&Json::of(&ServerEvent::transport(state)));
         let door = participant.door;
         if state == TransportState::Connected {

@@ -16,7 +16,7 @@ use super::parts::Place;
 use super::registry::{Cleanup, Registry};
 use super::room::Room;
 use super::settings::RoomSettings;
-use super::{ErrorCode, SessionError, Sessions};
+use super::{ErrorCode, SessionError, Sessions, WireId};
 use crate::limits;
 use crate::media::MediaError;
 use crate::memory;
@@ -82,6 +82,7 @@ impl Sessions {
         }
         let participant = ParticipantId(rand::random());
         let (subscribe, permissions) = (request.subscribe, request.grant.permissions);
+        let door = request.door;
         let (place, replaced) = self.reserve(participant, request)?;
         memory::large_pages();
         self.spawn(replaced);
@@ -103,6 +104,8 @@ impl Sessions {
             self.media.call(place.worker, command).await?;
         }
         self.counters.joins.fetch_add(1, Ordering::Relaxed);
+        let (room, id) = (&*membership.room, WireId::from(participant));
+        tracing::info!(room, participant = %id, door = door.name(), "joined");
         Ok(membership)
     }
 
@@ -254,6 +257,7 @@ impl Sessions {
         };
         if was_there {
             self.counters.leaves.fetch_add(1, Ordering::Relaxed);
+            tracing::info!(room, participant = %WireId::from(id), ?reason, "left");
         }
         self.spawn(cleanup);
         was_there

@@ -28,6 +28,17 @@ pub(crate) enum Door {
     Whep,
 }
 
+impl Door {
+    /// Its name in the log.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::WebSocket => "web_socket",
+            Self::Whip => "whip",
+            Self::Whep => "whep",
+        }
+    }
+}
+
 /// Why a participant is no longer there, as others are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
