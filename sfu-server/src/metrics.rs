@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::proto::{self, MetricFamily};
-use sfu_core::stats::ESTIMATE_BOUNDS_BPS;
 use prometheus::{Encoder as _, TextEncoder};
 use prometheus::{GaugeVec, IntCounterVec, Opts, core::Collector as _};
+use sfu_core::stats::ESTIMATE_BOUNDS_BPS;
 
 use crate::api::Context;
 use crate::media::{Latency, TcpStats, WorkerSnapshot};

@@ -301,7 +301,10 @@ mod tests {
         fn new(people: usize, audio: Option<u16>, video: Option<u16>) -> Self {
             let now = origin();
             let mut last_n = LastN::default();
-            last_n.set_policy(now, RoomPolicy { audio_last_n: audio, video_last_n: video, direct: false });
+            last_n.set_policy(
+                now,
+                RoomPolicy { audio_last_n: audio, video_last_n: video, direct: false },
+            );
             for n in 0..people {
                 last_n.add(now, person(n), n as u64);
             }

@@ -17,6 +17,8 @@ mod problem;
 mod request_id;
 mod rooms;
 mod server;
+#[cfg(test)]
+mod tests;
 mod whep;
 mod whep_extensions;
 mod whip;

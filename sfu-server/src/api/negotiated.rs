@@ -162,9 +162,9 @@ where
     result.await.unwrap_or_else(|_| Err(SessionError::draining()))
 }
 
-/// The session's URL, absolute when the client said what host it speaks to: some clients cannot
+/// The URL of what was made below `base`, absolute when the client said what host it speaks to: some clients cannot
 /// resolve a relative one.
-fn location(request: &HttpRequest, base: &str, token: &str) -> String {
+pub(super) fn location(request: &HttpRequest, base: &str, token: &str) -> String {
     let info = request.connection_info();
     match request.headers().get(header::HOST) {
         Some(_) => format!("{}://{}{base}/{token}", info.scheme(), info.host()),

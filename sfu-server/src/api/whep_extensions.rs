@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{Stream, stream};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::{Context, Problem, access, body, cors};
+use super::{Context, Problem, access, body, cors, negotiated};
 use crate::limits;
 use crate::session::{Door, LayerChoice, Sessions, ViewerEvent, Watcher};
 
@@ -79,8 +79,7 @@ async fn open(
     let wanted = body::json_list(&request, payload).await?;
     let wanted = wanted.unwrap_or_else(|| ViewerEvent::ALL.to_vec());
     let stream = context.sessions.open_events(&room, &session, wanted)?;
-    let here = request.full_url();
-    let location = format!("{}/{stream}", here.as_str().split('?').next().unwrap_or_default());
+    let location = negotiated::location(&request, request.path(), &stream);
     Ok(cors::expose(&mut HttpResponse::Created())
         .insert_header((header::LOCATION, location))
         .finish())
@@ -136,17 +135,21 @@ fn told(
     let first = Some(Bytes::from_static(b": events\n\n"));
     stream::unfold(
         (sessions, watcher, interval, first),
-        |(sessions, watcher, mut interval, first)| async move {
+        |(sessions, mut watcher, mut interval, first)| async move {
             let text = match first {
                 Some(first) => first,
-                None => next(&sessions, &watcher, &mut interval).await?,
+                None => next(&sessions, &mut watcher, &mut interval).await?,
             };
             Some((Ok(text), (sessions, watcher, interval, None)))
         },
     )
 }
 
-async fn next(sessions: &Sessions, watcher: &Watcher, interval: &mut Interval) -> Option<Bytes> {
+async fn next(
+    sessions: &Sessions,
+    watcher: &mut Watcher,
+    interval: &mut Interval,
+) -> Option<Bytes> {
     let since = Instant::now();
     loop {
         interval.tick().await;

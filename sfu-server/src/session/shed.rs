@@ -83,7 +83,12 @@ impl Sessions {
             if level == before {
                 continue;
             }
-            tracing::warn!(worker = number, level, "video layers: the load is {:.0} %", 100.0 * load);
+            tracing::warn!(
+                worker = number,
+                level,
+                "video layers: the load is {:.0} %",
+                100.0 * load
+            );
             let media = self.media.clone();
             let command = Command::ShedVideo { level };
             self.runtime.spawn(async move {

@@ -58,7 +58,11 @@ pub(crate) struct Watcher {
     session: String,
     stream: String,
     reader: u64,
+    looks: u32,
 }
+
+/// The engine is asked for layers once in so many looks: it tells all that it decided, which is much.
+const LOOKS_PER_LAYERS: u32 = 4;
 
 /// The layers of each video m-line, by its place in the SDP, the best first.
 type LayersByLine = BTreeMap<String, Vec<LayerItem>>;
@@ -172,21 +176,23 @@ impl Sessions {
         let is_active = found.told.is_active && !is_active;
         found.told = Told { is_active, ..Told::default() };
         let reader = found.reader;
-        Ok(Watcher { room, session, stream, reader })
+        Ok(Watcher { room, session, stream, reader, looks: 0 })
     }
 
     /// What is new to a reader. An error ends it.
     pub(crate) async fn next_events(
         &self,
-        watcher: &Watcher,
+        watcher: &mut Watcher,
     ) -> Result<Vec<(ViewerEvent, Value)>, SessionError> {
-        let Watcher { room, session, stream, reader } = watcher;
-        let wants_layers = {
+        let Watcher { room, session, stream, reader, looks } = watcher;
+        let is_due = *looks % LOOKS_PER_LAYERS == 0;
+        *looks = looks.wrapping_add(1);
+        let wants_layers = is_due && {
             let mut registry = self.registry.lock();
             let found = registry.viewer(room, session)?.stream(stream)?;
             found.wanted.contains(&ViewerEvent::Layers)
         };
-        let layers = if wants_layers { self.layers(room, session).await? } else { BTreeMap::new() };
+        let layers = if wants_layers { Some(self.layers(room, session).await?) } else { None };
         let mut registry = self.registry.lock();
         let is_active = registry.is_watching(room, session)?;
         let viewers = registry.room_by_name.get(room.as_str()).map_or(0, Room::viewers);
@@ -194,6 +200,7 @@ impl Sessions {
         if found.reader != *reader {
             return Err(no_such_stream());
         }
+        let layers = layers.unwrap_or_else(|| found.told.layers.clone());
         let now = Told { is_active, reconnect: self.is_draining(), viewers: Some(viewers), layers };
         let mut events = now.news(&found.told);
         events.retain(|(event, _)| found.wanted.contains(event));

@@ -73,6 +73,15 @@ pub(crate) fn granting(identity: &str, grant: Value) -> String {
     token(json!({"sub": identity, "video": video}))
 }
 
+/// The same bytes by other letters: the last one of 43 has two bits to spare.
+fn respelt(token: &str) -> String {
+    const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (rest, last) = token.split_at(token.len() - 1);
+    let at = LETTERS.find(last).unwrap();
+    assert_eq!(at % 4, 0, "it was spelt as it should be");
+    format!("{rest}{}", &LETTERS[at + 1..at + 2])
+}
+
 fn attacks() -> Vec<(&'static str, String)> {
     let good = claims(json!({})).to_string();
     let secret = SECRET.as_bytes();
@@ -92,6 +101,7 @@ fn attacks() -> Vec<(&'static str, String)> {
         ("truncated", whole[..whole.len() - 1].into()),
         ("longer", format!("{whole}A")),
         ("padded", format!("{whole}=")),
+        ("another spelling of the signature", respelt(&whole)),
         ("not base64", whole.replace('.', "!.")),
         ("alg none, signed", header(r#"{"alg":"none"}"#)),
         ("alg None", header(r#"{"alg":"None"}"#)),
@@ -138,6 +148,7 @@ fn attacks() -> Vec<(&'static str, String)> {
         ("iat to come", token(json!({"iat": now() + 120}))),
         ("no iss", token(json!({"iss": null}))),
         ("iss unknown", token(json!({"iss": "nobody"}))),
+        ("iss of another key", token(json!({"iss": "key2"}))),
         ("iss a list", token(json!({"iss": [KEY]}))),
         ("iss empty", token(json!({"iss": ""}))),
         ("aud of somebody else", token(json!({"aud": "https://bank.test"}))),
@@ -350,6 +361,66 @@ async fn who_was_kicked_does_not_come_back_with_an_old_token() {
     assert_eq!(joined["type"], "joined", "a later token lets them in: {joined}");
     let (_ann, joined) = enter(&server, &granting("ann", json!({}))).await;
     assert_eq!(joined["type"], "joined", "and the others were never kept out: {joined}");
+    server.server.stop().await;
+}
+
+/// What was made with a token is changed and ended with one. Who comes without, or with one that does
+/// not count, learns nothing and changes nothing, also of the right URL.
+#[tokio::test]
+async fn c27_c28_sessions_ask_for_a_token_as_endpoints_do() {
+    let server = keyed_server().await;
+    let good = granting("ann", json!({}));
+    let bearer = |token: &str| Some(format!("Bearer {token}"));
+    let expired = token(json!({"exp": now() - 120}));
+    let elsewhere = token(json!({"video": {"roomJoin": true, "room": "s"}}));
+    for (endpoint, offer) in
+        [("/whip/r", crate::whip::publisher()), ("/whep/r", crate::whip::viewer())]
+    {
+        let ask = |method: &'static str, path: String, authorization: Option<String>| {
+            let (content_type, body) = match method {
+                "POST" if path == endpoint => ("application/sdp", offer.clone()),
+                "POST" => ("application/json", "[]".to_owned()),
+                _ => (
+                    "application/trickle-ice-sdpfrag",
+                    crate::whip::fragment("EsAw", crate::whip::PASSWORD),
+                ),
+            };
+            let mut request = server.request(method, &path).header("if-match", "*");
+            if let Some(authorization) = authorization {
+                request = request.header("authorization", authorization);
+            }
+            request.header("content-type", content_type).body(body).send()
+        };
+        let made = ask("POST", endpoint.to_owned(), bearer(&good)).await.unwrap();
+        assert_eq!(made.status(), 201);
+        let location = made.headers()["location"].to_str().unwrap();
+        let path = location.strip_prefix(&server.url("")).unwrap().to_owned();
+        let mut routes = vec![("POST", endpoint.to_owned()), ("PATCH", path.clone())];
+        routes.push(("DELETE", path.clone()));
+        if endpoint == "/whep/r" {
+            routes.push(("POST", format!("{path}/events")));
+            routes.push(("POST", format!("{path}/layer")));
+        }
+        for (what, authorization) in [
+            ("missing", None),
+            ("no scheme", Some(good.clone())),
+            ("another scheme", Some(format!("Basic {good}"))),
+            ("malformed", bearer("a.b.c")),
+            ("expired", bearer(&expired)),
+            ("of another room", bearer(&elsewhere)),
+            ("the administrator's", bearer(ADMIN)),
+        ] {
+            for (method, path) in &routes {
+                let refused = ask(method, path.clone(), authorization.clone()).await.unwrap();
+                assert_eq!(refused.headers()["www-authenticate"], "Bearer realm=\"sfu\"");
+                let what = format!("{what}: {method} {path}");
+                assert_problem(refused, 401, "unauthorized", &what).await;
+            }
+        }
+        assert_eq!(server.get(&path).await.status(), 204, "the session goes on");
+        assert_eq!(ask("PATCH", path.clone(), bearer(&good)).await.unwrap().status(), 204);
+        assert_eq!(ask("DELETE", path.clone(), bearer(&good)).await.unwrap().status(), 200);
+    }
     server.server.stop().await;
 }
 

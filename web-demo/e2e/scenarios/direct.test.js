@@ -48,7 +48,7 @@ for (const engines of /** @type {const} */ ([['chromium', 'chromium'], ['chromiu
     await bob.page.evaluate(() => globalThis.__sfu.room.directPc.close());
     await path(alice, bob, 'server');
     await passed(AFTER);
-    await tell('after a broken path', alice, bob);
+    for (const { gap, own } of await tell('after a broken path', alice, bob)) assert.ok(gap <= Math.max(2 * GAP_MAX, 2 * STALLS * own), `${gap} ms`);
     await Promise.all([alice.meets('bob'), bob.meets('alice')]);
   });
 }
