@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_page_is_one_script_and_tests_load_another() {
-        assert!(text("app/main.js").contains("import(\"/app/rig.js\")"));
+        assert!(text("app/main.js").contains("import(`/app/rig.js`)"));
         assert!(text("app/rig.js").contains("from\"/app/main.js\""));
         assert!(!PAGE.iter().any(|file| file.path == "app/call.js"));
         assert!(!text("index.html").contains("modulepreload"));

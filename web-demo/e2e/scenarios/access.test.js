@@ -30,6 +30,11 @@ const VIEWS = [
     await page.keyboard.press('Escape');
     await page.keyboard.press('?');
   }, 'dialog[open] kbd'],
+  ['a connection made worse', async (page) => {
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('p');
+    await page.click('.people button[aria-label^="Make the connection"]');
+  }, 'dialog[open] output'],
 ];
 
 for (const [viewport, theme] of /** @type {const} */ ([[PHONE, 'light'], [LAPTOP, 'dark'], [LAPTOP, 'light']])) {
@@ -54,7 +59,8 @@ for (const [viewport, theme] of /** @type {const} */ ([[PHONE, 'light'], [LAPTOP
       await open(page);
       await page.waitForSelector(shown);
       await flawless(page, name);
-      const close = await page.$('.panel:not([hidden]) header button'); // it covers a phone
+      if (await page.$('dialog[open] output')) continue; // a dialog is over it
+      const close = await page.$('.panel:not([hidden]) header .round'); // it covers a phone
       await close?.click();
     }
     await page.evaluate(() => globalThis.__sfu.room.leave());

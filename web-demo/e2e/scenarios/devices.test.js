@@ -6,26 +6,26 @@ import { until } from '../harness/until.js';
 
 const ROUNDS = 100;
 
-for (const engine of /** @type {const} */ (['chromium', 'firefox'])) {
-  scenario(`${engine}: a camera that is unplugged is told, and another one takes its place`, async (stage) => {
-    const [alice, bob] = await Promise.all([stage.join({ name: 'alice' }, engine), stage.join({ name: 'bob', publish: '0' })]);
-    await bob.sees('alice');
-    const label = () => alice.page.$eval('#camera', (element) => element.getAttribute('aria-label'));
-    await alice.page.evaluate(() => {
-      const track = globalThis.__sfu.media.tracks.camera;
-      track.stop();
-      track.dispatchEvent(new Event('ended')); // as the browser does when a device goes
-    });
-    await until('alice to be told', () => alice.page.$eval('#toasts', (element) => element.textContent?.includes('Camera disconnected')));
-    await until('the button to know', async () => (await label()) === 'Turn camera on');
-    await bob.observes('that the camera is off', ({ participants }) => {
-      const camera = participants[0]?.tracks.find((/** @type {any} */ { source }) => source === 'camera');
-      return !camera || camera.muted;
-    });
-    await alice.press('Turn camera on');
-    await bob.sees('alice');
+/** Chromium only: Firefox lets no script say that a device has gone. */
+scenario('a camera that is unplugged is told, and another one takes its place', async (stage) => {
+  const [alice, bob] = await Promise.all([stage.join({ name: 'alice' }), stage.join({ name: 'bob', publish: '0' })]);
+  await bob.sees('alice');
+  const label = () => alice.page.$eval('#camera', (element) => element.getAttribute('aria-label'));
+  await alice.page.evaluate(() => {
+    const track = globalThis.__sfu.media.tracks.camera;
+    track.dispatchEvent(new Event('ended')); // as the browser does when a device goes
   });
+  await until('alice to be told', () => alice.page.$eval('#toasts', (element) => element.textContent?.includes('Camera disconnected')));
+  await until('the button to know', async () => (await label()) === 'Turn camera on');
+  await bob.observes('that the camera is off', ({ participants }) => {
+    const camera = participants[0]?.tracks.find((/** @type {any} */ { source }) => source === 'camera');
+    return !camera || camera.muted;
+  });
+  await alice.press('Turn camera on');
+  await bob.sees('alice');
+});
 
+for (const engine of /** @type {const} */ (['chromium', 'firefox'])) {
   scenario(`${engine}: after ${ROUNDS} mutes nothing is left over`, async (stage) => {
     const [alice, bob] = await Promise.all([stage.join({ name: 'alice' }, engine), stage.join({ name: 'bob', publish: '0' })]);
     await bob.meets('alice');
