@@ -1,6 +1,6 @@
 """Checks what is in this folder: the chart is rendered by Helm's own engine and validated against
-Kubernetes' schemas, the unit is read by systemd, the Dockerfile by hadolint, and the configuration
-by the server. `cargo xtask test --only deploy` runs it."""
+Kubernetes' schemas, the unit is read by systemd, the Dockerfile by hadolint, the configuration by
+the server; and Cargo.lock is held to advisories.toml. `cargo xtask test --only deploy` runs it."""
 
 import itertools
 import pathlib
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 
 import helm_python
 import kubernetes_validate
@@ -21,6 +22,7 @@ KUBERNETES = "1.33"
 CHOICES = {
     "defaults": [{}],
     "network": [{"hostNetwork": True}, {"hostNetwork": False, "advertise": ["203.0.113.7"]}],
+    "tcp": [{}, {"ports": {"mediaTcp": 0}}],
     "secret": [{"existingSecret": ""}, {"existingSecret": "keys"}],
     "monitor": [{"serviceMonitor": {"enabled": True}}, {"podDisruptionBudget": {"enabled": False}}],
 }
@@ -71,6 +73,14 @@ def check_pod(deployment, values):
     check(container["securityContext"]["readOnlyRootFilesystem"], "the root can be written")
     check(pod["securityContext"]["runAsNonRoot"], "it runs as root")
     check(pod.get("hostNetwork", False) == values["hostNetwork"], "another network")
+    ports = {one["name"]: one for one in container["ports"]}
+    tcp = values.get("ports", {}).get("mediaTcp", 7882)
+    check(("media-tcp" in ports) == bool(tcp), "another TCP port")
+    check(environment.get("SFU_TCP_PORT", "0") == str(tcp), "a TCP port that nobody listens at")
+    check((environment.get("SFU__MEDIA__TCP") == "false") == (not tcp), "TCP against the wish")
+    on_host = [one for one in ports.values() if one["name"] != "http" and "hostPort" in one]
+    wanted = 0 if values["hostNetwork"] else 1 + bool(tcp)
+    check(len(on_host) == wanted, "media ports that no client reaches")
     check(("SFU_ADVERTISE" in environment) == bool(values.get("advertise")), "another address")
     mounts = [one["name"] for one in container["volumeMounts"]]
     check(("secrets" in mounts) == bool(values["existingSecret"]), "another secret")
@@ -106,9 +116,39 @@ def check_configuration(server):
         for file in [DEPLOY / "sfu.toml", of_chart]:
             run = subprocess.run([server, "config", "check", "--config", file])
             check(run.returncode == 0, f"{file} is no configuration")
+            opened = tomllib.loads(file.read_text())["auth"]["open"]
+            check(not opened, f"{file} lets anybody in")
+
+
+def numbers(version):
+    return tuple(int(part) for part in version.split("+")[0].split("-")[0].split("."))
+
+
+def check_dependencies(packages):
+    known = tomllib.loads((DEPLOY / "advisories.toml").read_text())
+    for package in packages:
+        name, version = package["name"], package["version"]
+        check(name not in known["never"], f"{name} {version}: {known['never'].get(name)}")
+        least = known["at_least"].get(name)
+        if least:
+            enough = numbers(version) >= numbers(least["version"])
+            check(enough, f"{name} {version} is older than {least['version']}: {least['why']}")
+
+
+def check_lock():
+    packages = tomllib.loads((DEPLOY.parent / "Cargo.lock").read_text())["package"]
+    check_dependencies(packages)
+    # What is to be found is found.
+    for wrong in [{"name": "rsa", "version": "1.0.0"}, {"name": "h2", "version": "0.4.9+x"}]:
+        try:
+            check_dependencies([wrong])
+        except SystemExit:
+            continue
+        sys.exit(f"deploy: {wrong} passes")
 
 
 if __name__ == "__main__":
+    check_lock()
     check_chart()
     check_unit()
     check_dockerfile()

@@ -1,17 +1,20 @@
-//! Makes the page as it is sent out of the page as it is written: without comments, in two bundles
-//! (the library; what every call needs of the page) and single files (the rest), compressed once.
+//! Makes the page as it is sent out of the page as it is written: minified bundles (the page,
+//! the library, WHIP and WHEP, the diagnostics page, what tests load), compressed once. The library's
+//! modules are sent as they are written too, beside its bundle.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use crate::bundle::Modules;
+use crate::bundle::{Chunk, Modules};
 
 #[path = "build/bundle.rs"]
 mod bundle;
-#[path = "build/strip.rs"]
-mod strip;
+#[path = "build/style.rs"]
+mod style;
+#[path = "build/texts.rs"]
+mod texts;
 
 const PAGE: &str = "../web-demo";
 /// Folders of the page's own development, never embedded.
@@ -20,11 +23,21 @@ const EMBEDDED: &[&str] = &["html", "js", "css", "svg", "png", "ico", "webmanife
 /// What compresses once more already is.
 const COMPRESSED: &[&str] = &["png", "woff2"];
 
-/// The library, under its own name.
 const LIBRARY: &str = "sdk/index.js";
-/// What the page's entry imports, under a name of its own: the entry itself does things.
-const ENTRY: &str = "app/main.js";
-const APP: &str = "app/all.js";
+/// The library as it is written, for who wants to read it or look for a mistake in it.
+const LIBRARY_SOURCE: &str = "sdk/source.js";
+/// Of use alone, so it is made of all that it needs.
+const WHIP: &str = "sdk/whip.js";
+const APP: &str = "app/main.js";
+const CHECK: &str = "check/main.js";
+/// What only rooms with a setting load, and no server has by default: person to person.
+const OPTIONAL: &[&str] = &["sdk/direct.js"];
+/// Most of what the page says.
+const WORDED: &[&str] = &["app/strings-more.js", "app/strings.js", "sdk/errors.js"];
+/// Where texts are, and what they are called there.
+const TEXTS: &[(&str, &str)] = &[("app/strings.js", "strings"), ("app/strings-more.js", "more")];
+/// What nobody who calls loads: invented participants, what tests look at.
+const RIG: &[&str] = &["app/mock.js", "app/one-way.js", "app/probe.js"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -39,75 +52,79 @@ fn main() {
 
 /// What is served, by path.
 fn page() -> BTreeMap<String, Vec<u8>> {
-    let mut scripts = Modules::new();
+    let mut sources = BTreeMap::new();
     let mut files = BTreeMap::new();
     collect(Path::new(PAGE), "", &mut |path, file| {
         let text = || fs::read_to_string(file).expect("scripts, styles and markup are UTF-8");
         let bytes = match path.rsplit('.').next() {
-            Some("js") => return drop(scripts.insert(path.to_owned(), strip::script(&text()))),
-            Some("css") => strip::style(&text()).into_bytes(),
-            Some("html") => preloads(&text()).into_bytes(),
+            Some("js") => {
+                let source = text();
+                sources.insert(path.to_owned(), source.clone());
+                match path {
+                    LIBRARY => return drop(files.insert(LIBRARY_SOURCE.to_owned(), source.into())),
+                    path if path.starts_with("sdk/") => source.into_bytes(),
+                    _ => return,
+                }
+            }
+            Some("css") => style::minify(&text()).into_bytes(),
+            Some("html") => markup(&text()).into_bytes(),
             _ => fs::read(file).expect("it was just listed"),
         };
         files.insert(path.to_owned(), bytes);
     });
-    if !scripts.contains_key(ENTRY) || !scripts.contains_key(LIBRARY) {
-        return files; // built without the page
+    for (home, name) in TEXTS {
+        texts::flatten(&mut sources, home, name);
     }
-
-    let library = bundle::order(&scripts, LIBRARY, &|path| path.starts_with("sdk/"));
-    let mut app = bundle::order(&scripts, ENTRY, &|path| path.starts_with("app/"));
-    app.retain(|path| path != ENTRY);
-    let bundled = |path: &str| {
-        let holds = |list: &[String]| list.iter().any(|each| each == path);
-        let url = if holds(&library) { LIBRARY } else { APP };
-        (holds(&library) || holds(&app)).then(|| format!("/{url}"))
-    };
-    let outside = bundle::names(&scripts, &|path| !app.iter().any(|each| each == path));
-    let page = bundle::bundle(&scripts, &app, &outside, &bundled);
-    files.insert(APP.to_owned(), bundle::redirect(APP, &page, &bundled).into_bytes());
-    let mut public = bundle::names(&scripts, &|path| !path.starts_with("sdk/"));
-    public.extend(bundle::names(&scripts, &|path| path == LIBRARY));
-    for (path, source) in scripts.iter().filter(|(path, _)| !app.contains(path)) {
-        let text = match path.as_str() {
-            LIBRARY => bundle::bundle(&scripts, &library, &public, &|_| None),
-            // Files of the library beside the bundle know each other only: WHIP is of use alone.
-            path if path.starts_with("sdk/") => source.clone(),
-            path => bundle::redirect(path, source, &bundled),
-        };
-        files.insert(path.clone(), text.into_bytes());
+    let mut modules = Modules::default();
+    for (path, source) in &sources {
+        modules.add(path, source);
     }
-    for (path, bytes) in files.iter_mut().filter(|(path, _)| path.ends_with(".js")) {
-        let text = std::str::from_utf8(bytes).unwrap_or_else(|_| panic!("{path} is UTF-8"));
-        *bytes = strip::squeeze(text).into_bytes();
+    if [LIBRARY, WHIP, APP, CHECK].iter().all(|path| modules.contains(path)) {
+        let chunks = chunks(&modules);
+        for (chunk, text) in chunks.iter().zip(modules.link(&chunks)) {
+            files.insert(chunk.url.clone(), text.into_bytes());
+        }
     }
     files
 }
 
-/// The page names modules to be loaded early; here those are bundles.
-fn preloads(html: &str) -> String {
-    let early = |path: &str| format!("    <link rel=\"modulepreload\" href=\"/{path}\">\n");
-    let mut told = false;
-    let mut out = String::new();
-    for line in html.lines() {
-        if !line.contains("modulepreload") {
-            out.push_str(line);
-            out.push('\n');
-        } else if !told {
-            told = true;
-            out.push_str(&early(LIBRARY));
-            out.push_str(&early(APP));
-        }
-    }
-    out
+/// What becomes of the modules: one file for each of the two pages, for nothing compresses as well as
+/// neighbours do, and a few kilobytes are worth no round trip. The first chunk that holds a module
+/// hands it to those that do not.
+fn chunks(modules: &Modules) -> Vec<Chunk> {
+    let in_sdk = |path: &str| path.starts_with("sdk/");
+    let chunk = |url: &str, doors: &[&str], belongs: &dyn Fn(&str) -> bool| {
+        let doors: Vec<String> = doors.iter().map(|&door| door.to_owned()).collect();
+        let entries = if doors.is_empty() { vec![url.to_owned()] } else { doors.clone() };
+        // Words beside words: a compressor looks back 32 KiB.
+        let worded = WORDED.iter().filter(|_| url == APP).map(|&path| path.to_owned());
+        let entries: Vec<String> = entries.into_iter().chain(worded).collect();
+        Chunk { url: url.to_owned(), members: modules.order(&entries, belongs), doors }
+    };
+    let page = chunk(APP, &[], &|path| !RIG.contains(&path) && !OPTIONAL.contains(&path));
+    let beside = |path: &str| !page.members.iter().any(|each| each == path);
+    let rig = chunk("app/rig.js", RIG, &beside);
+    let optional = chunk("app/direct.js", OPTIONAL, &beside);
+    vec![
+        page,
+        rig,
+        optional,
+        chunk(LIBRARY, &[LIBRARY], &in_sdk),
+        chunk(WHIP, &[WHIP], &in_sdk),
+        chunk(CHECK, &[], &|_| true),
+    ]
 }
 
-/// Every file to be embedded, and a watch on its folder.
+/// The page names modules to be loaded early; here there is one script, which is named anyway.
+fn markup(html: &str) -> String {
+    let lines = html.lines().map(str::trim).filter(|line| !line.contains("modulepreload"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Every file to be embedded, and a watch on it. Folders are not watched: cargo would look at all in
+/// them, and a new file is of no use before an old one names it.
 fn collect(folder: &Path, prefix: &str, take: &mut dyn FnMut(&str, &Path)) {
     let Ok(entries) = fs::read_dir(folder) else { return };
-    if !prefix.is_empty() {
-        println!("cargo::rerun-if-changed={}", folder.display());
-    }
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{prefix}{name}");

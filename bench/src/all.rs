@@ -12,7 +12,7 @@ use clap::Args;
 use crate::results::refresh_summaries;
 
 /// The measurements, by their arguments; what they need beside this program and `sfu`.
-const STEPS: [(&str, Option<&str>); 13] = [
+const STEPS: [(&str, Option<&str>); 14] = [
     ("engine", None),
     ("engine --check", Some("valgrind")),
     ("floors --rounds 3", None),
@@ -25,7 +25,8 @@ const STEPS: [(&str, Option<&str>); 13] = [
     ("fanout --idle-rooms 1000", None),
     ("scale --rounds 3", None),
     ("cores", Some("sfu --workers")),
-    ("delay --subscribers 200 --packets-per-second 200 --no-transport-cc", None),
+    ("delay --rooms 20 --subscribers 200 --packets-per-second 200", None),
+    ("delay", None),
 ];
 
 /// Which of them.

@@ -1,8 +1,9 @@
-//! [`Counting`]: the system's allocator, with counts for each thread.
+//! [`Counting`]: the server's allocator, with counts for each thread.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 
+use mimalloc::MiMalloc;
 use serde::Serialize;
 
 thread_local! {
@@ -61,25 +62,25 @@ fn signed(bytes: usize) -> i64 {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(1, signed(layout.size()));
-        // SAFETY: the caller's promises are the system's.
-        unsafe { System.alloc(layout) }
+        // SAFETY: the caller's promises are the allocator's.
+        unsafe { MiMalloc.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note(1, signed(layout.size()));
         // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
+        unsafe { MiMalloc.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         note(0, -signed(layout.size()));
         // SAFETY: as above.
-        unsafe { System.dealloc(block, layout) }
+        unsafe { MiMalloc.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
         note(1, signed(bytes) - signed(layout.size()));
         // SAFETY: as above.
-        unsafe { System.realloc(block, layout, bytes) }
+        unsafe { MiMalloc.realloc(block, layout, bytes) }
     }
 }

@@ -43,16 +43,24 @@ pub struct DelayArgs {
 /// Finds the rates and measures.
 pub async fn run(args: &DelayArgs, results: Option<&Path>) -> Result<bool> {
     let setup = &args.setup;
-    let mut findings = Findings::begin("delay", "How long forwarding takes");
+    let (name, title) = match setup.rooms {
+        1 => ("delay-one-room", "How long forwarding takes, in one large room"),
+        _ => ("delay", "How long forwarding takes"),
+    };
+    let mut findings = Findings::begin(name, title);
+    // The floor knows no rooms: it has one of the same size.
+    let share = Setup { subscribers: setup.subscribers / setup.rooms, rooms: 1, ..setup.clone() };
     let mut rigs = [
-        Rig::floor(Kind::F1, setup)?,
+        Rig::floor(Kind::F1, &share)?,
         Rig::server("server", &args.server.clone().or_built()?, setup, 0).await?,
     ];
     let mut table = Table::new(
         &format!(
-            "1 publisher, {} subscribers, {}-byte payloads, frames of {}, {}; from just before the \
-             publisher's send to the kernel's stamp at each subscriber's socket, in µs, over {:?}:",
-            setup.subscribers,
+            "{} rooms, each of 1 publisher and {} subscribers (F1: one such), {}-byte payloads, \
+             frames of {}, {}; from just before the publisher's send to the kernel's stamp at each \
+             subscriber's socket, in µs, over {:?}:",
+            setup.rooms,
+            share.subscribers,
             setup.payload,
             setup.burst,
             if setup.no_transport_cc { "not paced" } else { "paced by estimates" },

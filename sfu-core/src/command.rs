@@ -36,6 +36,9 @@ pub enum Command {
     Prefer { peer: PeerId, track: TrackId, preference: Preference },
     /// Sets what a room forwards at all.
     SetRoomPolicy { room: RoomId, policy: RoomPolicy },
+    /// Forwards videos only up to 1 / 2^`level` of the bitrate of each one's best layer, but always
+    /// the lowest; 0 is everything. For an overloaded server.
+    ShedVideo { level: u8 },
     /// A message of a participant (or, with no sender, of the server) that did not come by data
     /// channel.
     SendData { room: RoomId, message: DataMessage },

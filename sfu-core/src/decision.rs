@@ -134,6 +134,10 @@ pub enum Reason {
     Silent,
     /// There is no m-line for it, or no codec.
     NoSlot,
+    /// The room's participants exchange media among themselves.
+    Direct,
+    /// The server is overloaded and forwards fewer layers.
+    Overload,
 }
 
 /// One thing that happened to a peer.

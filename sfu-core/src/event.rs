@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::command::{Reliability, Source};
 use crate::decision::Reason;
 use crate::forward::layer::LayerId;
-use crate::id::{Mid, ParticipantId, PeerId, RoomId, TrackId};
+use crate::id::{Mid, ParticipantId, PeerId, Rid, RoomId, TrackId};
 use crate::negotiation::MediaKind;
 
 /// Something the control plane must know.
@@ -120,6 +120,8 @@ pub struct TrackInfo {
     pub mid: Mid,
     /// How many simulcast encodings were negotiated (1 without simulcast).
     pub encodings: u8,
+    /// Their RIDs, in that order; none without simulcast.
+    pub rids: SmallVec<[Rid; 4]>,
 }
 
 /// One active speaker.

@@ -38,6 +38,14 @@ pub enum Quality {
 /// [`Preference::priority`] of a subscription of which nothing was said.
 pub const PRIORITY_DEFAULT: u8 = 100;
 
+impl Preference {
+    /// Whether anything is wanted at all.
+    #[must_use]
+    pub fn is_for_some(&self) -> bool {
+        self.quality != Quality::Off && self.visible
+    }
+}
+
 impl Default for Preference {
     fn default() -> Self {
         Self {
@@ -59,4 +67,7 @@ pub struct RoomPolicy {
     /// Only the cameras of this many participants, the last speakers, are forwarded. Screens and
     /// pinned tracks come on top.
     pub video_last_n: Option<u16>,
+    /// Nothing is forwarded: its participants exchange media among themselves. What they publish
+    /// stays published, and who speaks is still heard.
+    pub direct: bool,
 }

@@ -17,6 +17,9 @@ pub struct EngineStats {
     pub mirrors: u64,
     /// Subscriptions now.
     pub subscriptions: u64,
+    /// Peers that are sent video, by what their path is thought to carry: up to each of
+    /// [`ESTIMATE_BOUNDS_BPS`], and more, or all they want.
+    pub estimates: [u64; ESTIMATE_BOUNDS_BPS.len() + 1],
     /// Deadlines set now.
     pub timers: u64,
     /// Addresses and ufrags known to the demultiplexer now.
@@ -37,6 +40,10 @@ pub struct EngineStats {
     pub rtp_in: u64,
     /// RTP packets forwarded to subscribers (retransmissions not counted).
     pub rtp_out: u64,
+    /// Payload bytes of the packets accepted.
+    pub rtp_bytes_in: u64,
+    /// Payload bytes of the packets forwarded.
+    pub rtp_bytes_out: u64,
     /// Packets handed to other engines.
     pub relayed_out: u64,
     /// Packets taken from other engines.
@@ -56,6 +63,10 @@ pub struct EngineStats {
     /// Datagrams and packets dropped, by reason.
     pub drops: DropCounters,
 }
+
+/// What estimates are told apart by, in bit/s: sound only, a small picture, a middling one, a large
+/// one, several.
+pub const ESTIMATE_BOUNDS_BPS: [u64; 5] = [150_000, 500_000, 1_500_000, 5_000_000, 15_000_000];
 
 /// One peer's state.
 #[derive(Clone, Debug, Default)]

@@ -90,39 +90,53 @@ fn takes_gzip(request: &HttpRequest) -> bool {
 }
 
 #[cfg(test)]
-#[path = "../build/strip.rs"]
-mod strip;
+#[path = "../build/style.rs"]
+mod style;
 
 #[cfg(test)]
 mod tests {
-    use super::strip::{script, squeeze, style};
+    use super::PAGE;
+    use super::style::minify;
 
-    #[test]
-    fn comments_go_and_what_looks_like_one_stays() {
-        let source = "/** What it is. */\nconst a = 'http://x'; // note\n\n  const b = /[/*]/.test(a) ? 4 / 2 / 1 : `// ${a + `/* ${'}'} */`}\n  kept`;\n";
-        let wanted = "const a = 'http://x';\nconst b = /[/*]/.test(a) ? 4 / 2 / 1 : `// ${a + `/* ${'}'} */`}\n  kept`;\n";
-        assert_eq!(script(source), wanted);
+    fn text(path: &str) -> &'static str {
+        let file = PAGE.iter().find(|file| file.path == path).expect("it is served");
+        std::str::from_utf8(file.plain).expect("it is text")
     }
 
     #[test]
-    fn a_slash_after_a_value_divides() {
-        assert_eq!(
-            script("x = (a) / b // c\n/ d;\nreturn /'/g;"),
-            "x = (a) / b\n/ d;\nreturn /'/g;\n"
-        );
-        assert_eq!(script("s = 'it\\'s // no';"), "s = 'it\\'s // no';\n");
+    fn the_library_exports_what_it_says_and_stands_alone() {
+        let bundle = text("sdk/index.js");
+        for name in ["Room", "LocalTrack", "RemoteTrack", "SfuError", "fromDevices"] {
+            let exported = bundle.split("export{").nth(1).expect("it exports by name");
+            assert!(
+                exported.contains(&format!("{name},")) || exported.contains(&format!("{name}}}"))
+            );
+        }
+        assert!(!bundle.contains("import{") && !bundle.contains("import\""), "one file");
+        assert!(!bundle.contains("/**") && bundle.lines().count() < 3, "it is minified");
+        assert!(text("sdk/whip.js").contains("whepPlay"));
     }
 
     #[test]
-    fn only_spaces_that_part_nothing_go_and_only_private_names_change() {
-        let source = "class A {\n#count = 1;\nsum = (a, b) => a + -b / this.#count;\nhas(o) { return #count in o && o.#other !== '#count = (1)'; }\n}\n";
-        let wanted = "class A{\n#a=1;\nsum=(a,b)=>a + -b / this.#a;\nhas(o){return #a in o&&o.#b!=='#count = (1)';}\n}\n";
-        assert_eq!(squeeze(source), wanted);
-        assert_eq!(squeeze("t = `a ( ${ b ( c ) } ) #d`;"), "t=`a ( ${b(c)} ) #d`;\n");
+    fn the_library_is_there_as_it_is_written() {
+        let written = include_str!("../../web-demo/sdk/room.js");
+        assert_eq!(text("sdk/room.js"), written);
+        assert_eq!(text("sdk/source.js"), include_str!("../../web-demo/sdk/index.js"));
     }
 
     #[test]
-    fn styles_lose_comments_and_indentation() {
-        assert_eq!(style("/* a */\n.b {\n  c: d; /* e */\n}\n"), ".b {\nc: d;\n}\n");
+    fn the_page_is_one_script_and_tests_load_another() {
+        assert!(text("app/main.js").contains("import(\"/app/rig.js\")"));
+        assert!(text("app/rig.js").contains("from\"/app/main.js\""));
+        assert!(!PAGE.iter().any(|file| file.path == "app/call.js"));
+        assert!(!text("index.html").contains("modulepreload"));
+    }
+
+    #[test]
+    fn styles_keep_the_spaces_that_part() {
+        let source =
+            "/* a */\n.b > i:first-child,\n.c .d {\n  e: f g; /* h */\n  i: calc(1px + 2px);\n}\n";
+        assert_eq!(minify(source), ".b>i:first-child,.c .d{e:f g;i:calc(1px + 2px)}");
+        assert_eq!(minify("a :hover { b: c }"), "a :hover{b:c}");
     }
 }

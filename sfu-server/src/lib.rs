@@ -12,6 +12,7 @@ pub mod config;
 mod ice_servers;
 pub mod limits;
 mod media;
+mod memory;
 mod metrics;
 mod session;
 pub mod shutdown;
@@ -60,6 +61,7 @@ pub struct RunningServer {
 
 /// Starts a server. Must be called inside a tokio runtime; tasks of the session layer run there.
 pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
+    memory::small_pages();
     let tls = Tls::new(&settings.tls)?;
     let forward = Arc::new(Forward::default());
     let media = Media::start(&settings.media, Arc::clone(&forward))?;
@@ -124,7 +126,7 @@ impl RunningServer {
         &self.keys
     }
 
-    /// Refuses joins from now on, without ending anything: the first half of a stop.
+    /// Refuses joins from now on, for good, without ending anything: the first half of a stop.
     pub fn refuse_joins(&self) {
         self.sessions.refuse_joins();
     }
@@ -137,6 +139,7 @@ impl RunningServer {
     /// Refuses joins, tells everybody, and waits until all have left or `patience` is over.
     pub async fn drain(&self, patience: Duration) {
         self.sessions.begin_drain();
+        self.sessions.refuse_joins();
         let empty = async {
             while !self.sessions.is_empty() {
                 tokio::time::sleep(limits::DRAIN_LOOK).await;

@@ -66,6 +66,17 @@ pub const OFFERS_BURST: u32 = 20;
 pub const PATCHES_PER_SECOND: u32 = 5;
 /// `PATCH`es in a burst.
 pub const PATCHES_BURST: u32 = 40;
+/// Event streams of one WHEP session at a time: one is enough, a page that was loaded anew leaves one.
+pub const EVENT_STREAMS_MAX: usize = 4;
+/// How often is looked whether there is something new for an event stream.
+pub const EVENTS_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest message between two who exchange media directly: an offer with six m-lines.
+pub const DIRECT_SIGNAL_BYTES_MAX: usize = 32 * 1024;
+/// Such messages per second of one participant, in the long run.
+pub const DIRECT_SIGNALS_PER_SECOND: u32 = 8;
+/// The same in a burst: a description and its candidates, twice. All of the longest fit the outbox of
+/// whoever they are for.
+pub const DIRECT_SIGNALS_BURST: u32 = 30;
 /// Protocol errors (malformed, unknown or too many requests) forgiven at a time; beyond it the
 /// WebSocket is closed.
 pub const ERRORS_BURST: u32 = 20;
@@ -109,6 +120,12 @@ pub const EMPTY_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const WORKERS_MAX: u8 = sfu_core::limits::LINKS_PER_ROOM_MAX as u8;
 /// TCP connections of media at a time: as many as an engine has peers.
 pub const TCP_CONNECTIONS_MAX: usize = sfu_core::limits::PEERS_MAX;
+/// Identities that may come back to a locked room: more than lose their network in a minute.
+pub const LOST_IDENTITIES_MAX: usize = 256;
+/// Peers of one media worker whose network is bad on request; each holds 8 MiB at most.
+pub const IMPAIRED_PEERS_MAX: usize = 32;
+/// Wishes for bad networks on their way to one media worker, which takes them at each turn.
+pub const IMPAIRMENTS_WAITING_MAX: usize = 64;
 /// TCP connections whose first frame is awaited, at a time: each costs a descriptor and a buffer, and
 /// nobody has shown who they are.
 pub const TCP_WAITING_MAX: usize = 1024;
@@ -144,6 +161,9 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 /// Load of every worker, in per cent, above which joins are refused, unless configured: packets
 /// wait longer and longer when nothing is left.
 pub const LOAD_MAX: u8 = 97;
+/// Load of a worker, in per cent, above which it forwards fewer layers, unless configured: joins are
+/// refused before, at the latest when there is no worker but this one.
+pub const SHED_LOAD: u8 = 98;
 /// How often is looked whether everybody has left a server that is to end.
 pub const DRAIN_LOOK: Duration = Duration::from_millis(100);
 /// A media worker turns its loop four times a second at least; one that has not for this long is

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use prometheus::proto::{self, MetricFamily};
 use prometheus::{Encoder as _, TextEncoder};
 use prometheus::{GaugeVec, IntCounterVec, Opts, core::Collector as _};
+use sfu_core::stats::ESTIMATE_BOUNDS_BPS;
 
 use crate::api::Context;
-use crate::media::{TcpStats, WorkerSnapshot};
-use crate::session::Histogram;
+use crate::media::{Latency, TcpStats, WorkerSnapshot};
 
 /// Renders the metrics of one server.
 pub(crate) struct Metrics {
@@ -60,9 +60,14 @@ impl Scrape {
         )?;
         let draining = f64::from(u8::from(context.sessions.is_draining()));
         self.gauge("sfu_draining", "1 while joins are refused", &[], &[(&[], draining)])?;
+        let shed = f64::from(sessions.shed_level.load(Ordering::Relaxed));
+        let steps = "Steps that the worst-off worker's videos are cut down by, for overload, now";
+        self.gauge("sfu_video_shed_steps", steps, &[], &[(&[], shed)])?;
         self.gauge("sfu_rooms", "Rooms now", &[], &[(&[], n(census.rooms))])?;
         let spanning = n(census.rooms_spanning);
         self.gauge("sfu_rooms_spanning", "Rooms on several workers now", &[], &[(&[], spanning)])?;
+        let direct = n(census.rooms_direct);
+        self.gauge("sfu_rooms_direct", "Rooms whose media goes past us", &[], &[(&[], direct)])?;
         self.gauge(
             "sfu_participants",
             "Participants now, by door",
@@ -135,7 +140,8 @@ impl Scrape {
         self.histogram(
             "sfu_join_duration_seconds",
             "Time from a join to the moment when media can flow",
-            &sessions.join_duration,
+            &sessions.join_duration.cumulative(),
+            sessions.join_duration.sum(),
         );
         let refused = "Requests refused or connections closed at the doors, by reason";
         self.counter(
@@ -247,6 +253,23 @@ impl Scrape {
                 (&["out", "retransmission"], total(|w| w.engine.rtx_out)),
             ],
         )?;
+        self.counter(
+            "sfu_rtp_bytes_total",
+            "Bytes of payload in RTP packets accepted and forwarded",
+            &["dir"],
+            &[
+                (&["in"], total(|w| w.engine.rtp_bytes_in)),
+                (&["out"], total(|w| w.engine.rtp_bytes_out)),
+            ],
+        )?;
+        let latency = workers.iter().fold(Latency::default(), |all, w| all.merged(&w.latency));
+        self.histogram(
+            "sfu_forward_latency_seconds",
+            "From when a turn of a worker began to read to when a datagram it sent was the kernel's",
+            &latency.cumulative(),
+            latency.sum(),
+        );
+        self.estimates(workers)?;
         self.counter(
             "sfu_nack_requests_total",
             "Packets asked for again",
@@ -437,8 +460,22 @@ impl Scrape {
         Ok(())
     }
 
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        let cumulative = histogram.cumulative();
+    /// What is thought of the paths of peers: a few classes, however many peers there are.
+    fn estimates(&mut self, workers: &[WorkerSnapshot]) -> prometheus::Result<()> {
+        let what = "Peers that are sent video, by how many bit/s their path is thought to carry";
+        let family = GaugeVec::new(Opts::new("sfu_estimate_peers", what), &["up_to"])?;
+        let bounds = ESTIMATE_BOUNDS_BPS.map(|bps| bps.to_string());
+        let bounds = bounds.iter().map(String::as_str).chain(["inf"]);
+        for (class, bound) in bounds.enumerate() {
+            let peers: u64 = workers.iter().map(|w| w.engine.estimates[class]).sum();
+            family.with_label_values(&[bound]).set(peers as f64);
+        }
+        self.0.extend(family.collect());
+        Ok(())
+    }
+
+    /// `cumulative`: upper bounds, the last infinite, and how many were no larger.
+    fn histogram(&mut self, name: &str, help: &str, cumulative: &[(f64, u64)], sum: f64) {
         let buckets = cumulative.iter().map(|(bound, count)| {
             let mut bucket = proto::Bucket::default();
             bucket.set_upper_bound(*bound);
@@ -448,7 +485,7 @@ impl Scrape {
         let mut value = proto::Histogram::default();
         value.set_bucket(buckets.collect());
         value.set_sample_count(cumulative.last().map_or(0, |(_, count)| *count));
-        value.set_sample_sum(histogram.sum());
+        value.set_sample_sum(sum);
         let mut metric = proto::Metric::default();
         metric.set_histogram(value);
         let mut family = MetricFamily::default();

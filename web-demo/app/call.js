@@ -1,12 +1,13 @@
 /** The call itself: what happens in the room becomes tiles, marks, sound and notices. */
 
 import { Controls } from './controls.js';
-import { h, needStyle } from './dom.js';
+import { directMark } from './direct.js';
+import { h, icon } from './dom.js';
 import { Grid } from './grid.js';
-import { HealthWatch } from './health.js';
 import { copyButton } from './lobby.js';
 import { remember, remembered } from './media.js';
 import { Messages } from './messages.js';
+import { hostOf } from './moderate.js';
 import { toast, toastError } from './notices.js';
 import { Panel } from './panel.js';
 import { Receive } from './receive.js';
@@ -20,7 +21,7 @@ import { Tile } from './tiles.js';
 /** @typedef {import('../sdk/index.js').RemoteTrack} RemoteTrack */
 /** @typedef {import('./sending.js').Sending} Sending */
 /** @typedef {import('./media.js').Media} Media */
-/** @typedef {import('./health.js').Health} Health */
+/** @typedef {import('../sdk/quality.js').Quality} Health */
 
 /** More joining or leaving at once than this is not told one by one. */
 const TELL_MAX = 12;
@@ -28,7 +29,6 @@ const OWN = 'own';
 const OWN_SCREEN = 'own-screen';
 /** Who speaks for so long is worth a change of the picture, in ms. */
 const SPEAKER_MS = 1_200;
-const HEALTH_EVERY_MS = 2_000;
 
 export class Call {
   #room;
@@ -45,7 +45,7 @@ export class Call {
   #status;
   #controls;
   #alone;
-  #health = new HealthWatch();
+  #locked = h('span', { class: 'locked', role: 'img', 'aria-label': strings.people.locked, title: strings.people.locked, hidden: true }, icon('lock'));
   /** @type {Map<string, Health>} by participant */
   #healths = new Map();
   /** @type {import('./extras.js').Extras | null} */
@@ -70,26 +70,28 @@ export class Call {
     this.#messages = new Messages(room);
     this.#params = params;
     this.#status = new Status(room);
-    this.#panel = new Panel(room, { send: (text) => void this.#say(text), changed: (view, unread) => this.#panelChanged(view, unread) });
+    this.#panel = new Panel(room, { send: (text) => void this.#say(text), lock: (on) => void room.lock(on).catch(toastError), changed: (view, unread) => this.#panelChanged(view, unread) });
     const mode = remembered('layout') || 'grid';
     this.#controls = new Controls(sending, this.#actions(), { layout: mode, receive: this.#receive.mode });
     this.#alone = h('div', { class: 'alone' }, h('p', {}, strings.tile.alone), h('p', { class: 'faint' }, strings.tile.aloneHint), copyButton(roomName));
+    const direct = directMark(room);
     this.element = h(
       'div',
       { class: 'call' },
-      h('header', { class: 'top' }, h('h1', {}, roomName), copyButton(roomName), h('span', { class: 'gap' }), this.#status.pill),
+      h('header', { class: 'top' }, h('h1', {}, roomName), this.#locked, copyButton(roomName), h('span', { class: 'gap' }), direct.mark, this.#status.pill),
       this.#status.banner,
       h('div', { class: 'middle' }, h('div', { class: 'pictures' }, this.#grid.element, this.#alone), this.#panel.element),
       this.#controls.element,
       this.#sound.element,
     );
-    this.#offs = this.#listen();
+    this.#offs = [...this.#listen(), direct.off];
     this.#addTile(OWN, room.local.name, { own: true, label: strings.youLabel(room.local.name) });
     for (const participant of room.participants.values()) this.#joined(participant, false);
     this.#grid.followSpeaker(mode === 'speaker');
     this.#drawOwn();
     this.#drawSpeakers(room.speakers);
     this.#status.draw(room.state, {});
+    this.#drawSettings();
   }
 
   close() {
@@ -104,9 +106,9 @@ export class Call {
 
   #listen() {
     const room = this.#room;
-    const timers = [setInterval(() => this.#grid.tiles.forEach((tile) => tile.measure()), 1_000), setInterval(() => void this.#readHealth(), HEALTH_EVERY_MS)];
+    const timer = setInterval(() => this.#grid.tiles.forEach((tile) => tile.measure()), 1_000);
     return [
-      () => timers.forEach(clearInterval),
+      () => clearInterval(timer),
       () => clearTimeout(this.#speakerTimer),
       room.on('state', (detail) => this.#status.draw(detail.state, detail)),
       room.on('participantjoined', ({ participant }) => this.#joined(participant, true)),
@@ -121,13 +123,17 @@ export class Call {
         if (participant === room.local && track.muted) toast(strings.announce.mutedByServer);
       }),
       room.on('speakers', ({ speakers }) => this.#drawSpeakers(speakers)),
+      room.on('quality', ({ participant, quality }) => this.#drawHealth(participant, quality)),
+      room.on('settings', () => this.#drawSettings()),
+      room.on('impairment', ({ downlink, uplink }) => [downlink, uplink].some((leg) => Object.values(leg).some(Boolean)) && toast(strings.announce.impaired)),
       room.on('draining', () => toast(strings.state.draining)),
       room.on('error', ({ error }) => toastError(error)),
       this.#messages.on('chat', ({ from, known, text }) => this.#panel.addLine(from?.name ?? (known ? strings.chat.gone : strings.chat.server), text, false)),
+      this.#messages.on('reaction', ({ from, emoji }) => this.#grid.tiles.get(from.id)?.react(emoji)),
       this.#messages.on('sign', ({ from, sign, on }) => this.#signed(from, sign, on)),
       this.#sending.on('change', () => this.#drawOwn()),
       this.#sending.on('error', ({ error }) => toastError(error)),
-      this.#sending.on('lost', ({ device }) => toast(strings.devices.lost(strings.devices[device]), { hint: strings.devices.lostHint, bad: true })),
+      this.#sending.on('lost', ({ device }) => toast(strings.devices.lost(strings.deviceNames[device]), { hint: strings.devices.lostHint, bad: true })),
     ];
   }
 
@@ -144,6 +150,10 @@ export class Call {
         this.#receive.choose(mode);
         for (const track of this.#tracks()) this.#wish(track);
       },
+      react: (emoji) => {
+        this.#grid.tiles.get(OWN)?.react(emoji);
+        this.#messages.react(emoji).catch(toastError);
+      },
       record: () => void this.#withExtras((extras) => extras.record((on) => {
         this.#controls.drawRecording(on);
         void this.#messages.show('recording', on).catch(() => {});
@@ -159,7 +169,7 @@ export class Call {
   /** What few calls need is loaded when one does. @param {(extras: import('./extras.js').Extras) => unknown} use */
   async #withExtras(use) {
     try {
-      const [{ Extras }] = await Promise.all([import('./extras.js'), needStyle('more.css')]);
+      const { Extras } = await import('./extras.js');
       this.#extras ??= new Extras({ room: this.#room, grid: this.#grid, media: this.#media, sending: this.#sending });
       await use(this.#extras);
     } catch (error) {
@@ -267,20 +277,27 @@ export class Call {
 
   /** @param {Participant} from @param {import('./messages.js').Sign} sign @param {boolean} on */
   #signed(from, sign, on) {
-    const { announce } = strings;
     if (sign === 'hand') this.#grid.tiles.get(from.id)?.setHand(on);
-    if (sign === 'hand' && on) toast(announce.hand(from.name));
-    if (sign === 'recording') toast(on ? announce.records(from.name) : announce.recordsNot(from.name));
+    if (sign === 'hand' && on) toast(strings.announce.hand(from.name));
+    if (sign === 'recording') toast(on ? strings.announce.records(from.name) : strings.announce.recordsNot(from.name));
     this.#drawPeople();
   }
 
-  async #readHealth() {
-    if (this.#room.state !== 'connected' || document.hidden) return;
-    const { own, others } = this.#health.read(await this.#room.stats(), performance.now());
-    this.#healths = others;
-    this.#status.setHealth(own);
-    for (const [id, health] of others) this.#grid.tiles.get(id)?.setHealth(health);
-    if (this.#panel.view === 'people') this.#drawPeople();
+  /** @param {import('../sdk/room.js').RoomEvents['quality']['participant']} participant @param {Health} health */
+  #drawHealth(participant, health) {
+    if (participant === this.#room.local) return this.#status.setHealth(health);
+    const id = /** @type {string} */ (participant.id);
+    this.#healths.set(id, health);
+    this.#grid.tiles.get(id)?.setHealth(health);
+    this.#drawPeople();
+  }
+
+  #drawSettings() {
+    const { locked } = this.#room.settings;
+    if (this.#locked.hidden === locked && this.#room.state === 'connected') toast(locked ? strings.announce.locked : strings.announce.unlocked);
+    this.#locked.hidden = !locked;
+    this.#panel.drawLock();
+    this.#drawPeople();
   }
 
   /**
@@ -316,26 +333,21 @@ export class Call {
 
   #drawPeople() {
     const room = this.#room;
+    const { impairments, admin } = room.settings;
+    const impair = (/** @type {string} */ id, /** @type {string} */ name) =>
+      impairments && (admin || id === room.local.id) ? () => void import('./impair.js').then(({ showImpair }) => showImpair(room, id, name)) : null;
     const speaking = new Set(room.speakers.map(({ participant }) => participant));
     const others = [...room.participants.values()].map((participant) => {
       const { id, name } = participant;
       const on = (/** @type {import('../sdk/local.js').Source} */ source) => participant.track(source)?.muted === false;
       const signs = { hand: this.#messages.shows('hand', id), recording: this.#messages.shows('recording', id), health: this.#healths.get(id) ?? 'good' };
-      return { id, name, own: false, mic: on('microphone'), camera: on('camera'), screen: on('screen'), speaking: () => speaking.has(participant), host: this.#hostOf(participant), ...signs };
+      return { id, name, own: false, mic: on('microphone'), camera: on('camera'), screen: on('screen'), speaking: () => speaking.has(participant), host: hostOf(room, this.#params, participant), impair: impair(id, name), ...signs };
     });
     const { micOn: mic, cameraOn: camera, screen } = this.#sending;
     const signs = { hand: this.#messages.shows('hand'), recording: this.#messages.shows('recording'), health: /** @type {Health} */ ('good') };
-    this.#panel.setPeople([{ id: OWN, name: room.local.name, own: true, mic, camera, screen: screen !== null, speaking: () => speaking.has(room.local), host: null, ...signs }, ...others]);
+    this.#panel.setPeople([{ id: OWN, name: room.local.name, own: true, mic, camera, screen: screen !== null, speaking: () => speaking.has(room.local), host: null, impair: impair(room.local.id ?? '', room.local.name), ...signs }, ...others]);
     this.#controls.drawCount(others.length + 1);
     this.#alone.hidden = others.length > 0;
-  }
-
-  /** What one may do with somebody. @param {Participant} participant */
-  #hostOf(participant) {
-    const { host, token } = this.#params;
-    const act = (/** @type {'mute' | 'remove'} */ what) =>
-      void import('./moderate.js').then(({ moderate }) => moderate(this.#room, participant, what, token)).catch(toastError);
-    return host ? { mute: () => act('mute'), remove: () => confirm(strings.people.removeSure(participant.name)) && act('remove') } : null;
   }
 
   // Oneself

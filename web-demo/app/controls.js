@@ -13,6 +13,7 @@ import { strings } from './strings.js';
  * @property {(view: View) => void} toggle
  * @property {(mode: string) => void} layout
  * @property {(mode: string) => void} receive
+ * @property {(emoji: string) => void} react
  * @property {() => void} record
  * @property {() => void} figures
  * @property {() => void} settings
@@ -20,8 +21,6 @@ import { strings } from './strings.js';
  * @property {() => void} leave
  * @property {(by: number) => void} turn
  */
-
-const { controls, layout, receive } = strings;
 
 export class Controls {
   #sending;
@@ -41,19 +40,20 @@ export class Controls {
     this.#actions = actions;
     this.#buttons = this.#makeButtons();
     this.#items = {
-      layout: choice('layout', layout.heading, layout.modes, chosen.layout, actions.layout),
-      receive: choice('receive', receive.heading, receive.modes, chosen.receive, actions.receive),
-      record: this.#item('record', controls.record, '', actions.record),
-      figures: this.#item('figures', controls.figures, 'd', actions.figures),
-      why: this.#item('why', controls.why, 'w', () => actions.toggle('why')),
-      settings: this.#item('settings', controls.settings, '', actions.settings),
-      help: this.#item('help', controls.help, '?', actions.shortcuts),
+      layout: choice('layout', strings.layout.heading, strings.layout.modes, chosen.layout, actions.layout),
+      receive: choice('receive', strings.receive.heading, strings.receive.modes, chosen.receive, actions.receive),
+      react: this.#reactions(),
+      record: this.#item('record', strings.controls.record, '', actions.record),
+      figures: this.#item('figures', strings.controls.figures, 'd', actions.figures),
+      why: this.#item('why', strings.controls.why, 'w', () => actions.toggle('why')),
+      settings: this.#item('settings', strings.controls.settings, '', actions.settings),
+      help: this.#item('help', strings.controls.help, '?', actions.shortcuts),
     };
     if (!('MediaRecorder' in globalThis)) this.#items.record.hidden = true;
-    this.#menu = h('div', { id: 'menu', class: 'menu', popover: 'auto', role: 'group', 'aria-label': controls.more }, ...Object.values(this.#items));
+    this.#menu = h('div', { id: 'menu', class: 'menu', popover: 'auto', role: 'group', 'aria-label': strings.controls.more }, ...Object.values(this.#items));
     const { mic, camera, share, hand, chat, people, more, leave } = this.#buttons;
     const gap = () => h('span', { class: 'sep' });
-    this.element = h('nav', { class: 'bar', 'aria-label': controls.toolbar }, mic, camera, sending.canShare ? share : null, hand, gap(), chat, people, more, gap(), leave, this.#menu);
+    this.element = h('nav', { class: 'bar', 'aria-label': strings.controls.toolbar }, mic, camera, sending.canShare ? share : null, hand, gap(), chat, people, more, gap(), leave, this.#menu);
     document.addEventListener('keydown', this.#keydown);
     document.addEventListener('keyup', this.#keyup);
   }
@@ -67,29 +67,29 @@ export class Controls {
   drawOwn() {
     const { micOn, cameraOn, screen } = this.#sending;
     const { mic, camera, share } = this.#buttons;
-    setButton(mic, micOn ? 'mic' : 'micOff', micOn ? controls.muteMic : controls.unmuteMic, !micOn);
-    setButton(camera, cameraOn ? 'camera' : 'cameraOff', cameraOn ? controls.cameraOff : controls.cameraOn, !cameraOn);
-    setButton(share, 'screen', screen ? controls.stopShare : controls.share);
+    setButton(mic, micOn ? 'mic' : 'micOff', micOn ? strings.controls.muteMic : strings.controls.unmuteMic, !micOn);
+    setButton(camera, cameraOn ? 'camera' : 'cameraOff', cameraOn ? strings.controls.cameraOff : strings.controls.cameraOn, !cameraOn);
+    setButton(share, 'screen', screen ? strings.controls.stopShare : strings.controls.share);
     share.classList.toggle('on', screen !== null);
   }
 
   /** @param {boolean} up */
   drawHand(up) {
-    setButton(this.#buttons.hand, 'hand', up ? controls.lowerHand : controls.raiseHand);
+    setButton(this.#buttons.hand, 'hand', up ? strings.controls.lowerHand : strings.controls.raiseHand);
     this.#buttons.hand.classList.toggle('on', up);
   }
 
   /** @param {boolean} on */
   drawRecording(on) {
     this.#items.record.classList.toggle('on', on);
-    label(this.#items.record, on ? controls.stopRecording : controls.record);
+    label(this.#items.record, on ? strings.controls.stopRecording : strings.controls.record);
   }
 
   /** @param {number} count */
   drawCount(count) {
     const { people } = this.#buttons;
     people.dataset.count = String(count);
-    people.setAttribute('aria-label', `${controls.people}, ${count}`);
+    people.setAttribute('aria-label', `${strings.controls.people}, ${count}`);
   }
 
   /** @param {string} mode */
@@ -110,7 +110,7 @@ export class Controls {
     }
     chat.classList.toggle('unread', unread > 0);
     chat.dataset.count = unread > 99 ? '99+' : String(unread);
-    chat.setAttribute('aria-label', unread ? `${controls.chat}, ${strings.chat.unread(unread)}` : controls.chat);
+    chat.setAttribute('aria-label', unread ? `${strings.controls.chat}, ${strings.chat.unread(unread)}` : strings.controls.chat);
   }
 
   #makeButtons() {
@@ -118,14 +118,14 @@ export class Controls {
     const sending = this.#sending;
     const expands = { 'aria-expanded': 'false' };
     return {
-      mic: iconButton('mic', controls.muteMic, () => void sending.toggleMic(), { id: 'mic', 'aria-keyshortcuts': 'm' }),
-      camera: iconButton('camera', controls.cameraOff, () => void sending.toggleCamera(), { id: 'camera', 'aria-keyshortcuts': 'v' }),
-      share: iconButton('screen', controls.share, () => void sending.toggleShare(), { id: 'share', 'aria-keyshortcuts': 's' }),
-      hand: iconButton('hand', controls.raiseHand, hand, { id: 'hand', 'aria-keyshortcuts': 'h' }),
-      chat: iconButton('chat', controls.chat, () => toggle('chat'), { id: 'chat', 'aria-keyshortcuts': 'c', ...expands }),
-      people: iconButton('people', controls.people, () => toggle('people'), { id: 'people', 'aria-keyshortcuts': 'p', ...expands }),
-      more: iconButton('more', controls.more, () => {}, { id: 'more', popovertarget: 'menu' }),
-      leave: iconButton('leave', controls.leave, leave, { id: 'leave', class: 'round danger' }),
+      mic: iconButton('mic', strings.controls.muteMic, () => void sending.toggleMic(), { id: 'mic', 'aria-keyshortcuts': 'm' }),
+      camera: iconButton('camera', strings.controls.cameraOff, () => void sending.toggleCamera(), { id: 'camera', 'aria-keyshortcuts': 'v' }),
+      share: iconButton('screen', strings.controls.share, () => void sending.toggleShare(), { id: 'share', 'aria-keyshortcuts': 's' }),
+      hand: iconButton('hand', strings.controls.raiseHand, hand, { id: 'hand', 'aria-keyshortcuts': 'h' }),
+      chat: iconButton('chat', strings.controls.chat, () => toggle('chat'), { id: 'chat', 'aria-keyshortcuts': 'c', ...expands }),
+      people: iconButton('people', strings.controls.people, () => toggle('people'), { id: 'people', 'aria-keyshortcuts': 'p', ...expands }),
+      more: iconButton('more', strings.controls.more, () => {}, { id: 'more', popovertarget: 'menu' }),
+      leave: iconButton('leave', strings.controls.leave, leave, { id: 'leave', class: 'round danger' }),
     };
   }
 
@@ -141,6 +141,14 @@ export class Controls {
       action();
     };
     return h('button', { type: 'button', class: 'item', id: `menu-${name}`, onclick, 'aria-keyshortcuts': key || null }, icon(name), h('span', {}, text), key && h('kbd', { 'aria-hidden': 'true' }, key));
+  }
+
+  #reactions() {
+    const react = (/** @type {string} */ emoji) => {
+      this.#menu.hidePopover?.();
+      this.#actions.react(emoji);
+    };
+    return h('div', { class: 'item reactions', role: 'group', 'aria-label': strings.react }, ...Object.entries(strings.reactions).map(([emoji, name]) => h('button', { type: 'button', title: name, 'aria-label': name, onclick: () => react(emoji) }, emoji)));
   }
 
   /** Single keys, unless somebody is writing or a dialog is open. @param {KeyboardEvent} event */

@@ -20,19 +20,17 @@ export function showSettings(media, chosen) {
 }
 
 function themeField() {
-  const { theme, themes } = strings.devices;
   const select = h(
     'select',
     { id: 'theme', onchange: () => applyTheme(select.value) },
-    ...Object.entries(themes).map(([value, label]) => h('option', { value }, label)),
+    ...Object.entries(strings.devices.themes).map(([value, label]) => h('option', { value }, label)),
   );
   select.value = remembered('theme') || 'auto';
-  return h('div', { class: 'field' }, h('label', { for: 'theme' }, theme), select);
+  return h('div', { class: 'field' }, h('label', { for: 'theme' }, strings.devices.theme), select);
 }
 
 export function showShortcuts() {
-  const { heading, list } = more.shortcuts;
-  dialog(heading, h('dl', { class: 'keys' }, ...list.map(([key, what]) => h('div', {}, h('dt', {}, ...key.split(' ').map((each) => h('kbd', {}, each))), h('dd', {}, what)))));
+  dialog(more.shortcuts.heading, h('dl', { class: 'keys' }, ...more.shortcuts.list.map(([key, what]) => h('div', {}, h('dt', {}, ...key.split(' ').map((each) => h('kbd', {}, each))), h('dd', {}, what)))));
 }
 
 /**
@@ -40,7 +38,7 @@ export function showShortcuts() {
  * @param {string} title
  * @param {...import('./dom.js').Child} content
  */
-function dialog(title, ...content) {
+export function dialog(title, ...content) {
   const box = h(
     'dialog',
     { 'aria-label': title, onclick: (/** @type {MouseEvent} */ event) => event.target === box && box.close(), onclose: () => box.remove() },

@@ -1,4 +1,4 @@
-/** What few calls need, loaded when one does: settings, recording, figures. */
+/** What few calls need: settings, recording, figures. */
 
 import { showSettings, showShortcuts } from './dialogs.js';
 import { Figures } from './figures.js';

@@ -10,7 +10,6 @@ import { strings } from './strings.js';
 const EVERY_MS = 1_000;
 /** Switches told of one picture. */
 const SWITCHES_MAX = 2;
-const { figures: text, why } = more;
 
 export class Figures {
   #room;
@@ -54,7 +53,7 @@ export class Figures {
     const isScreen = key.endsWith('-screen');
     const participant = this.#room.participants.get(key.replace('-screen', ''));
     const track = participant && [...participant.tracks.values()].find(({ kind, source }) => kind === 'video' && (source === 'screen') === isScreen);
-    if (!track) return text.noPicture;
+    if (!track) return more.figures.noPicture;
     const counted = stats.received.find((each) => each.track === track.id);
     const flow = flows?.tracks.get(track.id);
     const subscription = said?.subscriptions.find((/** @type {any} */ each) => each.track === track.id);
@@ -62,12 +61,12 @@ export class Figures {
     const { preference, granted, current, reason, available } = subscription ?? {};
     return [
       counted && `${counted.frameWidth}×${counted.frameHeight} ${counted.codec} ${flow ? Math.round(flow.fps) : '–'} fps`,
-      flow && `${rate(flow.bps)} · ${text.loss} ${percent(flow.loss)} · RTT ${ms(flows?.rtt_ms)}`,
-      counted && `${text.frozen} ${counted.freezeCount}× ${counted.totalFreezesDuration.toFixed(1)} s`,
-      preference && `${text.demand} ${strings.quality[/** @type {'auto'} */ (preference.quality ?? 'auto')]}${preference.max_width ? ` ≤ ${preference.max_width}×${preference.max_height}` : ''}${preference.visible === false ? `, ${text.hidden}` : ''}`,
-      subscription && `${text.grant} ${layer(granted, available)}${same(granted, current) ? '' : ` → ${why.now} ${layer(current, available)}`}`,
-      said && `${text.estimate} ${rate(said.estimate.target_bps)} (${said.estimate.limited_by})`,
-      reason && (why.reasons[reason] ?? reason),
+      flow && `${rate(flow.bps)} · ${more.figures.loss} ${percent(flow.loss)} · RTT ${ms(flows?.rtt_ms)}`,
+      counted && `${more.figures.frozen} ${counted.freezeCount}× ${counted.totalFreezesDuration.toFixed(1)} s`,
+      preference && `${more.figures.demand} ${strings.quality[/** @type {'auto'} */ (preference.quality ?? 'auto')]}${preference.max_width ? ` ≤ ${preference.max_width}×${preference.max_height}` : ''}${preference.visible === false ? `, ${more.figures.hidden}` : ''}`,
+      subscription && `${more.figures.grant} ${layer(granted, available)}${same(granted, current) ? '' : ` → ${more.why.now} ${layer(current, available)}`}`,
+      said && `${more.figures.estimate} ${rate(said.estimate.target_bps)} (${said.estimate.limited_by})`,
+      reason && (more.why.reasons[reason] ?? reason),
       ...switches.map((/** @type {any} */ each) => `${((each.at_ms - said.now_ms) / 1000).toFixed(1)} s: ${layer(each.from)} → ${layer(each.to)}`),
     ].filter(Boolean).join('\n');
   }
@@ -81,9 +80,9 @@ export class Figures {
 function own(isScreen, { sent, transport }, flows) {
   const layers = sent.filter(({ kind, source }) => kind === 'video' && (source === 'screen') === isScreen);
   return [
-    ...layers.map((each) => `${each.rid || text.stream}: ${each.frameWidth}×${each.frameHeight} ${each.codec} ${Math.round(each.framesPerSecond)} fps${each.limitedBy && each.limitedBy !== 'none' ? `, ${text.limitedBy} ${each.limitedBy}` : ''}`),
-    flows && `${text.sent} ${rate(flows.sent_bps)}`,
-    transport?.outgoing_bps != null && `${text.estimate} ${rate(transport.outgoing_bps)}`,
+    ...layers.map((each) => `${each.rid || more.figures.stream}: ${each.frameWidth}×${each.frameHeight} ${each.codec} ${Math.round(each.framesPerSecond)} fps${each.limitedBy && each.limitedBy !== 'none' ? `, ${more.figures.limitedBy} ${each.limitedBy}` : ''}`),
+    flows && `${more.figures.sent} ${rate(flows.sent_bps)}`,
+    transport?.outgoing_bps != null && `${more.figures.estimate} ${rate(transport.outgoing_bps)}`,
     `RTT ${ms(transport?.rtt_ms)} · ${transport?.local ?? ''} ${transport?.state ?? ''}`,
   ].filter(Boolean).join('\n');
 }
@@ -99,7 +98,7 @@ const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** @param {any} which @param {any[]} [available] */
 function layer(which, available = []) {
-  if (!which) return why.nothing;
+  if (!which) return more.why.nothing;
   const { encoding, spatial, temporal } = which;
   const found = available.find((each) => each.encoding === encoding && each.spatial === spatial && each.temporal === temporal);
   return `${encoding}/${spatial}/${temporal}${found ? ` ${found.width}×${found.height}` : ''}`;

@@ -17,19 +17,18 @@ import { hue, initials } from './tiles.js';
  * @param {(name: string) => void} join
  */
 export function lobby(params, media, join) {
-  const { lobby: text, controls } = strings;
   const video = h('video', { muted: true, autoplay: true, playsInline: true });
   const avatar = h('div', { class: 'avatar', 'aria-hidden': 'true' });
-  const level = h('div', { class: 'level', role: 'meter', 'aria-label': text.level, 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('span'));
-  const camera = iconButton('camera', controls.cameraOff, () => toggle('camera'), { id: 'lobby-camera' });
-  const mic = iconButton('mic', controls.muteMic, () => toggle('microphone'), { id: 'lobby-mic' });
+  const level = h('div', { class: 'level', role: 'meter', 'aria-label': strings.lobby.level, 'aria-valuemin': 0, 'aria-valuemax': 100 }, h('span'));
+  const camera = iconButton('camera', strings.controls.cameraOff, () => toggle('camera'), { id: 'lobby-camera' });
+  const mic = iconButton('mic', strings.controls.muteMic, () => toggle('microphone'), { id: 'lobby-mic' });
   const name = h('input', {
     id: 'name', type: 'text', required: true, maxLength: 60, autocomplete: 'nickname',
-    placeholder: text.namePlaceholder, value: params.name ?? remembered('name'), oninput: () => drawName(),
+    placeholder: strings.lobby.namePlaceholder, value: params.name ?? remembered('name'), oninput: () => drawName(),
   });
-  const button = h('button', { type: 'submit', class: 'primary', id: 'join' }, text.join);
+  const button = h('button', { type: 'submit', class: 'primary', id: 'join' }, strings.lobby.join);
   const notices = h('div', { class: 'notices' });
-  const asking = h('p', { class: 'faint asking' }, text.askingDevices);
+  const asking = h('p', { class: 'faint asking' }, strings.lobby.askingDevices);
   const fields = deviceFields(media, (choice) => {
     if (choice !== 'speaker' && media.tracks[choice]) void media.start(choice).catch(() => {});
   });
@@ -38,13 +37,13 @@ export function lobby(params, media, join) {
   const form = h(
     'form',
     { onsubmit: submit },
-    h('h1', {}, text.heading),
-    h('p', { class: 'room-name' }, h('span', { class: 'faint' }, text.room), h('strong', {}, params.room), copyButton(params.room)),
-    h('div', { class: 'field' }, h('label', { for: 'name' }, text.name), name),
+    h('h1', {}, strings.lobby.heading),
+    h('p', { class: 'room-name' }, h('span', { class: 'faint' }, strings.lobby.room), h('strong', {}, params.room), copyButton(params.room)),
+    h('div', { class: 'field' }, h('label', { for: 'name' }, strings.lobby.name), name),
     fields.element,
     notices,
     button,
-    h('a', { class: 'faint', href: '/test', target: '_blank', rel: 'noopener' }, text.check),
+    h('a', { class: 'faint', href: '/test', target: '_blank', rel: 'noopener' }, strings.lobby.check),
   );
   const element = h('div', { class: 'lobby' }, brand(), h('div', { class: 'card lobby-card' }, h('div', { class: 'look' }, preview, asking), form));
 
@@ -65,7 +64,7 @@ export function lobby(params, media, join) {
     if (!chosen) return name.focus();
     remember('name', chosen);
     button.disabled = true;
-    button.textContent = text.joining;
+    button.textContent = strings.lobby.joining;
     join(chosen);
   }
 
@@ -87,13 +86,13 @@ export function lobby(params, media, join) {
     if (picture && /** @type {MediaStream | null} */ (video.srcObject)?.getTracks()[0] !== picture) video.srcObject = new MediaStream([picture]);
     if (!picture) video.srcObject = null;
     preview.classList.toggle('live', picture !== null);
-    setButton(camera, picture ? 'camera' : 'cameraOff', picture ? controls.cameraOff : controls.cameraOn, !picture);
+    setButton(camera, picture ? 'camera' : 'cameraOff', picture ? strings.controls.cameraOff : strings.controls.cameraOn, !picture);
     const hears = sound !== null && sound.enabled;
-    setButton(mic, hears ? 'mic' : 'micOff', hears ? controls.muteMic : controls.unmuteMic, !hears);
+    setButton(mic, hears ? 'mic' : 'micOff', hears ? strings.controls.muteMic : strings.controls.unmuteMic, !hears);
     level.hidden = !hears;
     const errors = [...new Map(Object.values(media.errors).flatMap((error) => (error ? [[error.code, error]] : []))).values()];
     notices.replaceChildren(...errors.map((error) => deviceNotice(error, () => void media.open({ audio: !sound, video: !picture }))));
-    button.textContent = errors.length && !picture && !sound ? text.joinWithout : text.join;
+    button.textContent = errors.length && !picture && !sound ? strings.lobby.joinWithout : strings.lobby.join;
   }
 
   function drawName() {

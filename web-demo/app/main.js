@@ -13,33 +13,37 @@ import { strings } from './strings.js';
 
 const app = /** @type {HTMLElement} */ (document.getElementById('app'));
 const params = readParams();
-const room = await makeRoom();
 const media = new Media(params);
-const sending = new Sending(room, media, params);
+/** @type {Room} */
+let room;
+/** @type {Sending} */
+let sending;
 /** @type {{close: () => void} | null} */
 let current = null;
+let joined = false;
+let name = params.name || remembered('name') || strings.guest(1 + Math.floor(Math.random() * 999));
 
 applyTheme(remembered('theme') || 'auto');
 document.title = strings.title(params.room);
 showRoom(params.room);
-if (params.autojoin || params.mock !== null) (await import('./probe.js')).exposeForTests(room, { media, sending, params });
-
-room.on('state', ({ state, reason, error }) => {
-  if (state !== 'closed') return;
-  sending.stop();
-  const title = reason === 'left' ? strings.end.left : joined ? strings.end.failed : strings.end.failedJoin;
-  ended(title, error);
-});
-globalThis.addEventListener('pagehide', () => void room.leave());
 globalThis.addEventListener('hashchange', () => location.reload());
+// Nothing is awaited at the top: what is loaded late may import what is here.
+void begin();
 
-let joined = false;
-let name = params.name || remembered('name') || strings.guest(1 + Math.floor(Math.random() * 999));
-if (params.autojoin) {
+async function begin() {
+  room = await makeRoom();
+  sending = new Sending(room, media, params);
+  if (params.autojoin || params.mock !== null) (await import('./probe.js')).exposeForTests(room, { media, sending, params });
+  room.on('state', ({ state, reason, error }) => {
+    if (state !== 'closed') return;
+    sending.stop();
+    const title = reason === 'left' ? strings.end.left : joined ? strings.end.failed : strings.end.failedJoin;
+    ended(title, error);
+  });
+  globalThis.addEventListener('pagehide', () => void room.leave());
+  if (!params.autojoin) return toLobby();
   await media.open(params.publish);
   await enter();
-} else {
-  toLobby();
 }
 
 async function makeRoom() {
@@ -74,11 +78,13 @@ async function enter() {
       name,
       url: '/ws',
       ...(params.token ? { token: params.token } : {}),
+      direct: params.direct !== false && !params.path,
       ...(params.subscribe ? {} : { subscribe: 'manual' }),
     });
     show(new Call(room, sending, media, params));
     await joining;
     joined = true;
+    if (params.direct) await (await import('./direct.js')).wantDirect(room, params.token);
   } catch (error) {
     // The `state` event has told of it; only a mistake of the page itself is left.
     if (!(error instanceof SfuError)) throw error;

@@ -1,13 +1,14 @@
-/** What pages say to each other by data messages: chat, raised hands, who records. */
+/** What pages say to each other by data messages: chat, reactions, raised hands, who records. */
 
 import { Emitter } from '../sdk/events.js';
+import { strings } from './strings.js';
 
 /** @typedef {import('../sdk/index.js').Room} Room */
 /** @typedef {import('../sdk/index.js').Participant} Participant */
 
 /** What holds until it is taken back, and is told to whoever comes later. @typedef {'hand' | 'recording'} Sign */
 
-/** @extends {Emitter<{chat: {from: Participant | null, known: boolean, text: string}, sign: {from: Participant, sign: Sign, on: boolean}}>} */
+/** @extends {Emitter<{chat: {from: Participant | null, known: boolean, text: string}, reaction: {from: Participant, emoji: string}, sign: {from: Participant, sign: Sign, on: boolean}}>} */
 export class Messages extends Emitter {
   /** One's own. @type {Set<Sign>} */
   #own = new Set();
@@ -37,6 +38,11 @@ export class Messages extends Emitter {
     return this.#room.send(JSON.stringify({ type: 'chat', text }));
   }
 
+  /** @param {string} emoji */
+  react(emoji) {
+    return this.#room.send(JSON.stringify({ type: 'reaction', emoji }));
+  }
+
   /** @param {Sign} sign @param {boolean} on */
   show(sign, on) {
     if (on) this.#own.add(sign);
@@ -64,6 +70,7 @@ export class Messages extends Emitter {
     const message = parse(payload);
     if (message?.type === 'chat') return this.emit('chat', { from, known, text: message.text });
     if (!message || !from) return;
+    if (message.type === 'reaction') return this.emit('reaction', { from, emoji: message.emoji });
     const { type: sign, on } = message;
     const signs = this.#others.get(from.id) ?? new Set();
     if (signs.has(sign) === on) return;
@@ -77,14 +84,15 @@ export class Messages extends Emitter {
 /**
  * Our JSON, or any other text as a line of chat; `null`: not for people.
  * @param {string | Uint8Array} payload
- * @returns {{type: 'chat', text: string} | {type: Sign, on: boolean} | null}
+ * @returns {{type: 'chat', text: string} | {type: 'reaction', emoji: string} | {type: Sign, on: boolean} | null}
  */
 export function parse(payload) {
   if (typeof payload !== 'string') return null;
   try {
     const message = JSON.parse(payload);
     if (typeof message === 'object' && message !== null) {
-      const { type, text, on } = message;
+      const { type, text, on, emoji } = message;
+      if (type === 'reaction') return Object.hasOwn(strings.reactions, emoji) ? { type, emoji } : null;
       if (type === 'chat' && typeof text === 'string') return { type, text };
       return (type === 'hand' || type === 'recording') && typeof on === 'boolean' ? { type, on } : null;
     }

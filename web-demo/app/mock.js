@@ -31,6 +31,7 @@ class MockRoom extends Room {
   /** @override @param {import('../sdk/session.js').JoinOptions} options */
   async join({ name = '' }) {
     Object.assign(this.local, { id: '0000000000000000', name });
+    this.settings = { locked: false, admin: true, impairments: true };
     this.to('connecting');
     for (let i = 1; i < this.#count; i++) this.#arrive(i);
     this.to('connected');
@@ -45,6 +46,15 @@ class MockRoom extends Room {
 
   /** @override */
   async send() {}
+
+  /** @override */
+  async impair() {}
+
+  /** @override @param {boolean} locked */
+  async lock(locked) {
+    this.settings = { ...this.settings, locked };
+    this.emit('settings', { settings: this.settings });
+  }
 
   /**
    * @param {import('../sdk/room.js').State} state

@@ -1,9 +1,22 @@
-/** What hosts do with others, by the server's API; loaded when one does. */
+/** What hosts do with others: by the server's API, which is asked with the token that one joined with. */
 
 import { SfuError } from '../sdk/index.js';
+import { toastError } from './notices.js';
+import { strings } from './strings.js';
 
 /** @typedef {import('../sdk/index.js').Room} Room */
 /** @typedef {import('../sdk/index.js').Participant} Participant */
+
+/**
+ * What one may do with somebody.
+ * @param {Room} room
+ * @param {import('./params.js').Params} params
+ * @param {Participant} participant
+ */
+export function hostOf(room, { host, token }, participant) {
+  const act = (/** @type {'mute' | 'remove'} */ what) => void moderate(room, participant, what, token).catch(toastError);
+  return host ? { mute: () => act('mute'), remove: () => confirm(strings.people.removeSure(participant.name)) && act('remove') } : null;
+}
 
 /**
  * @param {Room} room

@@ -53,7 +53,6 @@ export function deviceNotice(error, retry) {
  * @param {{title: string, error?: SfuError, again: () => void, fresh: () => void, report: () => void}} what
  */
 export function endPage({ title, error, again, fresh, report }) {
-  const { end, steps } = strings;
   return h(
     'section',
     { class: 'end card', role: error ? 'alert' : null, 'aria-labelledby': 'end-title' },
@@ -61,13 +60,13 @@ export function endPage({ title, error, again, fresh, report }) {
     h('h1', { id: 'end-title' }, title),
     error && h('p', { class: 'lead' }, error.message),
     error?.hint ? h('p', {}, error.hint) : null,
-    error && h('p', { class: 'faint' }, end.failedStep(steps[error.step]), h('br'), h('code', {}, `${error.code} ${error.detail}`.trim())),
+    error && h('p', { class: 'faint' }, strings.end.failedStep(strings.steps[error.step]), h('br'), h('code', {}, `${error.code} ${error.detail}`.trim())),
     h(
       'div',
       { class: 'row' },
-      h('button', { type: 'button', class: 'primary', onclick: again }, error ? end.retry : end.rejoin),
-      h('button', { type: 'button', class: 'quiet', onclick: fresh }, end.newRoom),
-      error && h('button', { type: 'button', class: 'quiet', onclick: report }, end.report),
+      h('button', { type: 'button', class: 'primary', onclick: again }, error ? strings.end.retry : strings.end.rejoin),
+      h('button', { type: 'button', class: 'quiet', onclick: fresh }, strings.end.newRoom),
+      error && h('button', { type: 'button', class: 'quiet', onclick: report }, strings.end.report),
     ),
   );
 }

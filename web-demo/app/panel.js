@@ -1,13 +1,13 @@
 /** The side panel: chat, the list of people, and why one sees what one sees. */
 
-import { h, icon, iconButton, needStyle } from './dom.js';
+import { h, icon, iconButton } from './dom.js';
 import { strings } from './strings.js';
 import { hue, initials } from './tiles.js';
 
 const LINES_MAX = 500;
 
 /** @typedef {'chat' | 'people' | 'why'} View */
-/** @typedef {{id: string, name: string, own: boolean, mic: boolean, camera: boolean, screen: boolean, speaking: () => boolean, host: {mute: () => unknown, remove: () => unknown} | null, hand: boolean, recording: boolean, health: import('./health.js').Health}} Person */
+/** @typedef {{id: string, name: string, own: boolean, mic: boolean, camera: boolean, screen: boolean, speaking: () => boolean, host: {mute: () => unknown, remove: () => unknown} | null, impair: (() => unknown) | null, hand: boolean, recording: boolean, health: import('../sdk/quality.js').Quality}} Person */
 
 export class Panel {
   /** @type {View | null} */
@@ -15,6 +15,7 @@ export class Panel {
   #unread = 0;
   #log = h('div', { class: 'log', role: 'log', 'aria-live': 'polite', tabIndex: 0, 'aria-label': strings.controls.chat }, h('p', { class: 'faint empty' }, strings.chat.empty));
   #input;
+  #lock;
   #chat;
   #people = h('ul', { class: 'people', tabIndex: 0, 'aria-label': strings.controls.people });
   #title = h('h2');
@@ -22,9 +23,9 @@ export class Panel {
 
   /**
    * @param {import('../sdk/index.js').Room} room
-   * @param {{send: (text: string) => void, changed: (view: View | null, unread: number) => void}} owner
+   * @param {{send: (text: string) => void, lock: (on: boolean) => void, changed: (view: View | null, unread: number) => void}} owner
    */
-  constructor(room, { send, changed }) {
+  constructor(room, { send, lock, changed }) {
     this.#room = room;
     this.#changed = changed;
     const submit = (/** @type {Event} */ event) => {
@@ -43,11 +44,12 @@ export class Panel {
       onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === 'Enter' && !event.shiftKey && !event.isComposing && submit(event),
     });
     const button = h('button', { type: 'submit', class: 'round', title: strings.chat.send, 'aria-label': strings.chat.send }, icon('send'));
+    this.#lock = h('button', { type: 'button', id: 'lock', class: 'quiet small', hidden: true, onclick: () => lock(!room.settings.locked) });
     this.#chat = h('div', { class: 'chat' }, this.#log, h('form', { onsubmit: submit }, this.#input, button));
     this.element = h(
       'aside',
       { class: 'panel', hidden: true, onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === 'Escape' && this.show(null) },
-      h('header', {}, this.#title, iconButton('close', strings.controls.close, () => this.show(null))),
+      h('header', {}, this.#title, this.#lock, iconButton('close', strings.controls.close, () => this.show(null))),
       this.#chat,
       this.#people,
     );
@@ -63,7 +65,7 @@ export class Panel {
   /** Shows a view, or hides it when it is shown. @param {View} view */
   async toggle(view) {
     if (view === 'why' && !this.#why) {
-      const [{ Why }] = await Promise.all([import('./why.js'), needStyle('more.css')]);
+      const { Why } = await import('./why.js');
       this.#why = new Why(this.#room);
       this.element.append(this.#why.element);
     }
@@ -136,30 +138,37 @@ export class Panel {
 
   #count = 0;
 
+  /** Whether one may lock the room, and what that would do now. */
+  drawLock() {
+    const { admin, locked } = this.#room.settings;
+    this.#lock.hidden = !admin || this.view !== 'people';
+    this.#lock.textContent = locked ? strings.people.unlock : strings.people.lock;
+  }
+
   #retitle() {
-    const { people, controls } = strings;
-    this.#title.textContent = this.view === 'people' ? people.heading(this.#count) : this.view === 'why' ? controls.why : controls.chat;
+    this.drawLock();
+    this.#title.textContent = this.view === 'people' ? strings.people.heading(this.#count) : this.view === 'why' ? strings.controls.why : strings.controls.chat;
     this.element.setAttribute('aria-label', this.#title.textContent);
   }
 }
 
 /** @param {Person} person */
-function personRow({ name, own, mic, camera, screen, hand, recording, health, host }) {
+function personRow({ name, own, mic, camera, screen, hand, recording, health, host, impair }) {
   const small = h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(name));
   small.style.setProperty('--hue', String(hue(name)));
-  const { controls, tile } = strings;
   const mark = (/** @type {import('./dom.js').Icon} */ which, /** @type {string} */ label) => h('span', { role: 'img', 'aria-label': label, title: label }, icon(which));
   return h(
     'li',
     {},
     small,
     h('span', { class: 'name' }, own ? strings.youLabel(name) : name),
-    hand && mark('hand', tile.hand),
-    recording && mark('record', tile.recording),
+    hand && mark('hand', strings.tile.hand),
+    recording && mark('record', strings.tile.recording),
     health !== 'good' && mark('warn', strings.health[health]),
-    screen && mark('screen', controls.share),
-    mark(camera ? 'camera' : 'cameraOff', strings.devices.camera),
-    host && mic ? iconButton('mic', strings.people.mute(name), host.mute) : mark(mic ? 'mic' : 'micOff', mic ? strings.devices.microphone : tile.muted),
+    screen && mark('screen', strings.controls.share),
+    mark(camera ? 'camera' : 'cameraOff', strings.deviceNames.camera),
+    host && mic ? iconButton('mic', strings.people.mute(name), host.mute) : mark(mic ? 'mic' : 'micOff', mic ? strings.deviceNames.microphone : strings.tile.muted),
+    impair && iconButton('why', strings.people.impair(name), impair),
     host && iconButton('close', strings.people.remove(name), host.remove),
   );
 }

@@ -17,6 +17,7 @@ import { strings } from './strings.js';
  * @property {number} width of the camera's picture, wanted
  * @property {number} height
  * @property {import('./one-way.js').Way | null} path to the server; `null`: whichever is best
+ * @property {boolean | null} direct person to person: `true` makes it a setting of the room, `false` never
  * @property {number | null} mock so many invented participants instead of a server
  */
 
@@ -45,6 +46,7 @@ export function readParams() {
     width: positive(query.get('width')) ?? 1280,
     height: positive(query.get('height')) ?? 720,
     path: /** @type {any} */ (['udp', 'tcp', 'relay'].find((way) => way === query.get('path')) ?? null),
+    direct: { 1: true, 0: false }[query.get('direct') ?? ''] ?? null,
     mock: query.has('mock') ? Number(query.get('mock')) || 0 : null,
   };
 }
@@ -67,8 +69,7 @@ export function showRoom(room) {
 /** A name nobody guesses by chance: two words and five digits. */
 export function newRoom() {
   const [a, b, c] = crypto.getRandomValues(new Uint16Array(3));
-  const { first, second } = strings.words;
-  return `${first[a % first.length]}-${second[b % second.length]}-${String(c).padStart(5, '0')}`;
+  return `${strings.words.first[a % strings.words.first.length]}-${strings.words.second[b % strings.words.second.length]}-${String(c).padStart(5, '0')}`;
 }
 
 /** @param {string | null} text */

@@ -16,6 +16,7 @@ export function exposeForTests(room, more) {
         const { transport, sent, received } = await room.stats();
         return {
           state: room.state,
+          path: room.path,
           self: room.local.id,
           participants: [...room.participants.values()].map(({ id, name, tracks }) => ({
             id,

@@ -29,7 +29,7 @@ export function deviceFields(media, chosen) {
   const element = h(
     'div',
     { class: 'devices' },
-    ...selects.map(({ choice, select }) => h('div', { class: 'field' }, h('label', { for: select.id }, strings.devices[choice]), select)),
+    ...selects.map(({ choice, select }) => h('div', { class: 'field' }, h('label', { for: select.id }, strings.deviceNames[choice]), select)),
   );
   return { element, off };
 }
@@ -40,15 +40,14 @@ export function deviceFields(media, chosen) {
  * @param {HTMLSelectElement} select
  */
 function fillSelect(media, choice, select) {
-  const { devices } = strings;
   const list = media.devices[choice];
   const inUse = choice === 'speaker' ? '' : (media.tracks[choice]?.getSettings().deviceId ?? '');
   const wanted = inUse || media.chosen(choice);
-  const empty = choice === 'speaker' ? devices.systemDefault : devices.none;
+  const empty = choice === 'speaker' ? strings.devices.systemDefault : strings.devices.none;
   select.disabled = list.length === 0;
   select.replaceChildren(
     ...(list.length ? [] : [h('option', { value: '' }, empty)]),
-    ...list.map(({ deviceId, label }, i) => h('option', { value: deviceId }, label || devices.unnamed(devices[choice], i + 1))),
+    ...list.map(({ deviceId, label }, i) => h('option', { value: deviceId }, label || strings.devices.unnamed(strings.deviceNames[choice], i + 1))),
   );
   if (list.some(({ deviceId }) => deviceId === wanted)) select.value = wanted;
 }

@@ -6,9 +6,7 @@ import { strings } from './strings.js';
 
 /** @typedef {import('../sdk/index.js').Room} Room */
 /** @typedef {import('../sdk/room.js').RoomEvents['state']} Detail */
-/** @typedef {import('./health.js').Health} Health */
-
-const { state: text } = strings;
+/** @typedef {import('../sdk/quality.js').Quality} Health */
 
 export class Status {
   #room;
@@ -20,7 +18,7 @@ export class Status {
   pill = h('span', { class: 'pill', role: 'status' });
   #said = h('strong', { role: 'alert' });
   #more = h('span');
-  #try = h('button', { type: 'button', class: 'quiet small', hidden: true, onclick: () => this.#room.reconnect() }, text.tryNow);
+  #try = h('button', { type: 'button', class: 'quiet small', hidden: true, onclick: () => this.#room.reconnect() }, strings.state.tryNow);
   banner = h('div', { class: 'banner', hidden: true }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), h('div', {}, this.#said, ' ', this.#more), this.#try);
 
   /** @param {Room} room */
@@ -48,13 +46,13 @@ export class Status {
     this.banner.hidden = state !== 'reconnecting';
     if (state === 'reconnecting') {
       this.#interrupted = true;
-      this.#said.textContent = attempt ? text.banner : text.bannerMending;
+      this.#said.textContent = attempt ? strings.state.banner : strings.state.bannerMending;
       this.#try.hidden = attempt < 2;
-      const detail = attempt > 1 ? `${error?.message ?? ''} ${text.attempt(attempt)}` : '';
+      const detail = attempt > 1 ? `${error?.message ?? ''} ${strings.state.attempt(attempt)}` : '';
       this.#count(detail, performance.now() + retry_ms, attempt > 1);
     } else if (state === 'connected' && this.#interrupted) {
       this.#interrupted = false;
-      toast(text.back);
+      toast(strings.state.back);
     }
   }
 
@@ -66,7 +64,7 @@ export class Status {
   #count(detail, until, counts) {
     const tick = () => {
       const left = Math.ceil((until - performance.now()) / 1000);
-      this.#more.textContent = !counts ? detail : `${detail} ${left > 0 ? text.next(left) : text.trying}`;
+      this.#more.textContent = !counts ? detail : `${detail} ${left > 0 ? strings.state.next(left) : strings.state.trying}`;
       if (left <= 0) clearInterval(this.#countdown);
     };
     if (counts) this.#countdown = setInterval(tick, 1_000);
@@ -77,7 +75,7 @@ export class Status {
     const { state } = this.#room;
     const bad = state === 'connected' && this.#health !== 'good';
     this.pill.className = `pill ${state} ${bad ? this.#health : ''}`;
-    const said = bad ? strings.health[this.#health] : text[state];
+    const said = bad ? strings.health[this.#health] : strings.states[state];
     if (this.pill.textContent !== said) this.pill.textContent = said;
     const call = /** @type {HTMLElement | null} */ (this.pill.closest('.call'));
     if (call) call.dataset.state = state;

@@ -1,4 +1,4 @@
-/** Texts of what few calls need; loaded with it. */
+/** Texts of what few calls need. */
 
 export const more = {
   /** What the server says of its choices. */
@@ -35,6 +35,7 @@ export const more = {
       muted: 'They turned it off.',
       silent: 'Nothing arrives from them.',
       no_slot: 'This browser cannot show it.',
+      direct: 'It comes directly, past the server.',
     }),
   },
 
@@ -44,8 +45,22 @@ export const more = {
 
   record: {
     began: 'Recording',
-    told: 'Everybody in the room is told. It stays on this device.',
+    told: 'Everybody is told. It stays on this device.',
     saved: (/** @type {number} */ mb) => `Recording saved (${mb.toFixed(1)} MB)`,
+  },
+
+  impairNames: { loss_percent: 'Loss', delay_ms: 'Delay', rate_kbps: 'Rate' },
+  impairValues: {
+    loss_percent: (/** @type {number} */ n) => `${n} %`,
+    delay_ms: (/** @type {number} */ n) => `${n} ms`,
+    rate_kbps: (/** @type {number} */ n) => (n ? `${n} kbit/s` : 'any'),
+  },
+  impair: {
+    heading: (/** @type {string} */ name) => `Connection of ${name}, made worse`,
+    downlink: 'From the server',
+    uplink: 'To the server',
+    cut: (/** @type {number} */ s) => `Cut for ${s} s`,
+    lift: 'As it was',
   },
 
   shortcuts: {

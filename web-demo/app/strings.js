@@ -17,20 +17,21 @@ export const strings = {
     joining: 'Joining…',
     copy: 'Copy link',
     copied: 'Link copied',
-    copyFailed: 'Could not copy: take the address from the address bar.',
+    copyFailed: 'Could not copy: take the link from the address bar.',
     newRoom: 'Use another room',
     cameraOff: 'Camera is off',
-    askingDevices: 'Your browser may ask whether this page may use your camera and microphone.',
+    askingDevices: 'Your browser may ask for camera and microphone.',
     level: 'Microphone level',
     retryDevices: 'Try again',
     check: 'Check devices and connection',
   },
 
+  direct: { mark: 'Direct', hint: 'Sound and picture go straight between the two of you, past the server.' },
+
+  deviceNames: { camera: 'Camera', microphone: 'Microphone', speaker: 'Speaker' },
+
   devices: {
     heading: 'Settings',
-    camera: 'Camera',
-    microphone: 'Microphone',
-    speaker: 'Speaker',
     none: 'None found',
     unnamed: (/** @type {string} */ kind, /** @type {number} */ n) => `${kind} ${n}`,
     systemDefault: 'System default',
@@ -99,13 +100,16 @@ export const strings = {
   /** @type {Record<string, string>} */
   health: { good: 'Good connection', fair: 'Unsteady connection', bad: 'Poor connection' },
 
+  react: 'React',
+  reactions: { '👍': 'Thumbs up', '👏': 'Applause', '❤️': 'Heart', '😂': 'Laughter', '🎉': 'Party' },
+
   quality: { auto: 'Auto', high: 'High', medium: 'Medium', low: 'Low', off: 'Off' },
 
   /** Why no picture comes. @type {Record<string, string>} */
   paused: {
     bandwidth: 'Paused: your connection is too slow',
     priority: 'Paused: others come first on your connection',
-    settling: 'Paused: waiting until your connection is steady',
+    settling: 'Paused: your connection is not steady yet',
     off: 'You turned this picture off',
     last_n: 'Shown when they speak',
     silent: 'No picture arrives from them',
@@ -113,7 +117,7 @@ export const strings = {
   },
 
   chat: {
-    empty: 'Messages are seen by everyone in the room and kept nowhere.',
+    empty: 'Everyone in the room sees messages; nothing is kept.',
     placeholder: 'Message everyone',
     send: 'Send',
     unread: (/** @type {number} */ n) => `${n} unread`,
@@ -121,14 +125,11 @@ export const strings = {
     gone: 'Somebody who left',
   },
 
-  people: { heading: (/** @type {number} */ n) => `People (${n})`, mute: (/** @type {string} */ name) => `Mute ${name}`, remove: (/** @type {string} */ name) => `Remove ${name}`, removeSure: (/** @type {string} */ name) => `Remove ${name} from the call?` },
+  people: { heading: (/** @type {number} */ n) => `People (${n})`, mute: (/** @type {string} */ name) => `Mute ${name}`, remove: (/** @type {string} */ name) => `Remove ${name}`, removeSure: (/** @type {string} */ name) => `Remove ${name} from the call?`, impair: (/** @type {string} */ name) => `Make the connection of ${name} worse`, lock: 'Lock room', unlock: 'Unlock room', locked: 'Room is locked' },
+
+  states: { idle: 'Not connected', connecting: 'Connecting', connected: 'Connected', reconnecting: 'Reconnecting', closed: 'Disconnected' },
 
   state: {
-    idle: 'Not connected',
-    connecting: 'Connecting',
-    connected: 'Connected',
-    reconnecting: 'Reconnecting',
-    closed: 'Disconnected',
     banner: 'Connection lost. Reconnecting…',
     bannerMending: 'The connection is unstable. Repairing it…',
     attempt: (/** @type {number} */ n) => `Attempt ${n}`,
@@ -136,7 +137,7 @@ export const strings = {
     trying: 'under way.',
     tryNow: 'Try now',
     back: 'Connected again',
-    draining: 'The server is about to restart. You will be reconnected.',
+    draining: 'The server restarts: you will be reconnected.',
   },
 
   announce: {
@@ -145,12 +146,15 @@ export const strings = {
     mutedByServer: 'You were muted by a moderator',
     shares: (/** @type {string} */ name) => `${name} shares a screen`,
     hand: (/** @type {string} */ name) => `${name} raises a hand`,
+    locked: 'The room is locked: nobody else gets in',
+    unlocked: 'The room is open again',
+    impaired: 'Your connection is made worse for a test',
     records: (/** @type {string} */ name) => `${name} records this call`,
     recordsNot: (/** @type {string} */ name) => `${name} no longer records`,
   },
 
   hear: 'Click to hear the others',
-  notLoaded: 'This part of the page could not be loaded.',
+  notLoaded: 'This could not be loaded.',
 
   end: {
     left: 'You left the room',
@@ -175,7 +179,7 @@ export const strings = {
 
   /** For the names of new rooms. */
   words: {
-    first: 'amber bold brave calm clear cosy early fair gentle golden green happy kind lucky misty quick quiet sunny swift warm'.split(' '),
-    second: 'badger beacon birch brook cedar comet coral crane delta falcon fern forest harbor heron island lake lynx maple meadow otter pine raven river willow'.split(' '),
+    first: 'amber bold calm clear early fair golden green happy kind quick quiet sunny swift warm'.split(' '),
+    second: 'badger birch brook cedar comet coral crane falcon fern forest heron island lake maple meadow otter pine raven river'.split(' '),
   },
 };

@@ -5,7 +5,7 @@ import { strings } from './strings.js';
 
 /** @typedef {import('../sdk/protocol.d.ts').Quality} Quality */
 /** @typedef {import('./layout.js').Rect} Rect */
-/** @typedef {import('./health.js').Health} Health */
+/** @typedef {import('../sdk/quality.js').Quality} Health */
 
 /**
  * @typedef {object} What
@@ -18,11 +18,16 @@ import { strings } from './strings.js';
  * @property {(word: Quality) => void} quality
  */
 
+const REACTION_MS = 4_000;
+
 export class Tile {
   #mute = h('span', { class: 'tile-mute' }, icon('micOff'));
   #hand = h('span', { class: 'tile-hand', hidden: true }, icon('hand'));
   #bars = h('span', { class: 'bars', hidden: true }, h('i'), h('i'), h('i'));
   #note = h('p', { class: 'tile-note', hidden: true });
+  #reaction = h('span', { class: 'tile-reaction', role: 'status' });
+  /** @type {any} */
+  #reacted;
   #size = h('span', { class: 'tile-size' });
   #stats = h('pre', { class: 'tile-stats', hidden: true });
   #pin;
@@ -40,19 +45,18 @@ export class Tile {
     this.screen = screen;
     this.name = name;
     this.label = label;
-    const { controls } = strings;
     this.video = h('video', { muted: true, autoplay: true, playsInline: true });
     this.video.tabIndex = -1;
     for (const type of ['loadeddata', 'emptied', 'resize']) this.video.addEventListener(type, () => this.#update());
-    this.#pin = iconButton('pin', controls.pin(label), () => pin(key), { class: 'round pin' });
-    this.#pip = iconButton('pip', controls.pip(label), () => this.#popOut(), { class: 'round', hidden: true });
+    this.#pin = iconButton('pin', strings.controls.pin(label), () => pin(key), { class: 'round pin' });
+    this.#pip = iconButton('pip', strings.controls.pip(label), () => this.#popOut(), { class: 'round', hidden: true });
     const chosen = () => {
       this.quality = /** @type {Quality} */ (choice.value);
       quality(this.quality);
     };
     const choice = h(
       'select',
-      { 'aria-label': controls.quality(label), title: controls.quality(label), onchange: chosen },
+      { 'aria-label': strings.controls.quality(label), title: strings.controls.quality(label), onchange: chosen },
       ...Object.entries(strings.quality).map(([value, word]) => h('option', { value }, word)),
     );
     const tools = h('div', { class: 'tile-tools', ondblclick: (/** @type {Event} */ event) => event.stopPropagation() }, own ? null : choice, this.#pip, this.#pin);
@@ -64,6 +68,7 @@ export class Tile {
       this.#note,
       h('footer', {}, this.#hand, this.#mute, h('span', { class: 'tile-name' }, label), this.#bars, this.#size),
       this.#stats,
+      this.#reaction,
       tools,
     );
     this.element.style.setProperty('--hue', String(hue(name)));
@@ -92,6 +97,13 @@ export class Tile {
   setHand(up) {
     this.#hand.hidden = !up;
     this.#update();
+  }
+
+  /** Shown for a moment. @param {string} emoji */
+  react(emoji) {
+    clearTimeout(this.#reacted);
+    this.#reaction.replaceChildren(h('span', { role: 'img', 'aria-label': `${this.name}: ${strings.reactions[/** @type {'👍'} */ (emoji)]}` }, emoji));
+    this.#reacted = setTimeout(() => this.#reaction.replaceChildren(), REACTION_MS);
   }
 
   /** Shown where it is not good: all well needs no mark. @param {Health} health */
@@ -161,9 +173,8 @@ export class Tile {
     this.element.classList.toggle('live', shown);
     this.element.classList.toggle('upright', shown && this.video.videoHeight > this.video.videoWidth);
     this.#pip.hidden = !(shown && document.pictureInPictureEnabled);
-    const { tile, health } = strings;
     const bad = this.#bars.classList[1];
-    const parts = [this.label, !this.#mute.hidden && tile.muted, this.#speaking && tile.speaking, !this.#hand.hidden && tile.hand, !this.#bars.hidden && health[bad], this.#note.textContent];
+    const parts = [this.label, !this.#mute.hidden && strings.tile.muted, this.#speaking && strings.tile.speaking, !this.#hand.hidden && strings.tile.hand, !this.#bars.hidden && strings.health[bad], this.#note.textContent];
     this.element.setAttribute('aria-label', parts.filter(Boolean).join(', '));
   }
 }

@@ -13,7 +13,6 @@ import { strings } from './strings.js';
 
 const EVERY_MS = 1_000;
 const RECORDS_MAX = 40;
-const text = more.why;
 
 export class Why {
   #room;
@@ -21,11 +20,11 @@ export class Why {
   #timer;
   #rates = new Rates();
   #graphs = {
-    received: new Graph({ label: text.graphs.received, unit: rate, floor: 500_000 }),
-    estimate: new Graph({ label: text.graphs.estimate, unit: rate, floor: 500_000 }),
-    sent: new Graph({ label: text.graphs.sent, unit: rate, floor: 500_000 }),
-    rtt: new Graph({ label: text.graphs.rtt, unit: (ms) => `${Math.round(ms)} ms`, floor: 100 }),
-    loss: new Graph({ label: text.graphs.loss, unit: (share) => `${(share * 100).toFixed(1)} %`, floor: 0.05 }),
+    received: new Graph({ label: more.why.graphs.received, unit: rate, floor: 500_000 }),
+    estimate: new Graph({ label: more.why.graphs.estimate, unit: rate, floor: 500_000 }),
+    sent: new Graph({ label: more.why.graphs.sent, unit: rate, floor: 500_000 }),
+    rtt: new Graph({ label: more.why.graphs.rtt, unit: (ms) => `${Math.round(ms)} ms`, floor: 100 }),
+    loss: new Graph({ label: more.why.graphs.loss, unit: (share) => `${(share * 100).toFixed(1)} %`, floor: 0.05 }),
   };
   #said = h('div', { class: 'said' });
   element = h('div', { class: 'why', tabIndex: 0, role: 'region', 'aria-label': strings.controls.why }, h('div', { class: 'graphs' }, ...Object.values(this.#graphs).map(({ element }) => element)), this.#said);
@@ -52,7 +51,7 @@ export class Why {
     sent.add(flows?.sent_bps ?? null);
     rtt.add(flows?.rtt_ms ?? null);
     loss.add(flows?.loss ?? null);
-    this.#said.replaceChildren(...(said ? this.#draw(said) : [text.unknown]));
+    this.#said.replaceChildren(...(said ? this.#draw(said) : [more.why.unknown]));
   }
 
   /** @param {any} decisions */
@@ -61,10 +60,10 @@ export class Why {
     // Sound always goes through, or nearly so: only what is held back needs a word.
     const told = subscriptions.filter((/** @type {Subscription} */ { kind, granted }) => kind === 'video' || !granted);
     return [
-      h('p', {}, h('strong', {}, text.estimate(rate(target_bps))), ` ${text.limits[limited_by] ?? limited_by}`),
-      h('p', {}, text.shared(rate(allocated_bps), rate(wanted_bps)), ` ${text.path(Math.round(rtt_ms ?? 0), (loss * 100).toFixed(1))}`),
+      h('p', {}, h('strong', {}, more.why.estimate(rate(target_bps))), ` ${more.why.limits[limited_by] ?? limited_by}`),
+      h('p', {}, more.why.shared(rate(allocated_bps), rate(wanted_bps)), ` ${more.why.path(Math.round(rtt_ms ?? 0), (loss * 100).toFixed(1))}`),
       ...told.map((/** @type {Subscription} */ each) => this.#subscription(each)),
-      h('h3', {}, text.records),
+      h('h3', {}, more.why.records),
       h('ol', {}, ...records.slice(-RECORDS_MAX).reverse().map((/** @type {any} */ each) => this.#record(each, now_ms))),
     ];
   }
@@ -72,17 +71,17 @@ export class Why {
   /** @param {Subscription} subscription */
   #subscription({ track, participant, preference, available, granted, current, reason }) {
     const { quality, max_width, max_height, pinned } = preference;
-    const wanted = [strings.quality[quality ?? 'auto'], max_width && `${max_width}×${max_height}`, pinned && text.pinned];
-    const layer = (/** @type {Layer | null} */ which) => which ? layerText(which, available) : text.nothing;
+    const wanted = [strings.quality[quality ?? 'auto'], max_width && `${max_width}×${max_height}`, pinned && more.why.pinned];
+    const layer = (/** @type {Layer | null} */ which) => which ? layerText(which, available) : more.why.nothing;
     const grant = layer(granted);
     const now = layer(current);
     return h(
       'section',
       {},
       h('h3', {}, this.#label(participant, track)),
-      h('p', { class: 'faint' }, text.wanted(wanted.filter(Boolean).join(', '))),
-      h('p', {}, `${text.granted} ${grant}`, grant === now ? null : ` → ${text.now} ${now}`),
-      h('p', { class: granted && reason !== 'bandwidth' ? null : 'held' }, (!granted && strings.paused[reason]) || text.reasons[reason] || reason),
+      h('p', { class: 'faint' }, more.why.wanted(wanted.filter(Boolean).join(', '))),
+      h('p', {}, `${more.why.granted} ${grant}`, grant === now ? null : ` → ${more.why.now} ${now}`),
+      h('p', { class: granted && reason !== 'bandwidth' ? null : 'held' }, (!granted && strings.paused[reason]) || more.why.reasons[reason] || reason),
     );
   }
 
@@ -90,8 +89,8 @@ export class Why {
    * @param {any} record
    * @param {number} now
    */
-  #record({ at_ms, what, track, ...more }, now) {
-    const words = Object.entries(more).map(([key, value]) => `${key.replace(/_(bps|ms)$/, '').replaceAll('_', ' ')} ${said(key, value)}`);
+  #record({ at_ms, what, track, ...told }, now) {
+    const words = Object.entries(told).map(([key, value]) => `${key.replace(/_(bps|ms)$/, '').replaceAll('_', ' ')} ${said(key, value)}`);
     const [participant] = [...this.#room.participants.values()].filter(({ tracks }) => tracks.has(track));
     return h('li', {}, `${((at_ms - now) / 1000).toFixed(1)} s `, h('strong', {}, what.replaceAll('_', ' ')), ` ${participant?.name ?? ''} ${words.join(', ')}`);
   }

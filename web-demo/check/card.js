@@ -1,6 +1,6 @@
 /** One check on the page: what it found, in words, and for the report. */
 
-import { h, icon } from '../app/dom.js';
+import { h, icon, svg } from '../app/dom.js';
 import { SfuError } from '../sdk/index.js';
 import { text } from './strings.js';
 
@@ -45,7 +45,7 @@ export class Card {
     this.result = result;
     const { state, said, hints = [] } = result;
     this.element.className = `card check ${state}`;
-    this.#mark.replaceChildren(...(state === 'ok' ? [icon('check')] : state === 'bad' ? [icon('close')] : state === 'warn' ? [icon('warn')] : []));
+    this.#mark.replaceChildren(...(state === 'ok' ? [svg('svg', { viewBox: '0 0 24 24', class: 'icon', 'aria-hidden': 'true' }, svg('path', { d: 'M5 12.5l4.5 4.5L19 7.5' }))] : state === 'bad' ? [icon('close')] : state === 'warn' ? [icon('warn')] : []));
     this.#state.textContent = text.states[state];
     this.#said.textContent = said;
     this.#hints.replaceChildren(...hints.map((hint) => h('p', { class: 'held' }, hint)));

@@ -54,10 +54,26 @@ export interface Layer {
   reason: string;
 }
 
+/** What this library reads of the room's settings and one's own permissions. */
+export interface Settled {
+  locked?: boolean;
+  /** Whether `impair` works on this server. */
+  impairments?: boolean;
+  permissions?: { room_admin?: boolean };
+}
+
+/** One direction of a connection, made worse for a test; absent or 0: not in this way. */
+export interface Leg {
+  loss_percent?: number;
+  delay_ms?: number;
+  rate_kbps?: number;
+  cut_seconds?: number;
+}
+
 export interface Requests {
   join: {
-    fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual'; token?: string };
-    reply: { room: string; participant: string; participants: ParticipantMessage[]; ice_servers?: RTCIceServer[] };
+    fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual'; token?: string; direct?: boolean };
+    reply: { room: string; participant: string; participants: ParticipantMessage[]; ice_servers?: RTCIceServer[] } & Settled;
   };
   publish: { fields: { mid: string; source: Source; name?: string; muted?: boolean }; reply: {} };
   offer: {
@@ -71,6 +87,10 @@ export interface Requests {
   unsubscribe: { fields: { track: string }; reply: {} };
   prefer: { fields: { preferences: Preference[] }; reply: { ignored: string[] } };
   data: { fields: { payload: string; to?: string[]; reliable?: boolean }; reply: {} };
+  lock: { fields: { locked: boolean }; reply: {} };
+  impair: { fields: { participant?: string; downlink?: Leg; uplink?: Leg }; reply: {} };
+  direct_signal: { fields: { epoch: number; payload: string }; reply: {} };
+  direct_state: { fields: { epoch: number; state: 'connected' | 'failed' }; reply: {} };
   ping: { fields: {}; reply: {} };
   leave: { fields: {}; reply: {} };
 }
@@ -92,4 +112,11 @@ export type EventMessage =
   | { type: 'speakers'; speakers: { participant: string; level: number }[] }
   | { type: 'data'; from: string | null; payload: string; reliable: boolean; binary?: boolean }
   | { type: 'transport'; state: string; reason?: string | null }
+  | { type: 'room_settings'; locked?: boolean }
+  | { type: 'permissions'; room_admin?: boolean }
+  | { type: 'impairment'; downlink: Leg; uplink: Leg }
+  | { type: 'direct'; epoch: number; participant: string; polite: boolean }
+  | { type: 'direct_signal'; epoch: number; payload: string }
+  | { type: 'direct_on'; epoch: number }
+  | { type: 'direct_end'; epoch: number; reason: 'participants' | 'settings' | 'failed' }
   | { type: 'draining' };

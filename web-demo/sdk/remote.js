@@ -59,6 +59,10 @@ export class RemoteTrack extends Emitter {
   mid = null;
   /** @type {MediaStreamTrack | null} */
   mediaStreamTrack = null;
+  /** What comes past the server. @type {MediaStreamTrack | null} */
+  direct = null;
+  /** What the server's connection brings. @type {MediaStreamTrack | null} */
+  #served = null;
 
   /**
    * @param {Participant} participant
@@ -161,23 +165,45 @@ export class RemoteTrack extends Emitter {
    */
   start(mid, media) {
     this.mid = mid;
-    this.mediaStreamTrack = media;
-    this.stream.addTrack(media);
-    for (const element of this.#elements.keys()) this.#show(element);
+    this.#served = media;
+    this.#play();
   }
 
   /** For the library: it comes no more. */
   end() {
-    if (this.mediaStreamTrack) this.stream.removeTrack(this.mediaStreamTrack);
-    this.mid = this.mediaStreamTrack = null;
-    for (const element of this.#elements.keys()) element.srcObject = null;
+    this.mid = this.#served = null;
+    this.#play();
+  }
+
+  /** For the library: media comes past the server, or no more. @param {MediaStreamTrack | null} media */
+  go(media) {
+    this.direct = media;
+    this.#play();
+  }
+
+  #play() {
+    const [before, media] = [this.mediaStreamTrack, this.direct ?? this.#served];
+    if (before === media) return;
+    this.mediaStreamTrack = media;
+    if (media) this.stream.addTrack(media);
+    if (before) this.stream.removeTrack(before);
+    for (const element of this.#elements.keys()) this.#show(element);
   }
 
   /** @param {HTMLMediaElement} element */
   #show(element) {
-    if (!this.mediaStreamTrack) return;
-    element.srcObject = new MediaStream([this.mediaStreamTrack]);
+    const media = this.mediaStreamTrack;
+    const shown = /** @type {MediaStream | null} */ (element.srcObject);
+    const [old] = (media && shown?.getTracks?.()) || [];
+    if (media && shown && old) {
+      // Within a stream the picture stays until the next one's first frame. In this order: Firefox goes
+      // over to another track only when it has none.
+      if (old === media) return;
+      shown.removeTrack(old);
+      return shown.addTrack(media);
+    }
+    element.srcObject = media && new MediaStream([media]);
     // Not awaited: `attach` must not fail where sound needs a click first. The page asks for one.
-    element.play?.()?.catch?.(() => {});
+    if (media) element.play?.()?.catch?.(() => {});
   }
 }

@@ -5,6 +5,7 @@ import { SfuError, fromClose, isFinalClose } from './errors.js';
 import { Emitter } from './events.js';
 import { LocalTrack } from './local.js';
 import { platform } from './platform.js';
+import { QualityWatch } from './quality.js';
 import { Roster } from './roster.js';
 import { Session, transportError } from './session.js';
 import { History, roomReport, roomStats } from './stats.js';
@@ -18,6 +19,9 @@ import { Viewing } from './viewing.js';
 
 /** Oneself. @typedef {{id: string | null, name: string, metadata: string, tracks: Set<LocalTrack>}} LocalParticipant */
 
+/** What may be known of a room before anything happens in it. @typedef {{locked: boolean, admin: boolean, impairments: boolean}} RoomSettings `admin`: one may lock it; `impairments`: `impair` works here */
+/** One direction of a connection made worse; absent: not in this way. @typedef {{loss_percent?: number, delay_ms?: number, rate_kbps?: number, cut_seconds?: number}} Leg */
+
 /** The parts that only a room itself raises. @typedef {object} OwnEvents
  * @property {{state: State, reason?: string, attempt?: number, retry_ms?: number, error?: SfuError}} state
  *   `attempt`: how often a new connection was tried (0: the old one is being mended);
@@ -26,7 +30,11 @@ import { Viewing } from './viewing.js';
  * @property {{participant: Participant | LocalParticipant, track: RemoteTrack | LocalTrack, muted: boolean}} trackmuted
  * @property {{speakers: {participant: Participant | LocalParticipant, level: number}[]}} speakers loudest first; level in dBov
  * @property {{participant: Participant | null, from: string | null, payload: string | Uint8Array, reliable: boolean}} data `from` is `null` for the server
+ * @property {{participant: Participant | LocalParticipant, quality: import('./quality.js').Quality}} quality of the connection; told when it changes, `good` before
+ * @property {{settings: RoomSettings}} settings of the room, or of what one may do, changed
+ * @property {{downlink: Leg, uplink: Leg}} impairment somebody makes one's own connection worse, for a test
  * @property {{track: LocalTrack}} localtrackended its device went away, or sharing was stopped in the browser's own bar
+ * @property {{path: 'server' | 'direct', reason: string}} path which way media goes from now on, and why not directly any more
  * @property {{}} draining the server is about to stop
  * @property {{error: SfuError, track?: RemoteTrack}} error something failed and the room goes on
  */
@@ -58,6 +66,12 @@ export class Room extends Emitter {
   #restarting = false;
   /** @type {() => void} */
   #wake = () => {};
+  /** @type {import('./direct.js').Direct | null} */
+  #direct = null;
+  /** What is to be said to it, while it loads. @type {Promise<unknown>} */
+  #directly = Promise.resolve();
+  /** Which way media goes: through the server, or past it to the only other one. @type {'server' | 'direct'} */
+  path = 'server';
   #history;
   #roster;
   #viewing;
@@ -65,6 +79,9 @@ export class Room extends Emitter {
   local = { id: null, name: '', metadata: '', tracks: new Set() };
   /** @type {{participant: Participant | LocalParticipant, level: number}[]} */
   speakers = [];
+
+  /** @type {RoomSettings} */
+  settings = { locked: false, admin: false, impairments: false };
 
   /** @param {Partial<import('./platform.js').Platform>} [surroundings] for tests */
   constructor(surroundings = {}) {
@@ -74,6 +91,10 @@ export class Room extends Emitter {
     this.#roster = new Roster((type, detail) => this.emit(type, /** @type {any} */ (detail)), this.#platform.MediaStream, (track) => this.#viewing.look(track));
     this.#viewing = new Viewing(this.#platform, (preferences) => this.#request('prefer', { preferences }));
     this.on('track', ({ track }) => this.#watchBegin(track));
+    new QualityWatch(this, this.#platform, (id, quality) => {
+      const participant = id ? this.participants.get(id) : this.local;
+      if (participant) this.emit('quality', { participant, quality });
+    });
     globalThis.addEventListener?.('online', () => this.reconnect());
   }
 
@@ -94,6 +115,11 @@ export class Room extends Emitter {
   /** The connection in use, for debugging. */
   get pc() {
     return this.#session?.peer.pc ?? null;
+  }
+
+  /** The connection to the other one, if there is one, for debugging. */
+  get directPc() {
+    return this.#direct?.pc ?? null;
   }
 
   /**
@@ -142,17 +168,20 @@ export class Room extends Emitter {
         muteChanged: (track) => this.#session?.peer.syncMute(track),
         replaced: async (track) => {
           this.#watchEnd(track);
+          this.#direct?.sync();
           await this.#session?.peer.replace(track);
         },
         stopped: (track) => {
           this.local.tracks.delete(track);
           this.#session?.peer.unpublish(track);
+          this.#direct?.sync();
         },
       },
       mediaStreamTrack,
       options,
     );
     this.local.tracks.add(local);
+    local.ready.then(() => this.#direct?.sync(), () => {});
     this.#watchEnd(local);
     // Without a live WebSocket it waits for the next connection, as it does before the first.
     if (this.#session?.signalling.open) this.#session.peer.publish(local);
@@ -186,6 +215,20 @@ export class Room extends Emitter {
     await this.#request('unsubscribe', { track: id });
   }
 
+  /** Lets nobody else in, or everybody again; takes a token that may. @param {boolean} locked */
+  async lock(locked) {
+    await this.#request('lock', { locked });
+  }
+
+  /**
+   * Makes the way to or from somebody worse, where the server allows such tests; neither leg: as it was.
+   * @param {string} participant
+   * @param {{downlink?: Leg, uplink?: Leg}} legs `downlink`: from the server to them
+   */
+  async impair(participant, legs) {
+    await this.#request('impair', { participant, ...legs });
+  }
+
   /** While reconnecting: tries at once. Else: sees whether the connection is alive. */
   reconnect() {
     if (this.#rejoining) this.#wake();
@@ -194,7 +237,7 @@ export class Room extends Emitter {
 
   /** The same names and units in every browser; see stats.js. */
   stats() {
-    return roomStats(this.#session?.peer ?? null, this.#roster);
+    return roomStats(this.#session?.peer ?? null, this.#roster, this.#direct);
   }
 
   /** Everything a bug report needs, as one JSON-able object without keys or addresses. */
@@ -219,9 +262,11 @@ export class Room extends Emitter {
     try {
       const joined = await session.join();
       if (this.#opening !== session) throw new SfuError('connection_lost', { detail: 'left meanwhile' });
+      this.#direct?.close();
       this.#session?.close();
       this.#session = session;
       this.local.id = joined.participant;
+      this.#settle(joined);
       this.#roster.reset(joined.participants, (mid) => session.peer.receiver(mid));
       this.#viewing.reset([...this.participants.values()].flatMap(({ tracks }) => [...tracks.values()]));
       await session.start(this.local.tracks);
@@ -273,9 +318,63 @@ export class Room extends Emitter {
         return this.#deliver(fromEvent(message));
       case 'transport':
         return this.#serverTransport(message.state, message.reason ?? '');
+      case 'room_settings':
+        return this.#settle(message);
+      case 'permissions':
+        return this.#settle({ permissions: message });
+      case 'impairment':
+        return this.emit('impairment', message);
       case 'draining':
         return this.emit('draining', {});
+      case 'direct':
+      case 'direct_signal':
+      case 'direct_on':
+      case 'direct_end':
+        this.#directly = this.#directly.then(() => this.#toDirect(message));
     }
+  }
+
+  /** @param {import('./protocol.d.ts').Settled} told */
+  #settle({ locked, impairments, permissions }) {
+    const before = this.settings;
+    this.settings = { locked: locked ?? before.locked, admin: permissions?.room_admin ?? before.admin, impairments: impairments ?? before.impairments };
+    this.emit('settings', { settings: this.settings });
+  }
+
+  /** @param {EventMessage & {epoch: number}} message */
+  async #toDirect(message) {
+    const session = this.#session;
+    try {
+      const { Direct } = await import('./direct.js');
+      if (!session || session !== this.#session) return;
+      if (message.type !== 'direct') return this.#direct?.receive(message);
+      this.#direct?.close();
+      const { peer, signalling } = session;
+      this.#direct = new Direct(
+        {
+          platform: this.#platform,
+          peer,
+          locals: this.local.tracks,
+          roster: this.#roster,
+          request: (type, fields) => signalling.request(type, fields),
+          emit: (type, detail) => this.emit(type, /** @type {any} */ (detail)),
+          changed: () => this.#setPath(),
+        },
+        message,
+      );
+    } catch {
+      // It could not be loaded, or the browser lacks something: the server's way stays.
+      this.#request('direct_state', { epoch: message.epoch, state: 'failed' }).catch(() => {});
+    }
+  }
+
+  #setPath() {
+    const path = this.#direct?.on ? 'direct' : 'server';
+    if (path === this.path) return;
+    this.path = path;
+    const reason = this.#direct?.reason ?? '';
+    this.#history.note(`path ${path} ${reason}`.trim());
+    this.emit('path', { path, reason });
   }
 
   /** @param {Extract<EventMessage, {type: 'track_muted'}>} message */
@@ -421,6 +520,7 @@ export class Room extends Emitter {
     this.#wake();
     this.#opening?.close();
     this.#opening = null;
+    this.#direct?.close();
     this.#session?.close();
     this.#session = null;
     this.#roster.reset([], () => null);
@@ -477,4 +577,4 @@ export class Room extends Emitter {
 }
 
 /** What a new attempt would meet again. */
-const FINAL_ERRORS = new Set(['unauthorized', 'forbidden', 'replaced', 'kicked', 'room_closed', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);
+const FINAL_ERRORS = new Set(['unauthorized', 'forbidden', 'replaced', 'kicked', 'room_closed', 'room_locked', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);

@@ -108,6 +108,7 @@ export class Roster {
     const track = participant?.tracks.get(trackId);
     if (!participant || !track) return;
     participant.tracks.delete(trackId);
+    track.go(null); // it ends whichever way it came
     this.#place();
     this.#emit('trackunpublished', { participant, track });
   }
@@ -144,7 +145,7 @@ export class Roster {
       if (track.mid !== null) this.#end(track.mid, track); // moved to another m-line
       this.#placed.set(mid, track);
       track.start(mid, media);
-      this.#emit('track', { participant: track.participant, track });
+      if (!track.direct) this.#emit('track', { participant: track.participant, track });
     }
   }
 
@@ -161,6 +162,6 @@ export class Roster {
   #end(mid, track) {
     this.#placed.delete(mid);
     track.end();
-    this.#emit('trackended', { participant: track.participant, track });
+    if (!track.direct) this.#emit('trackended', { participant: track.participant, track });
   }
 }

@@ -18,6 +18,7 @@ import { Signalling } from './signalling.js';
  * @property {string} [token] who one is and what one may do, signed by whoever runs the server
  * @property {'auto' | 'manual'} [subscribe] `manual`: receive nothing but what `room.subscribe` names
  * @property {AbortSignal} [signal] ends the attempt to join
+ * @property {boolean} [direct] `false`: never exchange media with another participant directly. Where the room's settings allow it, one who is alone with another does, and learns its addresses
  * @property {RTCIceServer[]} [iceServers] instead of those that the server names
  * @property {RTCIceTransportPolicy} [iceTransport] `relay`: by TURN only
  */
@@ -77,7 +78,7 @@ export class Session {
 
   /** Opens the WebSocket and enters the room. */
   async join() {
-    const { room, name = '', metadata, subscribe, token } = this.#options;
+    const { room, name = '', metadata, subscribe, token, direct = true, iceTransport } = this.#options;
     await this.signalling.connect(socketUrl(this.#options.url));
     this.joined = await this.signalling.request('join', {
       room,
@@ -85,6 +86,8 @@ export class Session {
       ...(metadata === undefined ? {} : { metadata }),
       ...(subscribe === undefined ? {} : { subscribe }),
       ...(token === undefined ? {} : { token }),
+      // Who receives by choice, or hides its address, goes by way of the server.
+      ...(direct && subscribe !== 'manual' && iceTransport !== 'relay' ? { direct } : {}),
     });
     const { ice_servers: iceServers } = this.joined;
     if (iceServers && !this.#options.iceServers) this.peer.useIceServers(iceServers);

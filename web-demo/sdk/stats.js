@@ -23,31 +23,54 @@ const SENT = /** @type {const} */ ([
 /**
  * An m-line is used again for other tracks, and its counters go on: compare two readings of the
  * same `track`.
+ * What comes and goes past the server has an m-line that begins with `direct`, and is told instead of
+ * what the server sends of the same track.
  * @param {Peer | null} peer
  * @param {Roster} roster
+ * @param {import('./direct.js').Direct | null} [direct]
  * @returns {Promise<Stats>}
  */
-export async function roomStats(peer, roster) {
+export async function roomStats(peer, roster, direct) {
   if (!peer) return { transport: null, sent: [], received: [] };
+  const lines = (/** @type {string} */ mid) => peer.senders.find(({ transceiver }) => transceiver.mid === mid)?.local ?? null;
+  const served = await read(peer.pc, (mid) => roster.carried(mid), lines);
+  if (!direct?.on) return served;
+  const past = await read(direct.pc, (mid) => direct.carried(mid), (mid) => direct.sent(mid), 'direct ');
+  const isPast = (/** @type {Received} */ { track }) => Boolean(roster.find(track)?.direct);
+  return {
+    transport: past.transport,
+    sent: [...served.sent, ...past.sent],
+    received: [...served.received.filter((row) => !isPast(row)), ...past.received.filter(isPast)],
+  };
+}
+
+/**
+ * @param {RTCPeerConnection} pc
+ * @param {(mid: string) => import('./remote.js').RemoteTrack | null} carried
+ * @param {(mid: string) => import('./local.js').LocalTrack | null} taken
+ * @param {string} [prefix] of m-lines
+ * @returns {Promise<Stats>}
+ */
+async function read(pc, carried, taken, prefix = '') {
   /** @type {Map<string, any>} */
-  const all = new Map(await peer.pc.getStats());
+  const all = new Map(await pc.getStats());
   const rows = [...all.values()];
   const codec = (/** @type {any} */ row) => all.get(row.codecId)?.mimeType?.split('/')[1]?.toLowerCase() ?? '';
 
   const received = rows.flatMap((row) => {
     if (row.type !== 'inbound-rtp') return [];
-    const { mid } = row;
-    const track = roster.carried(mid);
+    const track = carried(row.mid);
     if (!track) return [];
+    const mid = prefix + row.mid;
     const { participant, id, source, kind, muted } = track;
     return [{ participant: participant.id, name: participant.name, track: id, source, kind, mid, codec: codec(row), muted, ...pick(row, RECEIVED) }];
   });
 
   const sent = rows.flatMap((row) => {
     if (row.type !== 'outbound-rtp') return [];
-    const { mid } = row;
-    const local = peer.senders.find(({ transceiver }) => transceiver.mid === mid)?.local;
+    const local = taken(row.mid);
     if (!local) return [];
+    const mid = prefix + row.mid;
     const remote = all.get(row.remoteId) ?? {};
     return [{
       track: local.id, source: local.source, kind: local.kind, mid, rid: row.rid ?? '', codec: codec(row),
@@ -56,7 +79,7 @@ export async function roomStats(peer, roster) {
     }];
   });
 
-  return { transport: transport(rows, all, peer.pc.connectionState), sent, received };
+  return { transport: transport(rows, all, pc.connectionState), sent, received };
 }
 
 /**

@@ -29,10 +29,16 @@ pub(crate) fn acme_authority() -> Result<()> {
     programs(&[("pebble", "pebble"), ("openssl", "openssl")])
 }
 
-/// Installs Python packages, unless that has been done, and returns the Python that has them.
-pub(crate) fn python_packages(requirements: &Path) -> Result<String> {
-    programs(&[("python3", "python3"), ("systemd-analyze", "systemd")])?;
-    let folder = Path::new("target/deploy-python");
+/// Installs what reads systemd's units.
+pub(crate) fn systemd() -> Result<()> {
+    programs(&[("systemd-analyze", "systemd")])
+}
+
+/// Installs Python packages for `purpose`, unless that has been done, and returns the Python that
+/// has them.
+pub(crate) fn python_packages(purpose: &str, requirements: &Path) -> Result<String> {
+    programs(&[("python3", "python3")])?;
+    let folder = PathBuf::from(format!("target/{purpose}-python"));
     let python = folder.join("bin/python").display().to_string();
     let stamp = folder.join("installed");
     if is_newer(&stamp, requirements) {

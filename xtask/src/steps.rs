@@ -31,6 +31,8 @@ pub(crate) enum Step {
     /// What `deploy/` has is understood by Helm, Kubernetes' schemas, systemd and the server, which
     /// gets a certificate from a local authority.
     Deploy,
+    /// What the server answers is what its OpenAPI document says, whatever it is asked.
+    Schema,
     /// The server is small, starts quickly and needs little memory.
     Footprint,
     /// Chromium and Firefox meet in the server that was built.
@@ -65,6 +67,7 @@ impl Step {
             Self::Web => web(),
             Self::Sizes => sizes(),
             Self::Deploy => deploy(),
+            Self::Schema => schema(),
             Self::Footprint => footprint::check(),
             Self::Browser => browser(),
         }
@@ -134,12 +137,22 @@ fn sizes() -> Result<Tally> {
 }
 
 fn deploy() -> Result<Tally> {
-    let python = install::python_packages(Path::new("deploy/requirements.txt"))?;
+    install::systemd()?;
+    let python = install::python_packages("deploy", Path::new("deploy/requirements.txt"))?;
     build_server()?;
     let mut tally = check(Job::new(&python).args(["deploy/check.py", SERVER]))?;
     install::acme_authority()?;
     tally += check(Job::new(&python).args(["deploy/acme_check.py", SERVER]))?;
     Ok(tally)
+}
+
+/// A minute and a half at most: runs of 65 s, and what they take to begin.
+fn schema() -> Result<Tally> {
+    let folder = Path::new("sfu-server/tests/schema");
+    let python = install::python_packages("schema", &folder.join("requirements.txt"))?;
+    build_server()?;
+    let script = folder.join("check.py").display().to_string();
+    check(Job::new(&python).args([script.as_str(), SERVER]))
 }
 
 /// All targets, for then cargo chooses the same features as for the tests and builds nothing anew

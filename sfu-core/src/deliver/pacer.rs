@@ -163,6 +163,9 @@ impl<T, P: Copy> Pacer<T, P> {
             self.pay(now);
             self.rate_bps = rate;
         }
+        if rate.is_none() {
+            (self.probe, self.next_cluster) = (None, None);
+        }
     }
 
     /// Whether the path carries clearly more than it is given: then bursts may be longer.
@@ -198,8 +201,14 @@ impl<T, P: Copy> Pacer<T, P> {
         self.hurried = Some(now);
     }
 
-    /// Sends a probe as soon as the one before is through.
-    pub fn probe(&mut self, now: Instant, cluster: Cluster<P>) {
+    /// Sends a probe as soon as the one before is through; at the pacing rate if that is more, since
+    /// media is part of it and must not wait for it. Not at all where nothing is held back: nobody
+    /// says there what has arrived.
+    pub fn probe(&mut self, now: Instant, mut cluster: Cluster<P>) {
+        if self.rate_bps.is_none() {
+            return;
+        }
+        cluster.bitrate_bps = cluster.bitrate_bps.max(self.steady_rate());
         if self.probe.is_some() {
             self.next_cluster = Some(cluster);
         } else {

@@ -52,6 +52,7 @@ impl Engine {
                 self.prefer(now, peer, track, preference)
             }
             Command::SetRoomPolicy { room, policy } => self.set_room_policy(now, room, policy),
+            Command::ShedVideo { level } => Ok(self.shed_video(now, level)),
             Command::Decisions { peer } => self.decisions(now, peer),
             Command::SendData { room, message } => {
                 if !self.rooms.contains_key(room) {

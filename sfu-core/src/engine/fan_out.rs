@@ -106,7 +106,7 @@ impl Engine {
             let peer = &mut peers[subscription.peer];
             let Some(at) = subscription.slot else { continue };
             let connected = peer.is_connected();
-            let mut forwarded = 0;
+            let (mut forwarded, mut bytes) = (0, 0);
             for packet in batch.iter().filter(|packet| packet.route.track == track_id) {
                 let media = match &packet.what {
                     What::Media(media) if connected => media,
@@ -121,7 +121,10 @@ impl Engine {
                     switched.push(id);
                 }
                 match offered {
-                    Ok(true) => forwarded += 1,
+                    Ok(true) => {
+                        forwarded += 1;
+                        bytes += media.payload_bytes as u64;
+                    }
                     Ok(false) => {}
                     Err(reason) => stats.drops.count(reason),
                 }
@@ -129,6 +132,7 @@ impl Engine {
             if forwarded > 0 {
                 peer.stats.rtp_out += forwarded;
                 stats.rtp_out += forwarded;
+                stats.rtp_bytes_out += bytes;
                 if !peer.dirty {
                     peer.dirty = true;
                     dirty.push_back(subscription.peer);

@@ -294,6 +294,7 @@ impl Engine {
             return Ok(());
         }
         self.stats.rtp_in += 1;
+        self.stats.rtp_bytes_in += arrived.payload.len() as u64;
         self.peers[id].stats.rtp_in += 1;
         let publish = &self.peers[id].publish;
         let extensions = StoredExtensions::collect(|which| extension(packet, publish, which));

@@ -253,7 +253,7 @@ impl Engine {
         let looks = |subscription: &super::Subscription| {
             let withheld = matches!(
                 subscription.reason,
-                Reason::Off | Reason::Hidden | Reason::LastN | Reason::Muted
+                Reason::Off | Reason::Hidden | Reason::LastN | Reason::Muted | Reason::Direct
             );
             subscription.granted.is_some() || !withheld
         };

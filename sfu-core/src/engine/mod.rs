@@ -53,7 +53,7 @@ use crate::transport::{Candidate, Certificate, Datagram, Path, Rate, Security};
 
 pub use egress::{Egress, Transmit};
 use peer::Peer;
-use quality::Allocation;
+use quality::{Allocation, Shed};
 use subscriptions::Subscription;
 use timers::{Timer, Timers};
 
@@ -101,6 +101,8 @@ pub struct Engine {
     farewells: VecDeque<(Path, Datagram)>,
     stats: EngineStats,
     allocation: Allocation,
+    /// How far videos are cut down while the server is overloaded.
+    shed: Shed,
     /// Subscriptions whose forwarded layer has changed.
     switched: Vec<SubscriptionId>,
     /// What waits for other engines.
@@ -141,6 +143,7 @@ impl Engine {
             allocation: Allocation::default(),
             switched: Vec::new(),
             relay: Outboxes::default(),
+            shed: Shed::default(),
             touched_mirrors: Vec::new(),
             strangers: Rate::new(),
             challenged: VecDeque::new(),
@@ -206,6 +209,19 @@ impl Engine {
         self.demux.peer_by_path(path).is_some()
     }
 
+    /// The peer that a datagram over `path` is from, as far as path and check tell.
+    #[must_use]
+    pub fn peer_of(&self, path: &Path, datagram: &[u8]) -> Option<PeerId> {
+        let by_check = || self.demux.peer_by_stun(datagram).ok();
+        self.demux.peer_by_path(path).or_else(by_check)
+    }
+
+    /// Whether there is such a peer.
+    #[must_use]
+    pub fn has_peer(&self, peer: PeerId) -> bool {
+        self.peers.get(peer).is_some()
+    }
+
     /// The next change of whose paths lead here, after [`Engine::watch_paths`]. To be polled until
     /// `None` after every batch, before [`Engine::drain`]: what it tells of a check is then known
     /// wherever it must be before the answer has left.
@@ -229,6 +245,7 @@ impl Engine {
             tracks: self.tracks.len() as u64,
             mirrors: self.tracks.values().filter(|track| track.mirror().is_some()).count() as u64,
             subscriptions: self.subscriptions.len() as u64,
+            estimates: self.estimates(),
             timers: self.timers.len() as u64,
             addresses: {
                 let (paths, ufrags) = self.demux.len();

@@ -32,6 +32,8 @@ pub(super) struct Subscription {
     pub(super) granted: Option<LayerId>,
     /// Why no more.
     pub(super) reason: Reason,
+    /// The server is overloaded, and the best layers were not to be had.
+    pub(super) is_shed: bool,
     /// What the allocation remembers of it.
     pub(super) memory: Memory,
     /// The layer forwarded when this was last looked at.
@@ -83,6 +85,7 @@ impl Engine {
             preference,
             granted: None,
             reason: Reason::NoSlot,
+            is_shed: false,
             memory: Memory::default(),
             forwarded: None,
             told: None,

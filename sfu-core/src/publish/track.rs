@@ -117,6 +117,7 @@ impl Track {
             muted: self.muted,
             mid: self.mid.clone(),
             encodings: u8::try_from(self.encodings.len()).unwrap_or(u8::MAX),
+            rids: self.encodings.iter().filter_map(|encoding| encoding.rid.clone()).collect(),
         }
     }
 

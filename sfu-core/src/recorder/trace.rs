@@ -275,7 +275,7 @@ impl Reader<'_> {
 const QUALITIES: [Quality; 5] =
     [Quality::Off, Quality::Low, Quality::Medium, Quality::High, Quality::Auto];
 const STATES: [State; 3] = [State::New, State::Served, State::Paused];
-const REASONS: [Reason; 12] = [
+const REASONS: [Reason; 14] = [
     Reason::Best,
     Reason::LargeEnough,
     Reason::Wanted,
@@ -288,6 +288,8 @@ const REASONS: [Reason; 12] = [
     Reason::Muted,
     Reason::Silent,
     Reason::NoSlot,
+    Reason::Direct,
+    Reason::Overload,
 ];
 
 fn reason_to_byte(reason: Reason) -> u8 {

@@ -62,10 +62,17 @@ struct Person {
 }
 
 impl LastN {
-    /// Sets how many seats there are. Returns whether anybody gained or lost one.
+    /// Sets how many seats there are, and whether they count. Returns whether anybody gained or lost
+    /// one.
     pub fn set_policy(&mut self, now: Instant, policy: RoomPolicy) -> bool {
-        self.policy = policy;
-        self.seat(now)
+        let before = std::mem::replace(&mut self.policy, policy);
+        self.seat(now) | (before.direct != policy.direct)
+    }
+
+    /// Whether nothing is forwarded, because participants exchange media among themselves.
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        self.policy.direct
     }
 
     /// Whether another engine hands out the seats, and who has them. Returns whether anybody gained
@@ -294,7 +301,10 @@ mod tests {
         fn new(people: usize, audio: Option<u16>, video: Option<u16>) -> Self {
             let now = origin();
             let mut last_n = LastN::default();
-            last_n.set_policy(now, RoomPolicy { audio_last_n: audio, video_last_n: video });
+            last_n.set_policy(
+                now,
+                RoomPolicy { audio_last_n: audio, video_last_n: video, direct: false },
+            );
             for n in 0..people {
                 last_n.add(now, person(n), n as u64);
             }
@@ -393,7 +403,7 @@ mod tests {
     fn another_policy_takes_effect_at_once() {
         let mut room = Room::new(4, None, None);
         room.run(1_000, &[(2, -30)]);
-        let policy = RoomPolicy { audio_last_n: Some(1), video_last_n: Some(2) };
+        let policy = RoomPolicy { audio_last_n: Some(1), video_last_n: Some(2), direct: false };
         assert!(room.last_n.set_policy(room.now, policy));
         assert_eq!((room.heard(), room.seen()), (vec![2], vec![0, 2]));
         assert!(!room.last_n.set_policy(room.now, policy));

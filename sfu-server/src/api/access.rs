@@ -133,6 +133,7 @@ pub(super) fn enter(caller: &Caller, room: &str) -> Result<Entry, SessionError> 
         permissions: claims.video.permissions(),
         hidden: claims.video.hidden,
         updates_itself: claims.video.can_update_own_metadata,
+        administers: claims.video.room_admin,
     };
     let name = if claims.name.is_empty() { claims.identity() } else { &claims.name };
     Ok(Entry { grant, told: Some((name.to_owned(), claims.metadata.clone())) })

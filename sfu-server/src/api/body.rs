@@ -51,6 +51,19 @@ pub(super) async fn json<T: DeserializeOwned>(
     serde_json::from_slice(&body).map_err(|e| Problem::malformed(e.to_string()))
 }
 
+/// Reads a JSON list; `None` if there is no body.
+pub(super) async fn json_list<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<Option<Vec<T>>, Problem> {
+    let body = read(request, payload, limits::BODY_BYTES_MAX).await?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    check_type(request.headers(), "application/json")?;
+    serde_json::from_slice(&body).map(Some).map_err(|e| Problem::malformed(e.to_string()))
+}
+
 /// Reads SDP or a fragment of it.
 pub(super) async fn text(
     request: &HttpRequest,

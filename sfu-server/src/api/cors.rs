@@ -4,8 +4,8 @@
 use actix_web::HttpResponseBuilder;
 use actix_web::http::header;
 
-const EXPOSED: &str = "Location, ETag, Link, Accept-Post, Accept-Patch, Retry-After";
-const REQUEST_HEADERS: &str = "Authorization, Content-Type, If-Match";
+const EXPOSED: &str = "Location, ETag, Link, Accept-Post, Accept-Patch, Retry-After, X-Request-Id";
+const REQUEST_HEADERS: &str = "Authorization, Content-Type, If-Match, X-Request-Id";
 
 /// The headers of any answer.
 pub(super) fn expose(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {

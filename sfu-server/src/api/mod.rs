@@ -7,22 +7,27 @@ mod client;
 mod cors;
 mod decisions;
 mod health;
+mod impairment;
 mod negotiated;
 mod openapi;
 mod origin;
 mod page;
 mod participants;
 mod problem;
+mod request_id;
 mod rooms;
 mod server;
+#[cfg(test)]
+mod tests;
 mod whep;
+mod whep_extensions;
 mod whip;
 mod ws;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use actix_web::dev::{Service as _, ServiceResponse};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{App, HttpServer, web};
 
@@ -97,10 +102,7 @@ pub(crate) fn serve(
             .app_data(context.clone())
             .configure(routes)
             .default_service(web::route().to(assets::serve))
-            .wrap_fn(|request, service| {
-                let response = service.call(request);
-                async move { Ok(finish(response.await?)) }
-            })
+            .wrap_fn(|request, service| request_id::name(request, service, finish))
     })
     .on_connect(crate::tcp::tune)
     .client_request_timeout(limits::HEAD_DEADLINE)
@@ -121,10 +123,12 @@ fn routes(config: &mut web::ServiceConfig) {
     health::routes(config);
     rooms::routes(config);
     participants::routes(config);
+    impairment::routes(config);
     decisions::routes(config);
     server::routes(config);
     openapi::routes(config);
     whip::routes(config);
+    whep_extensions::routes(config);
     whep::routes(config);
     ws::routes(config);
 }

@@ -8,7 +8,7 @@ use actix_web::http::{Method, header};
 use actix_web::web::{self, Data, Path, Payload};
 use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder};
 
-use super::{Context, Problem, body, client, cors};
+use super::{Context, Problem, access, body, client, cors};
 use crate::session::{Door, ErrorCode, HttpSession, IfMatch, PatchOutcome, SessionError};
 
 const SDP: &str = "application/sdp";
@@ -35,8 +35,8 @@ pub(super) fn session(path: &str, door: Door) -> Resource {
     let patch = move |context, request, path: Path<(String, String)>, payload| async move {
         patch(&context, &request, payload, door, &path.0, &path.1).await
     };
-    let delete = move |context: Data<Context>, path: Path<(String, String)>| async move {
-        delete(&context, door, &path.0, &path.1)
+    let delete = move |context: Data<Context>, request, path: Path<(String, String)>| async move {
+        delete(&context, &request, door, &path.0, &path.1)
     };
     web::resource(path)
         .route(web::patch().to(patch))
@@ -90,6 +90,7 @@ async fn patch(
     room: &str,
     token: &str,
 ) -> Result<HttpResponse, Problem> {
+    access::entry(context, request, room)?;
     context.sessions.admit_patch(door, room, token).inspect_err(|error| {
         if error.code == ErrorCode::RateLimited {
             context.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
@@ -113,7 +114,14 @@ async fn patch(
 }
 
 /// `DELETE`, whatever its `If-Match`.
-fn delete(context: &Context, door: Door, room: &str, token: &str) -> Result<HttpResponse, Problem> {
+fn delete(
+    context: &Context,
+    request: &HttpRequest,
+    door: Door,
+    room: &str,
+    token: &str,
+) -> Result<HttpResponse, Problem> {
+    access::entry(context, request, room)?;
     context.sessions.delete_http(door, room, token)?;
     Ok(cors::expose(&mut HttpResponse::Ok()).finish())
 }
@@ -154,9 +162,9 @@ where
     result.await.unwrap_or_else(|_| Err(SessionError::draining()))
 }
 
-/// The session's URL, absolute when the client said what host it speaks to: some clients cannot
+/// The URL of what was made below `base`, absolute when the client said what host it speaks to: some clients cannot
 /// resolve a relative one.
-fn location(request: &HttpRequest, base: &str, token: &str) -> String {
+pub(super) fn location(request: &HttpRequest, base: &str, token: &str) -> String {
     let info = request.connection_info();
     match request.headers().get(header::HOST) {
         Some(_) => format!("{}://{}{base}/{token}", info.scheme(), info.host()),

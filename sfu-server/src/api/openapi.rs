@@ -12,6 +12,7 @@ use super::page::Page;
 use super::participants::{Mute, NewData, ParticipantBody, Participants, Subscriptions};
 use super::rooms::{NewRoom, Rooms};
 use super::server::{MintedToken, NewToken, Node};
+use crate::media::Impairment;
 use crate::session::{ParticipantChange, RoomView, SettingsChange};
 
 /// One route and method.
@@ -65,6 +66,8 @@ const ROOMS: &str = "/api/v1/rooms";
 const ROOM: &str = "/api/v1/rooms/{room}";
 const PARTICIPANTS: &str = "/api/v1/rooms/{room}/participants";
 const PARTICIPANT: &str = "/api/v1/rooms/{room}/participants/{participant}";
+
+const IMPAIRMENT: &str = "/api/v1/rooms/{room}/participants/{participant}/impairment";
 
 fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
@@ -181,6 +184,33 @@ const OPERATIONS: &[Operation] = &[
         ..BASE
     },
     Operation {
+        path: IMPAIRMENT,
+        id: "getImpairment",
+        summary: "How bad a participant's network was made, in development",
+        answers: &[(200, Answer::Json(of::<Impairment>))],
+        problems: &[404],
+        ..BASE
+    },
+    Operation {
+        method: "put",
+        path: IMPAIRMENT,
+        id: "setImpairment",
+        summary: "Makes a participant's network bad, in development; replaces what was",
+        body: Some(of::<Impairment>),
+        answers: &[(204, Answer::Nothing)],
+        problems: &[400, 404, 408, 413, 415, 422, 503],
+        ..BASE
+    },
+    Operation {
+        method: "delete",
+        path: IMPAIRMENT,
+        id: "liftImpairment",
+        summary: "Makes a participant's network good again",
+        answers: &[(204, Answer::Nothing)],
+        problems: &[404, 503],
+        ..BASE
+    },
+    Operation {
         path: "/api/v1/rooms/{room}/participants/{participant}/decisions",
         id: "getDecisions",
         summary: "Why a participant receives what it receives",
@@ -229,9 +259,10 @@ const OPERATIONS: &[Operation] = &[
         method: "delete",
         path: "/api/v1/drain",
         id: "undrain",
-        summary: "Accepts joins again",
+        summary: "Accepts joins again; 503 once the process was told to end",
         grant: "",
         answers: &[(200, Answer::Json(of::<Node>))],
+        problems: &[503],
         ..BASE
     },
     Operation {
@@ -378,13 +409,15 @@ impl Answer {
 fn problem() -> Value {
     json!({
         "type": "object",
-        "required": ["type", "title", "status", "code", "detail"],
+        "required": ["type", "title", "status", "code", "detail", "instance", "request_id"],
         "properties": {
             "type": { "type": "string", "pattern": "^urn:sfu:problem:" },
             "title": { "type": "string" },
             "status": { "type": "integer", "minimum": 400, "maximum": 599 },
             "code": { "type": "string" },
             "detail": { "type": "string" },
+            "instance": { "type": "string", "description": "The path that was asked for." },
+            "request_id": { "type": "string", "description": "As X-Request-Id, and in the log." },
         },
     })
 }

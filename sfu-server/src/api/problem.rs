@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 
+use super::request_id::RequestId;
 use crate::session::{ErrorCode, SessionError};
 
-/// A refused request.
-#[derive(Debug, thiserror::Error)]
+/// A refused request. Its response has no body until [`complete`] knows whose answer it is.
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{detail}")]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -70,11 +71,14 @@ fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::NoSuchTrack
         | ErrorCode::NoSuchParticipant
         | ErrorCode::NoSuchSession
+        | ErrorCode::NoSuchLayer
         | ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::AlreadyJoined
         | ErrorCode::RoomFull
+        | ErrorCode::RoomLocked
+        | ErrorCode::NoDirect
         | ErrorCode::NoKeys
         | ErrorCode::NoPublisher => StatusCode::CONFLICT,
         ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -96,22 +100,6 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            r#type: String,
-            title: &'static str,
-            status: u16,
-            code: &'static str,
-            detail: &'a str,
-        }
-        let body = Body {
-            r#type: format!("urn:sfu:problem:{}", self.code.name()),
-            title: self.code.title(),
-            status: self.status.as_u16(),
-            code: self.code.name(),
-            detail: &self.detail,
-        };
-        let body = serde_json::to_string(&body).expect("a problem holds only strings and numbers");
         let mut response = HttpResponse::build(self.status);
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs_f64().ceil().max(1.0);
@@ -121,39 +109,78 @@ impl ResponseError for Problem {
             // RFC 9110 §11.6.1, RFC 6750 §3: without saying what is wrong.
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"sfu\""));
         }
-        response.insert_header((header::CONTENT_TYPE, "application/problem+json")).body(body)
+        let content_type = (header::CONTENT_TYPE, "application/problem+json");
+        let mut response = response.insert_header(content_type).finish();
+        response.extensions_mut().insert(self.clone());
+        response
     }
 }
 
-/// Gives an error that the framework made without a body (405 of a known path, a refused
-/// extractor) a problem body, keeping its headers.
+impl Problem {
+    /// What the client of `request` reads.
+    fn body(&self, request: &HttpRequest) -> String {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            r#type: String,
+            title: &'static str,
+            status: u16,
+            code: &'static str,
+            detail: &'a str,
+            instance: &'a str,
+            request_id: &'a str,
+        }
+        let id = RequestId::of(request);
+        let body = Body {
+            r#type: format!("urn:sfu:problem:{}", self.code.name()),
+            title: self.code.title(),
+            status: self.status.as_u16(),
+            code: self.code.name(),
+            detail: &self.detail,
+            instance: request.uri().path(),
+            request_id: id.as_str(),
+        };
+        serde_json::to_string(&body).expect("a problem holds only strings and numbers")
+    }
+
+    /// For an error that the framework made.
+    fn of_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                (ErrorCode::MethodNotAllowed, "this path has other methods: see the Allow header")
+            }
+            StatusCode::NOT_FOUND => (ErrorCode::NotFound, "there is nothing at this path"),
+            StatusCode::PAYLOAD_TOO_LARGE => (ErrorCode::BodyTooLarge, "the body is too large"),
+            _ if status.is_server_error() => (ErrorCode::Internal, "internal error"),
+            _ => (ErrorCode::Malformed, "the request cannot be read"),
+        };
+        Self::new(status, code, detail)
+    }
+}
+
+/// Gives an error its body. One that the framework made (405 of a known path, a refused extractor)
+/// becomes a problem and keeps the headers that tell more.
 pub(super) fn complete<B: MessageBody + 'static>(
     response: ServiceResponse<B>,
 ) -> ServiceResponse<BoxBody> {
     let status = response.status();
-    let is_problem = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/problem+json"));
-    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+    if !(status.is_client_error() || status.is_server_error()) {
         return response.map_into_boxed_body();
     }
-    let (code, detail) = match status {
-        StatusCode::METHOD_NOT_ALLOWED => {
-            (ErrorCode::MethodNotAllowed, "this path has other methods: see the Allow header")
+    let (request, response) = response.into_parts();
+    let told = response.extensions().get::<Problem>().cloned();
+    let (problem, response) = match told {
+        Some(problem) => (problem, response.drop_body()),
+        None => {
+            let problem = Problem::of_status(status);
+            let mut made = problem.error_response();
+            for name in [header::ALLOW, header::SEC_WEBSOCKET_VERSION] {
+                if let Some(value) = response.headers().get(&name) {
+                    made.headers_mut().insert(name, value.clone());
+                }
+            }
+            (problem, made.drop_body())
         }
-        StatusCode::NOT_FOUND => (ErrorCode::NotFound, "there is nothing at this path"),
-        StatusCode::PAYLOAD_TOO_LARGE => (ErrorCode::BodyTooLarge, "the body is too large"),
-        _ if status.is_server_error() => (ErrorCode::Internal, "internal error"),
-        _ => (ErrorCode::Malformed, "the request cannot be read"),
     };
-    let mut body = Problem::new(status, code, detail).error_response();
-    for name in [header::ALLOW, header::SEC_WEBSOCKET_VERSION] {
-        if let Some(value) = response.headers().get(&name) {
-            body.headers_mut().insert(name, value.clone());
-        }
-    }
-    let response: ServiceResponse<EitherBody<B>> =
-        response.into_response(body.map_into_right_body());
-    response.map_into_boxed_body()
+    let body = BoxBody::new(problem.body(&request));
+    ServiceResponse::new(request, response.set_body(body))
 }

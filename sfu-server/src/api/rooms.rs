@@ -28,8 +28,13 @@ pub(super) struct NewRoom {
     video_last_n: Option<u64>,
     /// So many may be there at a time, viewers included.
     max_participants: Option<u64>,
+    /// Nobody but its administrators may come in.
+    locked: Option<bool>,
     /// The codecs that are agreed on.
     codecs: Option<Vec<CodecName>>,
+    /// Two who are alone in the room may exchange media among themselves, past the server. Each then
+    /// learns the other's addresses.
+    direct: Option<bool>,
     /// For applications; at most 64 KiB.
     metadata: Option<String>,
 }
@@ -83,7 +88,9 @@ async fn create(
         audio_last_n: Some(wanted.audio_last_n),
         video_last_n: Some(wanted.video_last_n),
         max_participants: Some(wanted.max_participants),
+        locked: wanted.locked,
         codecs: Some(wanted.codecs),
+        direct: wanted.direct,
         metadata: wanted.metadata,
         empty_timeout: None,
     };

@@ -96,10 +96,12 @@ async fn drain(context: Data<Context>, request: HttpRequest) -> Result<HttpRespo
     Ok(show(&context))
 }
 
-/// Joins are accepted again.
+/// Joins are accepted again, unless the process was told to end.
 async fn undrain(context: Data<Context>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     access::check(&context, &request, Need::Server)?;
-    context.sessions.accept_joins();
+    if !context.sessions.accept_joins() {
+        return Err(SessionError::draining().into());
+    }
     Ok(show(&context))
 }
 

@@ -7,7 +7,7 @@ use actix_web::web::{self, Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse, guard};
 use serde::Deserialize;
 
-use super::{Context, Problem, access, cors, negotiated, rooms};
+use super::{Context, Problem, access, cors, negotiated, rooms, whep_extensions};
 use crate::session::{Door, participant_id};
 
 #[derive(Deserialize)]
@@ -53,7 +53,8 @@ async fn play_room(
     let base = format!("/whep/{}", rooms::path_segment(&room));
     let sessions = context.sessions.clone();
     let make = |sdp| async move { sessions.create_whep(room, None, viewer.wait, grant, sdp).await };
-    negotiated::create(&context, &request, payload, &base, make).await
+    let made = negotiated::create(&context, &request, payload, &base, make).await?;
+    Ok(whep_extensions::advertise(made))
 }
 
 async fn play_participant(
@@ -70,7 +71,8 @@ async fn play_participant(
     let sessions = context.sessions.clone();
     let make =
         |sdp| async move { sessions.create_whep(room, participant, viewer.wait, grant, sdp).await };
-    negotiated::create(&context, &request, payload, &base, make).await
+    let made = negotiated::create(&context, &request, payload, &base, make).await?;
+    Ok(whep_extensions::advertise(made))
 }
 
 /// What is not a participant's id names none.

@@ -22,7 +22,11 @@ fn adapt(loaded: &mut Loaded, lan: bool) {
     let is_given = |setting: &str| loaded.sources.contains_key(setting);
     let (addr, tls) = (is_given("http.addr"), is_given("tls.mode"));
     let (open, drain) = (is_given("auth.open"), is_given("drain.timeout_seconds"));
+    let impairments = is_given("media.impairments");
     let settings = &mut loaded.settings;
+    if !impairments {
+        settings.media.impairments = true;
+    }
     // Whoever configures keys wants to see them work.
     if !open && settings.auth.keys.is_empty() {
         settings.auth.open = true;
@@ -92,6 +96,7 @@ mod tests {
     #[test]
     fn dev_is_open_and_ends_at_once_and_lan_is_reachable_and_encrypted() {
         let settings = adapted(Flags::default(), false).settings;
+        assert!(settings.media.impairments);
         assert!(settings.auth.open && settings.drain.timeout_seconds == 0);
         assert!(settings.http.addr.ip().is_loopback() && settings.tls.mode == TlsMode::Off);
         let settings = adapted(Flags::default(), true).settings;

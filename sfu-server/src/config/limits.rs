@@ -29,6 +29,14 @@ pub struct LimitSettings {
     #[schemars(extend("x-reload" = true))]
     pub max_load: u8,
 
+    /// When a worker forwards fewer layers of its videos, in per cent: after it has been busy for this
+    /// share of each of eight seconds it goes down a step, to half of what the best layers take, then
+    /// to a quarter and so on, but never below the lowest layer of each. Steps are given back one by
+    /// one when its load has been below 60 % of this for ten seconds, or longer where that was too
+    /// early. Sound is never touched. 0: never.
+    #[schemars(extend("x-reload" = true))]
+    pub shed_load: u8,
+
     /// Requests per second on one WebSocket, in bursts of twice as many. Holds for WebSockets
     /// opened after a change.
     #[schemars(extend("x-reload" = true))]
@@ -42,6 +50,7 @@ impl Default for LimitSettings {
             max_participants_per_room: limits::PARTICIPANTS_PER_ROOM_MAX,
             join_rate_per_address: limits::JOINS_PER_SECOND,
             max_load: limits::LOAD_MAX,
+            shed_load: limits::SHED_LOAD,
             message_rate: limits::MESSAGES_PER_SECOND,
         }
     }
@@ -55,6 +64,7 @@ impl LimitSettings {
         faults.require(participants > 0, "limits.max_participants_per_room", at_least_one);
         let message = "must be 0 to 100: it is in per cent";
         faults.require(self.max_load <= 100, "limits.max_load", message);
+        faults.require(self.shed_load <= 100, "limits.shed_load", message);
         faults.require(self.message_rate > 0, "limits.message_rate", at_least_one);
     }
 }

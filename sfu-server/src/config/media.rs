@@ -36,6 +36,11 @@ pub struct MediaSettings {
 
     /// Which worker a participant goes to.
     pub placement: PlacementPolicy,
+
+    /// Whether the network of participants may be made bad through the API, with loss, delay, a rate
+    /// or a cut. `sfu dev` sets it. For development: whoever may moderate a room may do it there, and
+    /// everybody to themselves.
+    pub impairments: bool,
 }
 
 /// Which worker a participant goes to.
@@ -59,6 +64,7 @@ impl Default for MediaSettings {
             advertise: Vec::new(),
             workers: None,
             placement: PlacementPolicy::Balance,
+            impairments: false,
         }
     }
 }

@@ -13,6 +13,8 @@ use sfu_core::stats::EngineStats;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::crossing::CrossingStats;
+use super::impair::{Impairment, Wish};
+use super::latency::Latency;
 use super::socket::SocketStats;
 use super::tcp::TcpStats;
 use crate::limits;
@@ -67,6 +69,7 @@ pub(super) struct Envelope {
 /// One worker as seen from outside.
 pub(super) struct WorkerHandle {
     queue: crossbeam_channel::Sender<Envelope>,
+    impairments: crossbeam_channel::Sender<Wish>,
     /// As many permits as the queue has places, so that waiting for one is asynchronous.
     places: Arc<Semaphore>,
     waker: Arc<mio::Waker>,
@@ -99,6 +102,8 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) waits: u64,
     /// Nanoseconds spent outside waiting, since the start.
     pub(crate) busy_ns: u64,
+    /// How long what was sent had been here.
+    pub(crate) latency: Latency,
     /// The share of the last second spent outside waiting: 0 to 1.
     pub(crate) load: f32,
     /// Paths that are known to be other workers'.
@@ -170,6 +175,19 @@ impl MediaHandle {
         reply.await.unwrap_or(Err(MediaError::Stopped))
     }
 
+    /// From now on the network of `peer` is this bad; see [`super::impair`].
+    pub(crate) fn impair(
+        &self,
+        worker: WorkerId,
+        peer: PeerId,
+        wish: Impairment,
+    ) -> Result<(), MediaError> {
+        let worker = &self.workers[usize::from(worker.0)];
+        worker.impairments.try_send((peer, wish)).map_err(|_| MediaError::Overloaded)?;
+        worker.wake();
+        Ok(())
+    }
+
     /// Each worker's counters.
     pub(crate) fn snapshots(&self) -> Vec<WorkerSnapshot> {
         self.workers.iter().map(|worker| worker.shared.snapshot.lock().clone()).collect()
@@ -197,10 +215,12 @@ impl MediaHandle {
 impl WorkerHandle {
     pub(super) fn new(
         queue: crossbeam_channel::Sender<Envelope>,
+        impairments: crossbeam_channel::Sender<Wish>,
         waker: Arc<mio::Waker>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { queue, places: Arc::new(Semaphore::new(limits::COMMANDS_MAX)), waker, shared }
+        let places = Arc::new(Semaphore::new(limits::COMMANDS_MAX));
+        Self { queue, impairments, places, waker, shared }
     }
 
     fn wake(&self) {

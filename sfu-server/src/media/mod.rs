@@ -6,6 +6,8 @@ mod candidates;
 mod crossing;
 mod handle;
 mod handshakes;
+mod impair;
+mod latency;
 mod load;
 mod port;
 mod socket;
@@ -27,6 +29,10 @@ use crate::limits;
 
 pub use port::KERNEL_BUFFER_BYTES;
 pub(crate) use tcp::{Forward, TcpStats};
+
+pub(crate) use impair::{Impairment, Leg};
+
+pub(crate) use latency::Latency;
 
 pub(crate) use handle::{MediaError, MediaHandle, Output, WorkerId, WorkerSnapshot};
 

@@ -40,6 +40,13 @@ pub(crate) struct SocketStats {
     pub(crate) segmentation_refused: u64,
 }
 
+impl SocketStats {
+    /// Datagrams that the kernel took.
+    pub(super) const fn datagrams_sent(&self) -> u64 {
+        self.sent_in_runs + self.sent_singly
+    }
+}
+
 /// All sockets of a worker.
 pub(super) struct Sockets {
     sockets: Vec<Bound>,

@@ -27,6 +27,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use super::crossing::{self, Crossing};
 use super::handle::{Envelope, MediaError, Output, Shared, WorkerHandle, WorkerId, WorkerSnapshot};
 use super::handshakes::{self, Handshakes};
+use super::impair::{self, Impairments};
 use super::load::LoadMeter;
 use super::socket::Sockets;
 use super::strays::{Router, Sorting};
@@ -82,6 +83,7 @@ pub(super) fn start(
         let sockets: Sockets = sockets;
         sockets.register(poll.registry())?;
         let (queue, commands) = crossbeam_channel::bounded(limits::COMMANDS_MAX);
+        let (impairments, wishes) = crossbeam_channel::bounded(limits::IMPAIRMENTS_WAITING_MAX);
         let (newcomers, streams) = crossbeam_channel::bounded(limits::TCP_NEWCOMERS_MAX);
         let door = Door { newcomers, waker: Arc::clone(&waker) };
         let shared = Arc::new(Shared::new(now));
@@ -101,6 +103,8 @@ pub(super) fn start(
             sorting: Sorting::new(workers),
             crossing,
             handshakes: Handshakes::default(),
+            wishes,
+            impairments: None,
             relay_held: None,
             outputs: outputs.clone(),
             held: VecDeque::new(),
@@ -113,7 +117,7 @@ pub(super) fn start(
         };
         let thread = std::thread::Builder::new().name(format!("sfu-media-{number}"));
         let thread = thread.spawn(move || worker.run())?;
-        Ok((WorkerHandle::new(queue, waker, shared), door, thread))
+        Ok((WorkerHandle::new(queue, impairments, waker, shared), door, thread))
     };
     parts.map(start).collect()
 }
@@ -130,6 +134,9 @@ struct Worker {
     sorting: Sorting,
     crossing: Crossing,
     handshakes: Handshakes,
+    /// What makes networks of peers bad, and those that are.
+    wishes: Receiver<impair::Wish>,
+    impairments: Option<Box<Impairments>>,
     /// A message of the relay that found no room.
     relay_held: Option<(u8, Message)>,
     outputs: mpsc::Sender<(WorkerId, Output)>,
@@ -154,13 +161,20 @@ impl Worker {
             self.shared.tick(now);
             let stopping = self.shared.stop.load(Ordering::Acquire);
             let had_commands = self.take_commands(now);
+            impair::take_wishes(now, &self.wishes, &mut self.impairments);
             self.receive(now);
             self.receive_streams(now);
             self.take_strays(now);
+            self.take_held_up(now);
             self.take_relay(now);
             self.run_timers(now);
             self.tell_paths(now);
+            let sent = self.sockets.stats.datagrams_sent();
             self.send(now);
+            let sent = self.sockets.stats.datagrams_sent() - sent;
+            if sent > 0 {
+                self.counters.latency.observe(now.elapsed(), sent);
+            }
             // Behind media, which is worth less late than a handshake is.
             if self.serve_handshakes(now) {
                 self.tell_paths(now);
@@ -212,6 +226,7 @@ impl Worker {
     /// Reads what the kernel has, keeps what is for this worker, and passes on the rest.
     fn receive(&mut self, now: Instant) {
         let Self { engine, sockets, router, sorting, crossing, handshakes, counters, .. } = self;
+        let impairments = &mut self.impairments;
         let own = self.id.0;
         for _ in 0..BATCHES_PER_TURN {
             if !sockets.any_readable() {
@@ -228,7 +243,9 @@ impl Worker {
                         }
                     }
                     None => {
-                        take_datagram(now, engine, handshakes, counters, path, datagram);
+                        if !is_held_up(now, engine, impairments, path, datagram) {
+                            take_datagram(now, engine, handshakes, counters, path, datagram);
+                        }
                         // A peer of another worker may have a new address.
                         let others = if engine.take_unclaimed() { router.workers() } else { 0 };
                         for other in (0..others).filter(|&other| other != own) {
@@ -247,10 +264,12 @@ impl Worker {
 
     /// Reads TCP connections, all of which are this worker's own, and ends those of nobody.
     fn receive_streams(&mut self, now: Instant) {
-        let Self { engine, streams, poll, handshakes, counters, .. } = self;
+        let Self { engine, streams, poll, handshakes, counters, impairments, .. } = self;
         streams.welcome(poll.registry());
         streams.receive(|path, datagram| {
-            take_datagram(now, engine, handshakes, counters, path, datagram);
+            if !is_held_up(now, engine, impairments, path, datagram) {
+                take_datagram(now, engine, handshakes, counters, path, datagram);
+            }
         });
         streams.sweep(now, |path| engine.knows_path(path));
     }
@@ -258,16 +277,27 @@ impl Worker {
     /// Takes what other workers read for this one.
     fn take_strays(&mut self, now: Instant) {
         for _ in 0..STRAY_BATCHES_PER_TURN {
-            let Self { engine, crossing, handshakes, counters, .. } = self;
+            let Self { engine, crossing, handshakes, counters, impairments, .. } = self;
             let Some((from, mut batch)) = crossing.next_strays() else { return };
             engine.reads_for_others(true);
             batch.drain(|path, datagram| {
-                take_datagram(now, engine, handshakes, counters, path, datagram);
+                if !is_held_up(now, engine, impairments, path, datagram) {
+                    take_datagram(now, engine, handshakes, counters, path, datagram);
+                }
             });
             engine.reads_for_others(false);
             // All others have it, too.
             engine.take_unclaimed();
             crossing.give_back(from, batch);
+        }
+    }
+
+    /// Takes what impaired peers sent and is due by now.
+    fn take_held_up(&mut self, now: Instant) {
+        let Self { engine, handshakes, counters, impairments, .. } = self;
+        let Some(impairments) = impairments else { return };
+        while let Some((path, mut datagram)) = impairments.next_received(now) {
+            take_datagram(now, engine, handshakes, counters, path, &mut datagram);
         }
     }
 
@@ -364,10 +394,15 @@ impl Worker {
             let drained = guarded(|| engine.drain(now, egress));
             // Other workers can begin while this one sends.
             self.send_relay();
-            let Self { sockets, streams, egress, counters, .. } = self;
+            let Self { engine, sockets, streams, egress, counters, impairments, .. } = self;
             let by = |protocol| egress.iter().filter(move |(t, _)| t.path.protocol == protocol);
-            sockets.send(now, by(Protocol::Udp));
-            streams.send(now, by(Protocol::Tcp));
+            match impairments {
+                Some(impairments) => impairments.send(now, engine, egress, sockets, streams),
+                None => {
+                    sockets.send(now, by(Protocol::Udp));
+                    streams.send(now, by(Protocol::Tcp));
+                }
+            }
             egress.clear();
             match drained {
                 Some(true) => return,
@@ -423,6 +458,9 @@ impl Worker {
             return;
         }
         self.snapshot_at = now + SNAPSHOT_INTERVAL;
+        if self.impairments.as_mut().is_some_and(|bad| bad.sweep(&self.engine)) {
+            self.impairments = None;
+        }
         self.counters.engine = self.engine.stats();
         self.counters.socket = self.sockets.stats;
         self.counters.outputs_waiting = self.held.len() as u64;
@@ -445,6 +483,9 @@ impl Worker {
         }
         if let Some(deadline) = self.deadline() {
             wait = wait.min(deadline.saturating_duration_since(now));
+        }
+        if let Some(impairments) = &self.impairments {
+            wait = impairments.shorten(now, wait);
         }
         self.counters.waits += 1;
         if let Err(e) = self.poll.poll(events, Some(wait))
@@ -477,6 +518,18 @@ fn take_news(now: Instant, engine: &Engine, router: &mut Router, crossing: &mut 
             _ => router.told(worker, change),
         }
     }
+}
+
+/// Whether a datagram comes over a network that is bad on request, and waits there or is lost.
+fn is_held_up(
+    now: Instant,
+    engine: &Engine,
+    impairments: &mut Option<Box<Impairments>>,
+    path: Path,
+    datagram: &[u8],
+) -> bool {
+    let Some(impairments) = impairments else { return false };
+    impairments.take_received(now, engine, path, datagram)
 }
 
 /// Gives a datagram to the engine, DTLS of its peers when its turn comes.

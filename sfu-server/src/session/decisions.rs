@@ -9,14 +9,14 @@ use sfu_core::decision::{
     Estimate, KeyframeReason, LayerOption, LimitedBy, PeerDecisions, ProbeReason, Record,
     SubscriptionDecision, What,
 };
-use sfu_core::id::ParticipantId;
+use sfu_core::id::{ParticipantId, PeerId};
 
 use super::forwarding::{LayerView, reason_name};
 use super::message::{WireId, kind_name};
 use super::prefer::PreferenceView;
 use super::requests::{no_such_participant, participant};
 use super::{SessionError, Sessions};
-use crate::media::MediaError;
+use crate::media::{MediaError, WorkerId};
 
 impl Sessions {
     /// What explains the quality a participant receives. Its tracks have the ids by which everybody
@@ -31,6 +31,16 @@ impl Sessions {
             let (worker, participant) = participant(&mut registry, room, id)?;
             (worker, participant.peer.ok_or_else(no_such_participant)?)
         };
+        self.decisions_of(room, worker, peer).await
+    }
+
+    /// The same of any connection in a room, also a viewer's.
+    pub(super) async fn decisions_of(
+        &self,
+        room: &str,
+        worker: WorkerId,
+        peer: PeerId,
+    ) -> Result<PeerDecisions, SessionError> {
         match self.media.call(worker, Command::Decisions { peer }).await {
             Ok(Reply::Decisions(mut decisions)) => {
                 let registry = self.registry.lock();

@@ -35,13 +35,18 @@ impl Sessions {
                 }
             }
         });
+        self.follow_policies();
         let sessions = Arc::downgrade(self);
         self.runtime.spawn(async move {
             let mut interval = tokio::time::interval(SWEEP_INTERVAL);
             loop {
                 let now = interval.tick().await;
                 let Some(sessions) = sessions.upgrade() else { return };
-                let cleanup = sessions.registry.lock().sweep(now);
+                let cleanup = {
+                    let mut registry = sessions.registry.lock();
+                    registry.review_all_direct(now);
+                    registry.sweep(now)
+                };
                 sessions.spawn(cleanup);
                 sessions.close_empty_parts(now);
             }
@@ -79,6 +84,7 @@ impl Sessions {
             permissions: newcomer.grant.view(),
             settings: room.settings.clone(),
             ice_servers: self.ice_servers(&format!("{:016x}", id.0)),
+            impairments: self.settings.now().media.impairments,
         };
         newcomer.outbox.push(&joined.to(newcomer.join_request));
         if newcomer.is_entered() {
@@ -89,6 +95,8 @@ impl Sessions {
             let event = ServerEvent::ParticipantJoined { participant: newcomer.view() };
             room.tell_others(Some(id), &Json::of(&event));
         }
+        let name = Arc::clone(&room.name);
+        registry.review_direct(&name);
     }
 
     fn handle_event(self: &Arc<Self>, worker: WorkerId, event: Event) {

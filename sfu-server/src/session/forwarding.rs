@@ -81,6 +81,8 @@ pub(crate) const fn reason_name(reason: Reason) -> &'static str {
         Reason::Muted => "muted",
         Reason::Silent => "silent",
         Reason::NoSlot => "no_slot",
+        Reason::Direct => "direct",
+        Reason::Overload => "overload",
     }
 }
 
@@ -159,6 +161,7 @@ mod tests {
                 muted: false,
                 mid: "0".into(),
                 encodings: 3,
+                rids: Default::default(),
             };
             self.happen(Event::TrackPublished { room: self.room, track });
             self.told(&self.bobs);
@@ -210,6 +213,7 @@ mod tests {
             door: Door::WebSocket,
             grant: crate::session::Grant::everything(),
             subscribe: SubscribePolicy::Manual,
+            goes_direct: false,
             outbox: outbox.clone(),
             request: None,
             http: None,

@@ -22,6 +22,8 @@ pub(crate) struct Grant {
     pub(crate) hidden: bool,
     /// Whether it may change its own name and metadata.
     pub(crate) updates_itself: bool,
+    /// Whether it may change its room and who is in it.
+    pub(crate) administers: bool,
 }
 
 /// Who somebody is, by whoever signed the token.
@@ -35,7 +37,13 @@ pub(crate) struct Identity {
 impl Grant {
     /// Of somebody nobody knows, where everybody may do everything.
     pub(crate) const fn everything() -> Self {
-        Self { identity: None, permissions: Permissions::ALL, hidden: false, updates_itself: true }
+        Self {
+            identity: None,
+            permissions: Permissions::ALL,
+            hidden: false,
+            updates_itself: true,
+            administers: true,
+        }
     }
 
     pub(crate) fn view(&self) -> PermissionsView {
@@ -46,6 +54,7 @@ impl Grant {
             can_publish_data: data,
             can_update_own_metadata: self.updates_itself,
             hidden: self.hidden,
+            room_admin: self.administers,
         }
     }
 }
@@ -59,6 +68,8 @@ pub(crate) struct PermissionsView {
     can_publish_data: bool,
     can_update_own_metadata: bool,
     hidden: bool,
+    /// Whether it may change its room and who is in it.
+    room_admin: bool,
 }
 
 /// A change of permissions: what is absent stays as it is.

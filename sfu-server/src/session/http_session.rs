@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::forbidden;
 use super::offer::{Negotiated, parse_offer, render_answer};
 use super::participant::{Door, LeaveReason};
+use super::viewer::EventStream;
 use super::{Bucket, ErrorCode, Grant, JoinRequest, Membership, Outbox, SessionError, Sessions};
 use crate::limits;
 use crate::media::MediaError;
@@ -24,7 +25,9 @@ pub(crate) struct HttpState {
     remote: IceCredentials,
     patches: Bucket,
     /// What was answered; an ICE restart repeats its ICE part. `None` until there is an answer.
-    answer: Option<Box<Answer>>,
+    pub(super) answer: Option<Box<Answer>>,
+    /// A viewer's event streams, at most [`limits::EVENT_STREAMS_MAX`].
+    pub(super) streams: Vec<EventStream>,
 }
 
 /// The entity tag of one ICE session, without its quotes (RFC 9725 §4.3.1).
@@ -61,7 +64,15 @@ impl HttpState {
         let token = format!("{:032x}", rand::random::<u128>()).into();
         let patches =
             Bucket::new(limits::PATCHES_PER_SECOND, limits::PATCHES_BURST, Instant::now());
-        Self { token, door, etag: ETag::random(), remote, patches, answer: None }
+        Self {
+            token,
+            door,
+            etag: ETag::random(),
+            remote,
+            patches,
+            answer: None,
+            streams: Vec::new(),
+        }
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -179,6 +190,7 @@ impl Sessions {
             door,
             grant,
             subscribe,
+            goes_direct: false,
             outbox: Outbox::default(),
             request: None,
             http: Some(http),
@@ -321,7 +333,7 @@ impl Sessions {
 
 impl super::registry::Registry {
     /// The participant behind a session URL. A URL of another door or room names nothing.
-    fn find_token(
+    pub(super) fn find_token(
         &self,
         door: Door,
         room: &str,
@@ -348,7 +360,7 @@ fn check_nothing_rejected(answer: &Answer) -> Result<(), SessionError> {
     Ok(())
 }
 
-fn no_such_session() -> SessionError {
+pub(super) fn no_such_session() -> SessionError {
     SessionError::new(ErrorCode::NoSuchSession, "there is no such session")
 }
 

@@ -19,6 +19,7 @@ use super::settings::RoomSettings;
 use super::{ErrorCode, SessionError, Sessions};
 use crate::limits;
 use crate::media::MediaError;
+use crate::memory;
 use crate::webhooks::Notice;
 
 /// Who wants in.
@@ -29,6 +30,8 @@ pub(crate) struct JoinRequest {
     pub(crate) door: Door,
     pub(crate) grant: Grant,
     pub(crate) subscribe: SubscribePolicy,
+    /// Whether it can exchange media with another participant directly.
+    pub(crate) goes_direct: bool,
     /// Where its events go. The first thing it gets is `joined`, as the reply to `request`.
     pub(crate) outbox: Outbox,
     pub(crate) request: Option<u64>,
@@ -80,6 +83,7 @@ impl Sessions {
         let participant = ParticipantId(rand::random());
         let (subscribe, permissions) = (request.subscribe, request.grant.permissions);
         let (place, replaced) = self.reserve(participant, request)?;
+        memory::large_pages();
         self.spawn(replaced);
         // From here on, an error or a dropped future leaves the room again.
         let membership = Membership {
@@ -133,6 +137,7 @@ impl Sessions {
         }
         let settings = RoomSettings::default();
         let room = self.room_entry(&mut registry, &request.room, Duration::ZERO, settings)?;
+        room.check_unlocked(&request.grant, Instant::now())?;
         let replaced = identity
             .filter(|_| request.door != Door::Whep)
             .and_then(|identity| room.participant_of(&identity.name));
@@ -152,6 +157,7 @@ impl Sessions {
         participant.grant = request.grant;
         participant.outbox = request.outbox;
         participant.join_request = request.request;
+        participant.goes_direct = request.goes_direct;
         let token = request.http.as_ref().map(|http| Box::from(http.token()));
         participant.http = request.http;
         room.participants.insert(id, participant);
@@ -160,6 +166,7 @@ impl Sessions {
         if let Some(token) = token {
             registry.participant_by_token.insert(token, (Arc::clone(place.room_name()), id));
         }
+        registry.review_direct(place.room_name());
         let mut cleanup = Cleanup::default();
         if let Some(replaced) = replaced {
             let close = Some((CloseCode::Replaced, "the same identity entered again"));

@@ -14,6 +14,7 @@ use super::grant::PermissionsView;
 use super::settings::RoomSettings;
 use super::track::TrackKey;
 use crate::ice_servers::IceServer;
+use crate::media::Impairment;
 
 /// A rendered message; rendered once, however many receive it.
 #[derive(Clone, Debug)]
@@ -160,6 +161,9 @@ pub(crate) enum Reply {
         settings: RoomSettings,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         ice_servers: Vec<IceServer>,
+        /// Whether networks may be made bad, in development.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        impairments: bool,
     },
     Answer(AnswerView),
     Ok {},
@@ -266,11 +270,34 @@ pub(crate) enum ServerEvent {
     },
     /// One's own permissions from now on.
     Permissions(PermissionsView),
+    /// How bad one's network is made from now on.
+    Impairment(Impairment),
     /// Somebody's name or metadata changed, perhaps one's own.
     ParticipantUpdated {
         participant: WireId,
         name: String,
         metadata: String,
+    },
+    /// One may exchange media with this participant directly: try.
+    Direct {
+        epoch: u64,
+        participant: WireId,
+        /// Whether one gives way when both offer at once, and lets the other begin.
+        polite: bool,
+    },
+    /// What the other one has to say.
+    DirectSignal {
+        epoch: u64,
+        payload: String,
+    },
+    /// It works both ways: the server forwards nothing from now on.
+    DirectOn {
+        epoch: u64,
+    },
+    /// The server forwards again.
+    DirectEnd {
+        epoch: u64,
+        reason: super::direct::DirectEnd,
     },
     Draining {},
 }
@@ -362,6 +389,7 @@ error_codes! {
     AlreadyJoined "already_joined" "This connection has joined a room already",
     InvalidName "invalid_name" "The name is too long, empty or not printable",
     RoomFull "room_full" "The room is full",
+    RoomLocked "room_locked" "The room is locked",
     Limit "limit" "A limit was reached",
     SdpMalformed "sdp_malformed" "The SDP cannot be read",
     SdpTooLarge "sdp_too_large" "The SDP is too large",
@@ -372,6 +400,7 @@ error_codes! {
     NoPublisher "no_publisher" "Nobody is publishing there",
     NoSuchParticipant "no_such_participant" "There is no such participant in this room",
     NoSuchSession "no_such_session" "There is no such session",
+    NoSuchLayer "no_such_layer" "The track has no such layer",
     RateLimited "rate_limited" "Too many requests",
     Draining "draining" "The server is about to stop",
     Overloaded "overloaded" "The server is overloaded",
@@ -388,6 +417,7 @@ error_codes! {
     Unauthorized "unauthorized" "A valid token is needed",
     Forbidden "forbidden" "This is not permitted",
     NoKeys "no_keys" "There is no key to sign with",
+    NoDirect "no_direct" "Media does not go directly",
     NotAcceptable "not_acceptable" "The answer cannot be had in this form",
 }
 

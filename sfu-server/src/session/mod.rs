@@ -7,12 +7,16 @@
 //! events that came before it.
 
 mod decisions;
+mod direct;
+mod doorkeeper;
 mod error;
 mod events;
 mod forwarding;
 mod grant;
 mod http_session;
+mod impair;
 mod join;
+mod lock;
 mod message;
 mod moderate;
 mod offer;
@@ -27,12 +31,14 @@ mod registry;
 mod requests;
 mod room;
 mod settings;
+mod shed;
 mod timing;
 mod track;
 mod tracks;
+mod viewer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
@@ -61,8 +67,8 @@ pub(crate) use requests::{
 };
 pub(crate) use room::RoomView;
 pub(crate) use settings::{CodecName, RoomSettings, SettingsChange, empty_timeout};
-pub(crate) use timing::Histogram;
 pub(crate) use track::TrackKey;
+pub(crate) use viewer::{LayerChoice, ViewerEvent, Watcher};
 
 use placement::Placement;
 use registry::Registry;
@@ -78,8 +84,8 @@ pub(crate) struct Sessions {
     pub(crate) counters: Counters,
     /// Where tasks run that must outlive the request that caused them.
     runtime: Handle,
-    /// Whether joins are refused.
-    is_draining: AtomicBool,
+    /// Whether joins are refused because the server is about to stop.
+    door: doorkeeper::Doorkeeper,
     /// Whether joins are refused because all workers are busy.
     is_overloaded: AtomicBool,
     /// Whether everybody is being sent away.
@@ -97,6 +103,8 @@ pub(crate) struct Counters {
     pub(crate) transports_failed: AtomicU64,
     /// Joins refused because the server was full.
     pub(crate) overloads: AtomicU64,
+    /// How far the videos of the worst-off worker are cut down at present, in steps.
+    pub(crate) shed_level: AtomicU8,
     /// From the join to the moment when media can flow.
     pub(crate) join_duration: timing::Histogram,
     pub(crate) layer_switches: timing::Switches,
@@ -119,7 +127,7 @@ impl Sessions {
             settings,
             counters: Counters::default(),
             runtime,
-            is_draining: AtomicBool::new(false),
+            door: doorkeeper::Doorkeeper::default(),
             is_overloaded: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
@@ -137,7 +145,7 @@ impl Sessions {
 
     /// Whether joins are refused because the server is about to stop.
     pub(crate) fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::Relaxed)
+        self.door.is_draining()
     }
 
     /// From now on tells webhooks what happens.
@@ -155,19 +163,19 @@ impl Sessions {
         self.registry.lock().kicks.forgotten
     }
 
-    /// Accepts joins again.
-    pub(crate) fn accept_joins(&self) {
-        self.is_draining.store(false, Ordering::Relaxed);
+    /// Accepts joins again. False if the server was told to end.
+    pub(crate) fn accept_joins(&self) -> bool {
+        self.door.open()
     }
 
-    /// From now on refuses joins; who is in may stay.
+    /// From now on refuses joins, for good; who is in may stay.
     pub(crate) fn refuse_joins(&self) {
-        self.is_draining.store(true, Ordering::Relaxed);
+        self.door.end();
     }
 
     /// Refuses joins from now on and tells everybody who is in, once.
     pub(crate) fn begin_drain(&self) {
-        if !self.is_draining.swap(true, Ordering::Relaxed) {
+        if self.door.drain() {
             self.registry.lock().tell_everybody(&Json::of(&ServerEvent::Draining {}));
         }
     }

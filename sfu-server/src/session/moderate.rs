@@ -131,6 +131,9 @@ impl Sessions {
         id: ParticipantId,
         wanted: BTreeSet<TrackKey>,
     ) -> Result<(), SessionError> {
+        if wanted.len() > sfu_core::limits::SUBSCRIPTIONS_PER_PEER_MAX {
+            return Err(SessionError::new(ErrorCode::Limit, "more than 250 tracks"));
+        }
         {
             let mut registry = self.registry.lock();
             let (_, asked) = participant(&mut registry, room, id)?;

@@ -66,6 +66,7 @@ pub(crate) enum CloseCode {
     RoomClosed,
     Unauthorized,
     Replaced,
+    RoomLocked,
 }
 
 impl CloseCode {
@@ -86,6 +87,7 @@ impl CloseCode {
             Self::RoomClosed => 4410,
             Self::Unauthorized => 4401,
             Self::Replaced => 4409,
+            Self::RoomLocked => 4423,
         }
     }
 }

@@ -40,12 +40,14 @@ impl Sessions {
         let sessions: Weak<Self> = Arc::downgrade(self);
         self.runtime.spawn(async move {
             let mut watch = Watch::default();
+            let mut shedders = Vec::new();
             let mut interval = tokio::time::interval(INTERVAL);
             loop {
                 interval.tick().await;
                 let Some(sessions) = sessions.upgrade() else { return };
-                let snapshots = sessions.media.snapshots();
-                let load = snapshots.iter().map(|worker| worker.load).fold(1.0, f32::min);
+                let loads = sessions.media.loads();
+                sessions.shed_video(&mut shedders, &loads);
+                let load = loads.iter().copied().fold(1.0, f32::min);
                 let max_load = sessions.settings.now().limits.max_load;
                 let is_full = watch.sample(100.0 * load, max_load);
                 if sessions.is_overloaded.swap(is_full, Ordering::Relaxed) != is_full {

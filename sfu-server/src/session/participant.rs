@@ -15,7 +15,7 @@ use super::http_session::HttpState;
 use super::message::{AssignedView, ParticipantView, TrackView, kind_name, source_name};
 use super::outbox::Outbox;
 use super::track::{Track, TrackKey};
-use crate::media::WorkerId;
+use crate::media::{Impairment, WorkerId};
 use crate::webhooks::Who;
 
 /// The door a participant came in by.
@@ -53,6 +53,8 @@ pub(crate) struct Participant {
     pub(crate) grant: Grant,
     /// Changes with its name, metadata and permissions.
     pub(crate) version: u64,
+    /// Whether it said that it can exchange media with another participant directly.
+    pub(super) goes_direct: bool,
     /// Where its connection is.
     pub(crate) worker: WorkerId,
     /// Its connection in the engine; `None` until the engine has added it. Nobody is told of it
@@ -71,6 +73,8 @@ pub(crate) struct Participant {
     pub(crate) transport: TransportState,
     /// When it asked to join, until media can flow.
     pub(super) joining_since: Option<Instant>,
+    /// How bad its network was made, in development.
+    pub(super) impairment: Impairment,
     /// What a WHIP or WHEP session URL stands for.
     pub(crate) http: Option<HttpState>,
 }
@@ -90,6 +94,7 @@ impl Participant {
             door,
             grant: Grant::everything(),
             version: rand::random(),
+            goes_direct: false,
             worker,
             peer: None,
             outbox: Outbox::default(),
@@ -100,6 +105,7 @@ impl Participant {
             publish_requests: BTreeMap::new(),
             transport: TransportState::Connecting,
             joining_since: Some(Instant::now()),
+            impairment: Impairment::default(),
             http: None,
         }
     }

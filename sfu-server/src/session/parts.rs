@@ -128,7 +128,7 @@ impl Sessions {
 
     async fn join_parts(&self, place: &Place, room: RoomId) -> Result<(), MediaError> {
         // They are changed in turn as well, so these are they until this part is known.
-        let policy = place.find(&mut self.registry.lock()).map(|room| room.settings.policy());
+        let policy = place.find(&mut self.registry.lock()).map(|room| room.policy());
         if let Some(policy) = policy.filter(|s| *s != RoomPolicy::default()) {
             self.media.call(place.worker, Command::SetRoomPolicy { room, policy }).await?;
         }

@@ -9,6 +9,7 @@ use sfu_core::id::{ParticipantId, PeerId, RoomId};
 use sfu_core::negotiation::MediaKind;
 use tokio::time::Instant;
 
+use super::direct::PolicyNews;
 use super::message::{Json, ServerEvent};
 use super::outbox::CloseCode;
 use super::participant::{Door, LeaveReason, Participant};
@@ -33,6 +34,7 @@ pub(super) struct Registry {
     pub(super) participant_by_token: HashMap<Box<str>, (Arc<str>, ParticipantId)>,
     pub(super) kicks: Kicks,
     pub(super) webhooks: Webhooks,
+    pub(super) policy_news: PolicyNews,
 }
 
 /// Commands to be sent once the lock is released.
@@ -46,6 +48,8 @@ pub(crate) struct Census {
     pub(crate) rooms: usize,
     /// Of these, rooms on several workers.
     pub(crate) rooms_spanning: usize,
+    /// Of these, rooms whose media goes past the server.
+    pub(crate) rooms_direct: usize,
     pub(crate) websockets: usize,
     pub(crate) whip: usize,
     pub(crate) whep: usize,
@@ -170,10 +174,14 @@ impl Registry {
         if let Some(http) = &participant.http {
             self.participant_by_token.remove(http.token());
         }
+        if let (LeaveReason::Lost, Some(identity)) = (reason, &participant.grant.identity) {
+            room.lost.note(Arc::clone(&identity.name), Instant::now());
+        }
         if let Some(peer) = participant.peer {
             self.participant_by_peer.remove(&(worker, peer));
             cleanup.0.push((worker, Command::RemovePeer { peer }));
         }
+        self.review_direct(room_name);
         self.remove_room_if_unused(room_name, &mut cleanup);
         cleanup
     }
@@ -279,6 +287,7 @@ impl Registry {
         let mut census = Census {
             rooms: self.room_by_name.len(),
             rooms_spanning: self.room_by_name.values().filter(|r| r.parts.len() > 1).count(),
+            rooms_direct: self.room_by_name.values().filter(|r| r.is_direct()).count(),
             index_entries: self.name_by_room.len()
                 + self.participant_by_peer.len()
                 + self.participant_by_token.len(),

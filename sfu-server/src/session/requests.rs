@@ -188,18 +188,29 @@ impl Sessions {
         Ok(())
     }
 
-    /// Removes a participant; its connection is closed, and tokens from before are worth nothing.
+    /// Removes a participant, also one that is still joining, and the viewers of its identity; their
+    /// connections are closed, and tokens from before are worth nothing.
     pub(crate) fn kick(&self, room: &str, id: ParticipantId) -> Result<(), SessionError> {
         let lasts = self.settings.now().auth.kick();
+        let mut kicked = vec![id];
         {
             let mut registry = self.registry.lock();
-            let (_, participant) = participant(&mut registry, room, id)?;
-            if let Some(identity) = participant.grant.identity.clone() {
+            let there = &registry.room_by_name.get(room).ok_or_else(no_such_room)?.participants;
+            let meant = there.get(&id).filter(|meant| meant.door != Door::Whep);
+            let identity = meant.ok_or_else(no_such_participant)?.grant.identity.clone();
+            if let Some(identity) = identity {
+                let is_it = |other: &&Participant| {
+                    let own = other.grant.identity.as_ref();
+                    other.id != id && own.is_some_and(|own| own.name == identity.name)
+                };
+                kicked.extend(there.values().filter(is_it).map(|other| other.id));
                 let who = (room, &*identity.name);
                 registry.kicks.note(who, auth::unix_now(), Instant::now(), lasts);
             }
         }
-        self.remove(room, id, LeaveReason::Kicked, Some((CloseCode::Kicked, "removed")));
+        for id in kicked {
+            self.remove(room, id, LeaveReason::Kicked, Some((CloseCode::Kicked, "removed")));
+        }
         Ok(())
     }
 
@@ -262,6 +273,7 @@ impl Sessions {
     /// let go of every peer, or after `patience`.
     pub(crate) async fn drain(&self, patience: Duration) {
         self.begin_drain();
+        self.refuse_joins();
         self.stopping.send_replace(true);
         let mut cleanup = super::registry::Cleanup::default();
         {

@@ -10,6 +10,8 @@ use sfu_core::id::{ParticipantId, RoomId, TrackId};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::direct::Direct;
+use super::lock::Lost;
 use super::message::Json;
 use super::participant::{Door, Participant};
 use super::placement::{Newcomer, PartLoad};
@@ -26,6 +28,10 @@ pub(crate) struct Room {
     pub(crate) placed: usize,
     pub(crate) participants: BTreeMap<ParticipantId, Participant>,
     pub(crate) settings: RoomSettings,
+    /// Who may come back while it is locked.
+    pub(super) lost: Lost,
+    /// Whether its media goes past the server.
+    pub(super) direct: Direct,
     /// Changes with its settings.
     pub(crate) version: u64,
     /// Held while the engines are told of its settings or its parts. Rooms of one name that follow
@@ -92,6 +98,8 @@ impl Room {
             placed: 0,
             participants: BTreeMap::new(),
             settings: RoomSettings::default(),
+            lost: Lost::default(),
+            direct: Direct::default(),
             version: rand::random(),
             turn: Arc::default(),
             empty_timeout,

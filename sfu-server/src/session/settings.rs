@@ -30,9 +30,15 @@ pub(crate) struct RoomSettings {
     /// So many may be there at a time, viewers included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_participants: Option<u16>,
+    /// Nobody new may come in.
+    pub(super) locked: bool,
     /// The codecs that are agreed on in offers from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     codecs: Option<Vec<CodecName>>,
+    /// Two who are alone in the room may exchange media among themselves, past the server. Each then
+    /// learns the other's addresses.
+    #[serde(skip_serializing_if = "is_false")]
+    direct: bool,
     /// For applications.
     #[serde(skip_serializing_if = "String::is_empty")]
     metadata: String,
@@ -71,8 +77,11 @@ pub(crate) struct SettingsChange {
     pub(crate) video_last_n: Option<Option<u64>>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) max_participants: Option<Option<u64>>,
+    pub(crate) locked: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) codecs: Option<Option<Vec<CodecName>>>,
+    /// Whether two who are alone in the room may exchange media among themselves.
+    pub(crate) direct: Option<bool>,
     /// At most 64 KiB.
     pub(crate) metadata: Option<String>,
     /// Seconds it stays while empty, at most a day.
@@ -87,9 +96,10 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 impl RoomSettings {
-    /// The same for the engine.
+    /// The same for the engine, by way of which everything goes.
     pub(super) const fn policy(&self) -> RoomPolicy {
-        RoomPolicy { audio_last_n: self.audio_last_n, video_last_n: self.video_last_n }
+        let (audio_last_n, video_last_n) = (self.audio_last_n, self.video_last_n);
+        RoomPolicy { audio_last_n, video_last_n, direct: false }
     }
 
     /// These settings after a change.
@@ -111,9 +121,21 @@ impl RoomSettings {
             audio_last_n: bounded("audio_last_n", self.audio_last_n, change.audio_last_n)?,
             video_last_n: bounded("video_last_n", self.video_last_n, change.video_last_n)?,
             max_participants,
+            locked: change.locked.unwrap_or(self.locked),
             codecs,
+            direct: change.direct.unwrap_or(self.direct),
             metadata: metadata.clone(),
         })
+    }
+
+    /// Whether two who are alone may exchange media among themselves. Only the server sees to what
+    /// else a room may be told to forward, so there must be nothing of that kind.
+    pub(super) fn allows_direct(&self) -> bool {
+        let takes_two = |limit: Option<u16>| limit.is_none_or(|n| n >= 2);
+        self.direct
+            && self.codecs.is_none()
+            && takes_two(self.audio_last_n)
+            && takes_two(self.video_last_n)
     }
 
     /// Takes codecs out of an offer that the room does not have.
@@ -125,6 +147,11 @@ impl RoomSettings {
             }
         }
     }
+}
+
+/// For fields that are shown only when set.
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// As many as there are.
@@ -183,16 +210,19 @@ impl Sessions {
         // One change at a time, so that the last one is the same here and in the engines; and no
         // part is added meanwhile that would not hear of it.
         let _turn = place.turn().lock().await;
-        let (before, after, parts) = {
+        let (before, after, direct, parts) = {
             let mut registry = self.registry.lock();
             let room = place.find_room(&mut registry).ok_or_else(no_such_room)?;
             if_match.admits_version(room.version)?;
             let after = room.settings.changed(change)?;
             change.empty_timeout.map(empty_timeout).transpose()?;
-            (room.settings.clone(), after, room.bound_parts())
+            (room.settings.clone(), after, room.is_direct(), room.bound_parts())
         };
         if after.policy() != before.policy() {
-            self.set_policy(&parts, before.policy(), after.policy()).await.map_err(room_error)?;
+            // Whether media goes directly may change meanwhile: whoever changes it waits for its turn.
+            let policy = |settings: &RoomSettings| RoomPolicy { direct, ..settings.policy() };
+            let (before, after) = (policy(&before), policy(&after));
+            self.set_policy(&parts, before, after).await.map_err(room_error)?;
         }
         let mut registry = self.registry.lock();
         let room = place.find_room(&mut registry).ok_or_else(no_such_room)?;
@@ -204,7 +234,9 @@ impl Sessions {
         if after != before {
             room.tell_others(None, &Json::of(&ServerEvent::RoomSettings(after)));
         }
-        Ok(room.view())
+        let view = room.view();
+        registry.review_direct(name);
+        Ok(view)
     }
 
     /// Sets a policy in every part of a room, or in none.

@@ -111,8 +111,17 @@ pub(crate) async fn assert_problem(
     let problem: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(problem["code"], code, "{what}: {text}");
     assert_eq!(problem["status"], status, "{what}");
-    for field in ["type", "title", "detail"] {
+    for field in ["type", "title", "detail", "instance"] {
         assert!(problem[field].as_str().is_some_and(|s| !s.is_empty()), "{what}: {field}");
+    }
+    assert_eq!(problem["request_id"].as_str(), headers["x-request-id"].to_str().ok(), "{what}");
+    problem
+}
+
+/// A problem without what is the request's own: the same for all who are refused in the same words.
+pub(crate) fn in_the_same_words(mut problem: Value) -> Value {
+    for own in ["instance", "request_id"] {
+        problem.as_object_mut().unwrap().remove(own);
     }
     problem
 }

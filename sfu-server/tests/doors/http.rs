@@ -117,6 +117,31 @@ async fn c03_bodies_over_their_bound_are_refused() {
     server.server.stop().await;
 }
 
+#[tokio::test]
+async fn every_answer_says_what_its_request_is_called() {
+    let server = TestServer::start().await;
+    let paths = ["/livez", "/", "/nothing", "/api/v1/rooms", "/api/v1/rooms/no", "/whip/r", "/ws"];
+    for path in paths {
+        let given = server.request("GET", path).header("x-request-id", "proxy-1:2/3");
+        let given = given.send().await.unwrap();
+        assert_eq!(given.headers()["x-request-id"], "proxy-1:2/3", "{path}");
+        let mut own = Vec::new();
+        for unusable in ["", "a b", &"x".repeat(129)] {
+            let answer = server.request("GET", path).header("x-request-id", unusable);
+            let answer = answer.send().await.unwrap();
+            own.push(answer.headers()["x-request-id"].to_str().unwrap().to_owned());
+        }
+        own.sort_unstable();
+        own.dedup();
+        assert_eq!(own.len(), 3, "{path}: {own:?}");
+        assert!(own.iter().all(|id| id.len() == 16), "{path}: {own:?}");
+    }
+    let refused = server.get("/api/v1/rooms/no%20room?limit=1").await;
+    let problem = assert_problem(refused, 404, "no_such_room", "a room").await;
+    assert_eq!(problem["instance"], "/api/v1/rooms/no%20room");
+    server.server.stop().await;
+}
+
 /// A body that does not say how long it will be.
 #[tokio::test]
 async fn a_chunked_body_is_read_up_to_its_bound() {

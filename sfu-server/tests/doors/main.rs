@@ -4,8 +4,11 @@
 
 mod api;
 mod conformance;
+mod direct;
 mod encoders;
+mod events;
 mod harness;
+mod hosts;
 mod http;
 mod metrics;
 mod quality;
@@ -13,6 +16,7 @@ mod rooms;
 mod shutdown;
 mod slow;
 mod spanning;
+mod statuses;
 mod tls;
 mod tokens;
 mod webhooks;

@@ -12,7 +12,7 @@ async fn a_room_is_made_shown_and_deleted() {
     assert_eq!(created.headers()["location"], "/api/v1/rooms/caf%C3%A9%201");
     let room = body(created).await;
     let want = json!({"name": "café 1", "participants": 0, "viewers": 0, "tracks": 0,
-                      "empty_timeout": 300});
+                      "empty_timeout": 300, "locked": false});
     assert_eq!(room, want);
 
     let again = json!({"name": "café 1", "empty_timeout": 1});

@@ -71,6 +71,25 @@ async fn a_drain_tells_everybody_once_and_waits_until_they_have_left() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_to_end_takes_nobody_again() {
+    let server = TestServer::start().await;
+    let undrain = || server.request("DELETE", "/api/v1/drain").send();
+    for _ in 0..2 {
+        let drained = server.request("POST", "/api/v1/drain").send().await.unwrap();
+        assert_eq!(crate::harness::body(drained).await["draining"], true);
+        assert_eq!(undrain().await.unwrap().status(), 200, "by request it drains and drains not");
+        assert_eq!(server.get("/readyz").await.status(), 200);
+    }
+    // As SIGTERM does it.
+    server.server.drain(Duration::ZERO).await;
+    let refused = undrain().await.unwrap();
+    assert_eq!(refused.headers()["retry-after"], "1");
+    crate::harness::assert_problem(refused, 503, "draining", "to undrain").await;
+    assert_eq!(server.get("/readyz").await.status(), 503);
+    server.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_drain_ends_at_its_deadline() {
     let server = TestServer::start().await;
     let (mut a, _) = server.join("r", "a").await;

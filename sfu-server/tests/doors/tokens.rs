@@ -7,20 +7,28 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use sfu_server::config::{AuthSettings, KeySettings, Secret};
+use sfu_server::config::{AuthSettings, KeySettings, Secret, Settings};
 
-use crate::harness::{Client, TestServer, assert_problem, body};
+use crate::harness::{Client, TestServer, assert_problem, body, in_the_same_words};
 
 const KEY: &str = "key1";
 const SECRET: &str = "a secret of thirty-two bytes ...";
 pub(crate) const ADMIN: &str = "the administrator's own secret key";
 
 pub(crate) async fn keyed_server() -> TestServer {
+    keyed_server_with(|_| {}).await
+}
+
+pub(crate) async fn keyed_server_with(change: impl FnOnce(&mut Settings)) -> TestServer {
     let key = |secret| KeySettings { secret: Secret::new(secret), room_prefix: String::new() };
     let keys = [(KEY.to_owned(), key(SECRET)), ("key2".to_owned(), key(ADMIN))];
     let admin_key = Some(Secret::new(ADMIN));
     let auth = AuthSettings { keys: keys.into(), admin_key, ..AuthSettings::default() };
-    TestServer::start_with(|settings| settings.auth = auth).await
+    TestServer::start_with(|settings| {
+        settings.auth = auth;
+        change(settings);
+    })
+    .await
 }
 
 pub(crate) fn now() -> u64 {
@@ -65,6 +73,15 @@ pub(crate) fn granting(identity: &str, grant: Value) -> String {
     token(json!({"sub": identity, "video": video}))
 }
 
+/// The same bytes by other letters: the last one of 43 has two bits to spare.
+fn respelt(token: &str) -> String {
+    const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (rest, last) = token.split_at(token.len() - 1);
+    let at = LETTERS.find(last).unwrap();
+    assert_eq!(at % 4, 0, "it was spelt as it should be");
+    format!("{rest}{}", &LETTERS[at + 1..at + 2])
+}
+
 fn attacks() -> Vec<(&'static str, String)> {
     let good = claims(json!({})).to_string();
     let secret = SECRET.as_bytes();
@@ -84,6 +101,7 @@ fn attacks() -> Vec<(&'static str, String)> {
         ("truncated", whole[..whole.len() - 1].into()),
         ("longer", format!("{whole}A")),
         ("padded", format!("{whole}=")),
+        ("another spelling of the signature", respelt(&whole)),
         ("not base64", whole.replace('.', "!.")),
         ("alg none, signed", header(r#"{"alg":"none"}"#)),
         ("alg None", header(r#"{"alg":"None"}"#)),
@@ -130,6 +148,7 @@ fn attacks() -> Vec<(&'static str, String)> {
         ("iat to come", token(json!({"iat": now() + 120}))),
         ("no iss", token(json!({"iss": null}))),
         ("iss unknown", token(json!({"iss": "nobody"}))),
+        ("iss of another key", token(json!({"iss": "key2"}))),
         ("iss a list", token(json!({"iss": [KEY]}))),
         ("iss empty", token(json!({"iss": ""}))),
         ("aud of somebody else", token(json!({"aud": "https://bank.test"}))),
@@ -167,7 +186,8 @@ async fn every_token_that_does_not_count_is_refused_in_the_same_words() {
             let request = request.header("authorization", format!("Bearer {token}")).body("v=0");
             let response = request.send().await.unwrap();
             assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"sfu\"", "{what}");
-            bodies.push(assert_problem(response, 401, "unauthorized", what).await);
+            let problem = assert_problem(response, 401, "unauthorized", what).await;
+            bodies.push(in_the_same_words(problem));
         }
         // In the join; its reply is the same, and the close code as well.
         let mut client = server.connect().await;
@@ -341,6 +361,96 @@ async fn who_was_kicked_does_not_come_back_with_an_old_token() {
     assert_eq!(joined["type"], "joined", "a later token lets them in: {joined}");
     let (_ann, joined) = enter(&server, &granting("ann", json!({}))).await;
     assert_eq!(joined["type"], "joined", "and the others were never kept out: {joined}");
+    server.server.stop().await;
+}
+
+/// What was made with a token is changed and ended with one. Who comes without, or with one that does
+/// not count, learns nothing and changes nothing, also of the right URL.
+#[tokio::test]
+async fn c27_c28_sessions_ask_for_a_token_as_endpoints_do() {
+    let server = keyed_server().await;
+    let good = granting("ann", json!({}));
+    let bearer = |token: &str| Some(format!("Bearer {token}"));
+    let expired = token(json!({"exp": now() - 120}));
+    let elsewhere = token(json!({"video": {"roomJoin": true, "room": "s"}}));
+    for (endpoint, offer) in
+        [("/whip/r", crate::whip::publisher()), ("/whep/r", crate::whip::viewer())]
+    {
+        let ask = |method: &'static str, path: String, authorization: Option<String>| {
+            let (content_type, body) = match method {
+                "POST" if path == endpoint => ("application/sdp", offer.clone()),
+                "POST" => ("application/json", "[]".to_owned()),
+                _ => (
+                    "application/trickle-ice-sdpfrag",
+                    crate::whip::fragment("EsAw", crate::whip::PASSWORD),
+                ),
+            };
+            let mut request = server.request(method, &path).header("if-match", "*");
+            if let Some(authorization) = authorization {
+                request = request.header("authorization", authorization);
+            }
+            request.header("content-type", content_type).body(body).send()
+        };
+        let made = ask("POST", endpoint.to_owned(), bearer(&good)).await.unwrap();
+        assert_eq!(made.status(), 201);
+        let location = made.headers()["location"].to_str().unwrap();
+        let path = location.strip_prefix(&server.url("")).unwrap().to_owned();
+        let mut routes = vec![("POST", endpoint.to_owned()), ("PATCH", path.clone())];
+        routes.push(("DELETE", path.clone()));
+        if endpoint == "/whep/r" {
+            routes.push(("POST", format!("{path}/events")));
+            routes.push(("POST", format!("{path}/layer")));
+        }
+        for (what, authorization) in [
+            ("missing", None),
+            ("no scheme", Some(good.clone())),
+            ("another scheme", Some(format!("Basic {good}"))),
+            ("malformed", bearer("a.b.c")),
+            ("expired", bearer(&expired)),
+            ("of another room", bearer(&elsewhere)),
+            ("the administrator's", bearer(ADMIN)),
+        ] {
+            for (method, path) in &routes {
+                let refused = ask(method, path.clone(), authorization.clone()).await.unwrap();
+                assert_eq!(refused.headers()["www-authenticate"], "Bearer realm=\"sfu\"");
+                let what = format!("{what}: {method} {path}");
+                assert_problem(refused, 401, "unauthorized", &what).await;
+            }
+        }
+        assert_eq!(server.get(&path).await.status(), 204, "the session goes on");
+        assert_eq!(ask("PATCH", path.clone(), bearer(&good)).await.unwrap().status(), 204);
+        assert_eq!(ask("DELETE", path.clone(), bearer(&good)).await.unwrap().status(), 200);
+    }
+    server.server.stop().await;
+}
+
+/// A viewer by WHEP is of the same identity, and nobody sees it in a list.
+#[tokio::test]
+async fn a_kick_ends_what_its_identity_watches_as_well() {
+    let server = keyed_server().await;
+    let watching = |identity| {
+        let token = granting(identity, json!({}));
+        let request = server.request("POST", "/whep/r").header("content-type", "application/sdp");
+        request
+            .header("authorization", format!("Bearer {token}"))
+            .body(crate::whip::viewer())
+            .send()
+    };
+    let (mut eve, joined) = enter(&server, &granting("eve", json!({}))).await;
+    let mut sessions = Vec::new();
+    for identity in ["eve", "ann"] {
+        let made = watching(identity).await.unwrap();
+        assert_eq!(made.status(), 201);
+        let location = made.headers()["location"].to_str().unwrap();
+        sessions.push(location.strip_prefix(&server.url("")).unwrap().to_owned());
+    }
+    let path = format!("/api/v1/rooms/r/participants/{}", joined["participant"].as_str().unwrap());
+    let kick = server.request("DELETE", &path).header("authorization", format!("Bearer {ADMIN}"));
+    assert_eq!(kick.send().await.unwrap().status(), 204);
+    assert_eq!(eve.closed().await, 4403);
+    assert_eq!(server.get(&sessions[0]).await.status(), 404, "eve watches no more");
+    assert_eq!(server.get(&sessions[1]).await.status(), 204, "ann does");
+    assert_eq!(watching("eve").await.unwrap().status(), 401);
     server.server.stop().await;
 }
 

@@ -2,7 +2,9 @@
 
 declare global {
   /** The conference page's handle for tests. */
-  var __sfu: { room: any; snapshot(): Promise<any> };
+  var __sfu: { room: any;
+    media: any;
+    sending: any; snapshot(): Promise<any> };
   /** What harness/picture.js has seen. */
   var __samples: import('./picture.js').Sample[];
   /** Left there by one evaluation for a later one. */
@@ -13,6 +15,8 @@ declare global {
   var __clock: any;
   var __calm: () => Promise<void>;
   var __times: any;
+  /** What harness/frames.js has seen, in ms. */
+  var __frames: number[][];
   var __watch: any;
   var __check: any;
   var axe: any;

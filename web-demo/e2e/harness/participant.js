@@ -18,6 +18,7 @@ import { until } from './until.js';
  * @property {Kind} kind
  * @property {string} source
  * @property {string} codec
+ * @property {string} mid
  * @property {number} framesDecoded
  * @property {number} frameWidth
  * @property {number} frameHeight
@@ -36,6 +37,7 @@ import { until } from './until.js';
  * @typedef {object} Wishes
  * @property {string} room
  * @property {string} name
+ * @property {string} [token]
  * @property {string} [publish] `0`, `audio` or `video`; both without it
  * @property {string} [subscribe] `0`: see and hear nobody
  * @property {string} [codec]
@@ -44,6 +46,7 @@ import { until } from './until.js';
  * @property {number} [width]
  * @property {number} [height]
  * @property {'udp' | 'tcp' | 'relay'} [path] the only way to the server that is tried
+ * @property {number} [direct] 1: person to person is a setting of the room
  * @property {number} [mock] so many invented participants, and no server
  */
 

@@ -171,6 +171,34 @@ fn a_probe_goes_at_its_own_rate_and_fills_up_with_padding() {
 }
 
 #[test]
+fn media_does_not_wait_for_a_probe_that_is_slower() {
+    let now = origin();
+    let mut pacer = pacer(now, 8_000_000);
+    let cluster = Cluster { id: 7, bitrate_bps: 600_000, bytes_min: 1_000, packets_min: 5 };
+    pacer.probe(now, cluster);
+    for item in 0..10 {
+        pacer.push(now, Class::Video, 1000, item).unwrap();
+    }
+    let left = run(&mut pacer, now, ms(100));
+    assert_eq!(left.len(), 10);
+    assert!(left.iter().all(|&(at, item)| at <= u128::from(item) + 1), "{left:?}");
+}
+
+#[test]
+fn where_nothing_is_held_back_nothing_is_probed() {
+    let now = origin();
+    let mut pacer = Pacer::<u32, u32>::new(PacerConfig::default());
+    let cluster = Cluster { id: 7, bitrate_bps: 600_000, bytes_min: 1_000, packets_min: 5 };
+    pacer.probe(now, cluster);
+    assert!(pacer.is_idle());
+    pacer.set_estimate(now, Some(300_000));
+    pacer.probe(now, cluster);
+    assert!(!pacer.is_idle());
+    pacer.set_estimate(now, None);
+    assert!(pacer.is_idle());
+}
+
+#[test]
 fn a_probe_without_anything_to_send_ends() {
     let now = origin();
     let mut pacer = pacer(now, 300_000);

@@ -2,11 +2,13 @@
 //!
 //! What was measured of tracks and paths comes together here. [`wishes`] is what subscribers and
 //! rooms ask for, [`path`] what a peer's feedback comes to: its estimate, pace and probes. [`share`]
-//! goes through the allocation with both, and what comes back is what selectors aim at. [`told`]
+//! goes through the allocation with both, and what comes back is what selectors aim at; [`shed`]
+//! cuts down what there is to share while the server is overloaded. [`told`]
 //! is who hears of it: subscribers what they get, publishers what is wanted of them.
 
 mod path;
 mod share;
+mod shed;
 mod told;
 mod wishes;
 
@@ -19,6 +21,9 @@ use crate::decision::LayerOption;
 use crate::id::{SubscriptionId, TrackId};
 use crate::preference::Preference;
 use crate::recorder::Recorder;
+use crate::stats::ESTIMATE_BOUNDS_BPS;
+
+pub(in crate::engine) use shed::Shed;
 
 /// What decides about a peer's quality beside the estimate.
 #[derive(Debug, Default)]
@@ -45,6 +50,19 @@ pub(in crate::engine) struct Allocation {
     options: Vec<LayerOption>,
     /// The subscription behind each demand.
     subscriptions: Vec<SubscriptionId>,
+}
+
+impl Engine {
+    /// How many peers are sent video, by their estimates.
+    pub(in crate::engine) fn estimates(&self) -> [u64; ESTIMATE_BOUNDS_BPS.len() + 1] {
+        let mut classes = [0; ESTIMATE_BOUNDS_BPS.len() + 1];
+        let qualities = self.peers.values().map(|peer| &peer.receive.quality);
+        for quality in qualities.filter(|quality| quality.next_run.is_some()) {
+            let class = ESTIMATE_BOUNDS_BPS.partition_point(|bps| *bps < quality.estimate_bps);
+            classes[class] += 1;
+        }
+        classes
+    }
 }
 
 impl Quality {

@@ -62,7 +62,7 @@ impl Engine {
 
     /// What there is to share out, and among whom.
     fn read_demands(&mut self, now: Instant, id: PeerId, run: &mut Allocation) -> Budget {
-        let Self { peers, tracks, subscriptions, rooms, touched_mirrors, .. } = self;
+        let Self { peers, tracks, subscriptions, rooms, touched_mirrors, shed, .. } = self;
         let peer = &peers[id];
         let receive = &peer.receive;
         let estimate = receive.bandwidth.estimate();
@@ -78,6 +78,9 @@ impl Engine {
             let withheld = match () {
                 () if this.slot.is_none() => Some(Reason::NoSlot),
                 () if track.muted => Some(Reason::Muted),
+                () if rooms[track.room].last_n.is_direct() && this.preference.is_for_some() => {
+                    Some(Reason::Direct)
+                }
                 () if !seated && !this.preference.pinned => Some(Reason::LastN),
                 () => None,
             };
@@ -98,6 +101,7 @@ impl Engine {
                 }
                 continue;
             }
+            this.is_shed = shed.trim(&mut run.options);
             run.subscriptions.push(id);
             if now.saturating_duration_since(this.since) < SETTLED_AFTER {
                 this.memory.hurry();
@@ -147,9 +151,13 @@ impl Engine {
     fn apply_grant(&mut self, now: Instant, id: SubscriptionId, grant: &Grant) {
         let Some(subscription) = self.subscriptions.get_mut(id) else { return };
         let paused_before = subscription.granted.is_none();
-        let same_reason = subscription.reason == grant.reason;
+        let reason = match grant.reason {
+            Reason::Best if subscription.is_shed => Reason::Overload,
+            reason => reason,
+        };
+        let same_reason = subscription.reason == reason;
         subscription.memory = grant.memory;
-        subscription.reason = grant.reason;
+        subscription.reason = reason;
         let moved = subscription.granted != grant.layer;
         subscription.granted = grant.layer;
         // What begins with a keyframe is told when that has come.

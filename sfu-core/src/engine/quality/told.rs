@@ -34,13 +34,15 @@ impl Engine {
     /// Works out again which encodings of a track anybody is to get, and tells its publisher if
     /// that has changed.
     pub(in crate::engine) fn update_demand(&mut self, now: Instant, id: TrackId) {
-        let Self { tracks, subscriptions, .. } = self;
+        let Self { tracks, subscriptions, rooms, .. } = self;
         let Some(track) = tracks.get_mut(id).filter(|track| track.kind == MediaKind::Video) else {
             return;
         };
         let served = track.subscriptions.iter().map(|&id| &subscriptions[id]);
         let served = served.filter(|subscription| subscription.slot.is_some());
-        let watched = served.clone().next().is_some() || !track.wishes.is_empty();
+        // Where media goes directly nobody is about to look, so not even the lowest need go on.
+        let watched = !rooms[track.room].last_n.is_direct()
+            && (served.clone().next().is_some() || !track.wishes.is_empty());
         let layers = served.flat_map(|this| {
             // Who has the best there is would take more: a publisher may begin with fewer layers.
             let best = this.granted.filter(|_| this.reason == Reason::Best);

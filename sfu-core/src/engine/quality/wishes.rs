@@ -48,8 +48,15 @@ impl Engine {
         policy: RoomPolicy,
     ) -> Result<Reply, CommandError> {
         let room = self.rooms.get_mut(id).ok_or(CommandError::NoSuchRoom)?;
+        let was_direct = room.last_n.is_direct();
         if room.last_n.set_policy(now, policy) {
             self.seats_moved(now, id);
+        }
+        if was_direct != policy.direct {
+            // What is wanted again is wanted now: until it comes there is nothing to share out.
+            for track in self.rooms[id].tracks.clone() {
+                self.update_demand(now, track);
+            }
         }
         Ok(Reply::Done)
     }

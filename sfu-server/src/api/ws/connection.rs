@@ -13,11 +13,12 @@ use sfu_core::command::SubscribePolicy;
 use tokio::time::{Instant, timeout_at};
 
 use super::preference;
-use super::request::{self, Request, Subscribe};
+use super::request::{self, DirectState, DirectWord, Request, Subscribe};
 use crate::api::Context;
 use crate::api::access::{self, Entry};
 use crate::auth::Caller;
 use crate::limits;
+use crate::media::Impairment;
 use crate::session::{
     Bucket, CloseCode, Closing, DataRequest, Door, ErrorCode, JoinRequest, Json, Membership,
     Outbox, OutboxItem, Reply, ServerEvent, SessionError, WireId, participant_id, publish_request,
@@ -53,6 +54,11 @@ pub(super) async fn run(
         membership: None,
         requests: Bucket::new(message_rate, message_rate.saturating_mul(2), now),
         offers: Bucket::new(limits::OFFERS_PER_SECOND, limits::OFFERS_BURST, now),
+        direct_signals: Bucket::new(
+            limits::DIRECT_SIGNALS_PER_SECOND,
+            limits::DIRECT_SIGNALS_BURST,
+            now,
+        ),
         errors: Bucket::new(limits::ERRORS_PER_SECOND, limits::ERRORS_BURST, now),
         join_before: now + limits::JOIN_DEADLINE,
         context,
@@ -131,6 +137,7 @@ struct Connection {
     membership: Option<Membership>,
     requests: Bucket,
     offers: Bucket,
+    direct_signals: Bucket,
     errors: Bucket,
     join_before: Instant,
 }
@@ -241,6 +248,7 @@ impl Connection {
                 self.outbox.close(CloseCode::Unauthorized, "a valid token is needed");
             }
             ErrorCode::ServerFull => self.outbox.close(CloseCode::ServerFull, "server full"),
+            ErrorCode::RoomLocked => self.outbox.close(CloseCode::RoomLocked, "the room is locked"),
             ErrorCode::Draining => self.outbox.close(CloseCode::Draining, "shutting down"),
             _ => {}
         }
@@ -302,6 +310,22 @@ impl Connection {
             Request::Update(update) => {
                 sessions.update(room, me, update.name, update.metadata)?;
             }
+            Request::Impair(impair) => {
+                let whose = impair.participant.as_deref().map_or(Ok(me), participant_id)?;
+                let wish = Impairment { downlink: impair.downlink, uplink: impair.uplink };
+                sessions.impair_by(room, me, whose, wish)?;
+            }
+            Request::Lock(lock) => sessions.lock(room, me, lock.locked).await?,
+            Request::DirectSignal(signal) => {
+                if !self.direct_signals.take(Instant::now()) {
+                    let detail = "too many messages to the other one";
+                    return Err(SessionError::new(ErrorCode::RateLimited, detail));
+                }
+                sessions.direct_signal(room, me, signal.epoch, signal.payload)?;
+            }
+            Request::DirectState(DirectState { epoch, state }) => {
+                sessions.direct_state(room, me, epoch, state == DirectWord::Connected)?;
+            }
             Request::Ping(_) | Request::Join(_) | Request::Leave(_) => {
                 unreachable!("answered above")
             }
@@ -334,6 +358,7 @@ impl Connection {
                 Subscribe::Auto => SubscribePolicy::All,
                 Subscribe::Manual => SubscribePolicy::Manual,
             },
+            goes_direct: join.direct,
             outbox: self.outbox.clone(),
             request: id,
             http: None,

@@ -8,6 +8,7 @@ use actix_web::http::header;
 use actix_web::web::{self, Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use tracing::Instrument as _;
 
 use super::{Context, Problem, access, client};
 use crate::limits;
@@ -50,7 +51,8 @@ async fn open(
         .aggregate_continuations()
         .max_continuation_size(limits::FRAME_BYTES_MAX);
     let address = client::address(&request);
-    actix_web::rt::spawn(connection::run(context, address, caller, session, stream));
+    let run = connection::run(context, address, caller, session, stream);
+    actix_web::rt::spawn(run.in_current_span());
     Ok(response)
 }
 

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::media::Leg;
 use crate::session::{ErrorCode, SessionError};
 
 /// A request that could be read.
@@ -20,6 +21,10 @@ pub(super) enum Request {
     Prefer(Prefer),
     Data(Data),
     Update(Update),
+    Lock(Lock),
+    Impair(Impair),
+    DirectSignal(DirectSignal),
+    DirectState(DirectState),
     Ping(Nothing),
     Leave(Nothing),
 }
@@ -34,6 +39,9 @@ pub(super) struct Join {
     pub(super) metadata: String,
     #[serde(default)]
     pub(super) subscribe: Subscribe,
+    /// Whether it can exchange media with another participant directly.
+    #[serde(default)]
+    pub(super) direct: bool,
     /// Unless the WebSocket was opened with one.
     pub(super) token: Option<String>,
 }
@@ -95,6 +103,46 @@ pub(super) struct Update {
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Lock {
+    pub(super) locked: bool,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DirectSignal {
+    pub(super) epoch: u64,
+    pub(super) payload: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Impair {
+    /// Absent: oneself.
+    pub(super) participant: Option<String>,
+    #[serde(default)]
+    pub(super) downlink: Leg,
+    #[serde(default)]
+    pub(super) uplink: Leg,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DirectState {
+    pub(super) epoch: u64,
+    pub(super) state: DirectWord,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DirectWord {
+    /// Everything of the other one arrives directly.
+    Connected,
+    /// It does not, or no more.
+    Failed,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 fn yes() -> bool {
@@ -137,6 +185,10 @@ fn parse_type(name: &str, fields: Map<String, Value>) -> Result<Request, Session
         "prefer" => read(fields, Request::Prefer),
         "data" => read(fields, Request::Data),
         "update" => read(fields, Request::Update),
+        "lock" => read(fields, Request::Lock),
+        "impair" => read(fields, Request::Impair),
+        "direct_signal" => read(fields, Request::DirectSignal),
+        "direct_state" => read(fields, Request::DirectState),
         "ping" => read(fields, Request::Ping),
         "leave" => read(fields, Request::Leave),
         _ => {
@@ -169,6 +221,7 @@ mod tests {
             name: "n".into(),
             metadata: String::new(),
             subscribe: Subscribe::Auto,
+            direct: false,
             token: None,
         };
         assert_eq!((id, request.unwrap()), (Some(3), Request::Join(want)));

@@ -44,7 +44,7 @@ fn the_last_speakers_are_shown_everywhere_and_nothing_else_crosses() {
     let rooms = world.create_unlinked();
     world.link_all(&rooms);
     let room = rooms[0];
-    let policy = RoomPolicy { audio_last_n: Some(1), video_last_n: Some(1) };
+    let policy = RoomPolicy { audio_last_n: Some(1), video_last_n: Some(1), direct: false };
     set_policy(&mut world, &rooms, policy);
     let levels: [&[(Duration, i8)]; 3] =
         [&[(s(0), -80)], &[(s(0), -80), (s(20), -20)], &[(s(0), -80), (s(8), -25), (s(16), -80)]];
@@ -84,7 +84,7 @@ fn another_engine_takes_over_when_the_first_is_cut_off() {
     let rooms = world.create_unlinked();
     world.link_all(&rooms);
     let room = rooms[0];
-    let policy = RoomPolicy { audio_last_n: None, video_last_n: Some(1) };
+    let policy = RoomPolicy { audio_last_n: None, video_last_n: Some(1), direct: false };
     set_policy(&mut world, &rooms, policy);
     let first = world.join_at(1, room, Plan::camera());
     let second = world.join_at(2, room, person(&[(s(0), -80), (s(10), -20)]));
@@ -109,7 +109,7 @@ fn seats_are_taken_from_the_engine_that_leads_and_from_no_other() {
     let rooms = world.create_unlinked();
     world.link_all(&rooms);
     let room = rooms[0];
-    let policy = RoomPolicy { audio_last_n: None, video_last_n: Some(1) };
+    let policy = RoomPolicy { audio_last_n: None, video_last_n: Some(1), direct: false };
     set_policy(&mut world, &rooms, policy);
     let first = world.join_at(1, room, Plan::camera());
     world.run_for(ms(100));

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HealthWatch } from '../app/health.js';
+import { Grades } from '../sdk/quality.js';
 
 /** @param {object} counters */
 const stats = (counters, { rtt_ms = 20, lossRemote = 0 } = {}) => ({
@@ -12,7 +12,7 @@ const stats = (counters, { rtt_ms = 20, lossRemote = 0 } = {}) => ({
 });
 
 test('loss makes it unsteady, then poor, and it recovers', () => {
-  const watch = new HealthWatch();
+  const watch = new Grades();
   let [packetsReceived, packetsLost, now] = [0, 0, 0];
   const step = (got, lost) => {
     packetsReceived += got;
@@ -30,20 +30,20 @@ test('loss makes it unsteady, then poor, and it recovers', () => {
 });
 
 test('a frozen picture is poor although nothing is lost', () => {
-  const watch = new HealthWatch();
+  const watch = new Grades();
   watch.read(stats({ packetsReceived: 100 }), 0);
   assert.equal(watch.read(stats({ packetsReceived: 200, totalFreezesDuration: 1.8 }), 2_000).others.get('p'), 'bad');
 });
 
 test('counters of another connection are no loss, and repaired ones no gain', () => {
-  const watch = new HealthWatch();
+  const watch = new Grades();
   watch.read(stats({ packetsReceived: 900, packetsLost: 5 }), 0);
   assert.equal(watch.read(stats({ packetsReceived: 10, packetsLost: 400 }), 2_000).others.get('p'), 'good');
   assert.equal(watch.read(stats({ packetsReceived: 110, packetsLost: 390 }), 4_000).others.get('p'), 'good');
 });
 
 test('one’s own path counts by round trip and by what the server misses', () => {
-  assert.equal(new HealthWatch().read(stats({}), 0).own, 'good');
-  assert.equal(new HealthWatch().read(stats({}, { rtt_ms: 400 }), 0).own, 'fair');
-  assert.equal(new HealthWatch().read(stats({}, { lossRemote: 0.5 }), 0).own, 'bad');
+  assert.equal(new Grades().read(stats({}), 0).own, 'good');
+  assert.equal(new Grades().read(stats({}, { rtt_ms: 400 }), 0).own, 'fair');
+  assert.equal(new Grades().read(stats({}, { lossRemote: 0.5 }), 0).own, 'bad');
 });

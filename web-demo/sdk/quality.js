@@ -1,17 +1,49 @@
 /** How well the connection carries each participant, from what the browser counts. */
 
-/** @typedef {'good' | 'fair' | 'bad'} Health */
-/** @typedef {import('../sdk/stats.js').Stats} Stats */
+/** @typedef {'good' | 'fair' | 'bad'} Quality */
+/** @typedef {import('./stats.js').Stats} Stats */
 /** @typedef {{track: string, participant: string, packetsReceived: number, packetsLost: number, totalFreezesDuration: number}} Counters */
 
+/** Often enough to be of use, seldom enough to cost nothing; in ms. */
+const EVERY_MS = 2_000;
 /** Weight of the newest reading: bad marks come within seconds and go within ten. */
 const NEW = 0.4;
 /** From here on it is seen and heard; from there on it hurts. */
 const LIMITS = { loss: [0.03, 0.1], rtt_ms: [350, 800], frozen: [0.05, 0.25] };
-const ORDER = /** @type {Health[]} */ (['good', 'fair', 'bad']);
+const ORDER = /** @type {Quality[]} */ (['good', 'fair', 'bad']);
+
+/** Reads a room's counters while it is connected and seen, and says what has changed. */
+export class QualityWatch {
+  /** What was told last, by participant; oneself: ''. @type {Map<string, Quality>} */
+  #told = new Map();
+  #grades = new Grades();
+  /** @type {any} */
+  #timer;
+
+  /**
+   * @param {import('./room.js').Room} room
+   * @param {import('./platform.js').Platform} platform
+   * @param {(participant: string, quality: Quality) => void} changed
+   */
+  constructor(room, platform, changed) {
+    const next = () => {
+      platform.clearTimeout(this.#timer);
+      if (room.state === 'connected') this.#timer = platform.setTimeout(() => void read().catch(() => {}).then(next), EVERY_MS);
+    };
+    const read = async () => {
+      if (globalThis.document?.hidden) return;
+      const { own, others } = this.#grades.read(await room.stats(), platform.now());
+      const before = this.#told;
+      this.#told = new Map([['', own], ...others]);
+      for (const [id, quality] of this.#told) if (quality !== (before.get(id) ?? 'good')) changed(id, quality);
+      for (const [id, quality] of before) if (!this.#told.has(id) && quality !== 'good') changed(id, 'good');
+    };
+    room.on('state', next);
+  }
+}
 
 /** Keeps what it needs of the last reading; give it one every second or two. */
-export class HealthWatch {
+export class Grades {
   /** @type {Map<string, Counters & {at: number, loss: number, frozen: number}>} by track */
   #last = new Map();
   #ownLoss = 0;
@@ -19,13 +51,13 @@ export class HealthWatch {
   /**
    * @param {Stats} stats
    * @param {number} now in ms
-   * @returns {{own: Health, others: Map<string, Health>}} by participant
+   * @returns {{own: Quality, others: Map<string, Quality>}} by participant
    */
   read({ transport, sent, received }, now) {
     const told = sent.map(({ lossRemote }) => lossRemote ?? 0);
     this.#ownLoss += NEW * (Math.max(0, ...told) - this.#ownLoss);
     const path = grade('rtt_ms', transport?.rtt_ms ?? 0);
-    /** @type {Map<string, Health>} */
+    /** @type {Map<string, Quality>} */
     const others = new Map();
     const seen = new Map();
     for (const counters of received) {
@@ -57,5 +89,5 @@ export class HealthWatch {
 /** @param {keyof typeof LIMITS} what @param {number} value */
 const grade = (what, value) => ORDER[LIMITS[what].filter((limit) => value >= limit).length];
 
-/** @param {Health[]} list */
+/** @param {Quality[]} list */
 const worst = (list) => ORDER[Math.max(...list.map((each) => ORDER.indexOf(each)))];

@@ -1,0 +1,101 @@
+/**
+ * Connections that break: the path of media for some seconds, or the signalling alone. The page says
+ * so, mends it by itself, and pictures move again.
+ */
+
+import assert from 'node:assert/strict';
+import { scenario } from '../harness/scenario.js';
+import { until } from '../harness/until.js';
+
+const CUT_S = 20;
+const IMPAIRABLE = { flags: ['--set', 'media.impairments=true'] };
+
+for (const engine of /** @type {const} */ (['chromium', 'firefox'])) {
+  scenario(`${engine}: a path that is cut for ${CUT_S} s is told and mended`, async (stage) => {
+    await stage.server(IMPAIRABLE);
+    const [viewer, sender] = await Promise.all([stage.join({ name: 'viewer', publish: '0' }, engine), stage.join({ name: 'sender', codec: 'vp8' })]);
+    await viewer.sees('sender');
+    assert.equal(await viewer.page.evaluate(() => globalThis.__sfu.room.settings.impairments), true);
+    await viewer.page.evaluate((cut_seconds) => {
+      const { room } = globalThis.__sfu;
+      return room.impair(room.local.id, { downlink: { cut_seconds }, uplink: { cut_seconds } });
+    }, CUT_S);
+    await until('the banner', () => viewer.page.$eval('.banner', (element) => !(/** @type {HTMLElement} */ (element).hidden)), { within: 30_000 });
+    await viewer.observes('being connected again', ({ state }) => state === 'connected', { within: 40_000 });
+    await viewer.sees('sender');
+    assert.ok(await viewer.page.$eval('.banner', (element) => /** @type {HTMLElement} */ (element).hidden), 'the banner is gone');
+    await sender.connected();
+  });
+
+  scenario(`${engine}: signalling that breaks alone is renewed`, async (stage) => {
+    const before = () => {
+      /** @type {WebSocket[]} */
+      const sockets = (globalThis.__heard = []);
+      const Socket = globalThis.WebSocket;
+      globalThis.WebSocket = class extends Socket {
+        /** @param {string | URL} url @param {string | string[]} [protocols] */
+        constructor(url, protocols) {
+          super(url, protocols);
+          sockets.push(this);
+        }
+      };
+    };
+    const [viewer] = await Promise.all([
+      stage.join({ name: 'viewer', publish: '0' }, engine, { before }),
+      stage.join({ name: 'sender', codec: 'vp8' }),
+    ]);
+    await viewer.sees('sender');
+    await viewer.page.evaluate(() => globalThis.__heard.at(-1).dispatchEvent(new CloseEvent('close', { code: 1006 })));
+    await viewer.observes('the loss', ({ state }) => state === 'reconnecting');
+    await viewer.observes('being connected again', ({ state }) => state === 'connected');
+    await viewer.sees('sender');
+    assert.equal(await viewer.page.evaluate(() => globalThis.__heard.length), 2, 'one new connection');
+  });
+}
+
+scenario('sliders of the page make a connection worse and as it was', async (stage) => {
+  await stage.server(IMPAIRABLE);
+  const [host, guest] = await Promise.all([stage.join({ name: 'host', publish: '0' }), stage.join({ name: 'guest', publish: '0' })]);
+  await host.observes('guest', ({ participants }) => participants.length === 1);
+  await host.page.keyboard.press('p');
+  await host.press('Make the connection of guest worse');
+  await host.page.waitForSelector('dialog[open] #downlink-loss_percent');
+  await host.page.focus('#downlink-loss_percent');
+  await host.page.keyboard.press('ArrowRight');
+  await host.page.keyboard.press('ArrowRight');
+  await until('the guest to be told', () => guest.page.$eval('#toasts', (element) => element.textContent?.includes('made worse for a test')));
+  assert.equal(await host.page.$eval('#downlink-loss_percent + output', (element) => element.textContent), '2 %');
+  const set = () => host.page.evaluate(async () => {
+    const { name, participants } = globalThis.__sfu.room;
+    const [id] = participants.keys();
+    return (await fetch(`/api/v1/rooms/${name}/participants/${id}/impairment`)).json();
+  });
+  await until('the server to do it', async () => (await set()).downlink?.loss_percent === 2, { describe: set });
+  const buttons = await host.page.$$('dialog[open] .row button');
+  await buttons[1].click();
+  await until('the server to undo it', async () => !(await set()).downlink?.loss_percent, { describe: set });
+});
+
+scenario('a host locks the room: nobody else gets in, and everybody again', async (stage) => {
+  const [host, bob] = await Promise.all([stage.join({ name: 'host', publish: '0' }), stage.join({ name: 'bob', publish: '0' })]);
+  await host.observes('bob', ({ participants }) => participants.length === 1);
+  await host.page.keyboard.press('p');
+  const button = await host.page.waitForSelector('#lock', { visible: true });
+  await button?.click();
+  await until('bob to see it', () => bob.page.$eval('.locked', (element) => !(/** @type {HTMLElement} */ (element).hidden)));
+  // A token or a name of one's own is what lets one back; a stranger has neither.
+  const late = await stage.join({ name: 'late', publish: '0' });
+  await until('late to be refused', () => late.page.$eval('.end', (element) => element.textContent?.includes('The room is locked')));
+  await button?.click();
+  await until('bob to see that', () => bob.page.$eval('.locked', (element) => /** @type {HTMLElement} */ (element).hidden));
+  await late.page.click('.end .primary');
+  await late.connected();
+});
+
+scenario('a reaction is seen by the others', async (stage) => {
+  const [alice, bob] = await Promise.all([stage.join({ name: 'alice', publish: '0' }), stage.join({ name: 'bob', publish: '0' }, 'firefox')]);
+  await alice.observes('bob', ({ participants }) => participants.length === 1);
+  await alice.page.click('#more');
+  await alice.page.click('.reactions button[aria-label="Applause"]');
+  await until('bob to see it', () => bob.page.$eval('.tile-reaction [role=img]', (element) => element.textContent === '👏' && element.getAttribute('aria-label') === 'alice: Applause'), { every: 50 });
+});
