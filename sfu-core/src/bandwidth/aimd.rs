@@ -14,6 +14,10 @@ const DECREASE_MIN: f64 = 0.5;
 /// A rate this many times what arrives was not in use: the queue at its fall is not of its making, and
 /// is not paid for with more than the least decrease, unless it stays.
 const OVERSHOOT_MAX: f64 = 2.0;
+/// Nor is what arrives, the little that is sent, what the path carries, while the queue is no longer
+/// than this and so many times what delays differ by.
+const FEIGNED_MAX: Duration = Duration::from_millis(80);
+const FEIGNED_JITTERS: u32 = 4;
 /// A queue is to be drained within about this time, which is what sets the decrease in between.
 const DRAIN_TIME: Duration = Duration::from_millis(800);
 /// A queue this short is empty, or one of a packet, whose size makes that difference.
@@ -77,6 +81,8 @@ pub struct Signals {
     pub queue: Duration,
     /// How long the last packet waited.
     pub last_queue: Duration,
+    /// How much delays differ from one packet to the next.
+    pub jitter: Duration,
     /// Round-trip time.
     pub rtt: Duration,
     /// What arrives of late, bit/s.
@@ -150,6 +156,12 @@ impl Aimd {
     #[must_use]
     pub fn bps(&self) -> u64 {
         self.bps as u64
+    }
+
+    /// How long a queue is another flow's, or no queue at all: it did not drain when it should have.
+    #[must_use]
+    pub fn foreign_queue(&self) -> Duration {
+        Duration::try_from_secs_f64(self.foreign_queue).unwrap_or(Duration::ZERO)
     }
 
     /// What the path carried when it was last full, bit/s.
@@ -247,6 +259,12 @@ impl Aimd {
         // What arrives is far from what was allowed: the queue is not one that we have heaped up.
         let is_ours = self.bps <= OVERSHOOT_MAX * carried;
         let factor = if is_ours { self.decrease_factor(signals) } else { DECREASE_MAX };
+        let is_short = signals.queue < FEIGNED_MAX + FEIGNED_JITTERS * signals.jitter;
+        let kept = if !is_ours && signals.is_application_limited && is_short {
+            self.bps * DECREASE_MAX
+        } else {
+            carried * factor
+        };
         if let Some(acked) = signals.acked_bps.filter(|_| !signals.is_application_limited) {
             self.ceiling.on_overuse(acked);
         }
@@ -259,7 +277,7 @@ impl Aimd {
             is_extended: false,
         });
         self.decreased = Some(now);
-        self.set((carried * factor).min(self.bps));
+        self.set(kept.min(self.bps));
     }
 
     fn may_decrease(&self, now: Instant, rtt: Duration, carried: f64) -> bool {

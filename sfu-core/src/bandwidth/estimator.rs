@@ -42,6 +42,8 @@ const IDLE_MIN: Duration = Duration::from_millis(300);
 
 /// Packets that wait for so long show that too much is sent, whatever else is thought of the path.
 const STRAIN: Duration = Duration::from_millis(60);
+/// Where delays differ, so many times as long more.
+const STRAIN_JITTERS: u32 = 4;
 
 /// Delay-based and loss-based estimation of one path.
 #[derive(Debug)]
@@ -211,8 +213,9 @@ impl Estimator {
         self.waiting_since = None;
         let signals = Signals {
             usage: if overused { Usage::Overuse } else { self.detector.usage() },
-            queue: self.queue.delay(),
+            queue: self.queue_delay(),
             last_queue: self.queue.last(),
+            jitter: self.jitter.mean(),
             rtt: self.rtt(),
             acked_bps: self.acked.bps(),
             acked_smooth_bps: self.acked.smooth_bps(),
@@ -352,10 +355,11 @@ impl Estimator {
         self.rtt
     }
 
-    /// Whether packets wait for long, or are lost to a limit.
+    /// Whether packets wait for long.
     #[must_use]
     pub fn is_strained(&self) -> bool {
-        self.queue.delay() >= STRAIN || self.loss.is_decreasing()
+        let own = self.queue_delay().saturating_sub(self.aimd.foreign_queue());
+        own >= STRAIN + STRAIN_JITTERS * self.jitter.mean()
     }
 
     /// Whether the estimate is as high as it may ever be.

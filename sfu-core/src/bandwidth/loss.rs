@@ -25,6 +25,8 @@ const TEST: f64 = 0.85;
 /// may be of a time when the path was another.
 const TEST_BINS: u32 = 3;
 const BINS_BEFORE_TEST: usize = 2;
+/// Observations over which what arrives is averaged: about a second.
+const BINS_DELIVERED: usize = 4;
 /// Rates this close together show nothing.
 const SPREAD_MIN: f64 = 1.1;
 /// How much more likely (as a logarithm) a limit must be than mere chance.
@@ -224,7 +226,7 @@ impl LossModel {
                     self.settle(around);
                 }
                 Verdict::Limit { bps, share } => self.stay_below(bps, share),
-                Verdict::Unclear => self.limit(self.used(around) * TEST),
+                Verdict::Unclear => self.stay_below(self.used(around) * TEST, self.inherent),
             },
             // Sending still less would show nothing, and cost much.
             State::Free if excess && around.is_application_limited => {
@@ -248,7 +250,15 @@ impl LossModel {
 
     fn stay_below(&mut self, bps: f64, share: f64) {
         self.inherent = self.inherent.min(share);
-        self.limit(bps * BACKOFF);
+        // What arrives is carried, whatever the reason for the rest.
+        self.limit(bps.max(self.delivered()) * BACKOFF);
+    }
+
+    /// What has arrived over the last observations, bit/s.
+    fn delivered(&self) -> f64 {
+        let last = self.bins.iter().rev().take(BINS_DELIVERED);
+        let count = last.len().max(1) as f64;
+        last.map(|bin| bin.bps * (1.0 - bin.lost / bin.packets.max(1.0))).sum::<f64>() / count
     }
 
     fn limit(&mut self, bps: f64) {

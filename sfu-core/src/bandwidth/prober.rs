@@ -40,9 +40,10 @@ const NEW_DEMAND: f64 = 1.1;
 /// Time between probes for demand that is not met, growing with those that find nothing.
 const UNMET_INTERVAL_MIN: Duration = Duration::from_millis(1500);
 const UNMET_INTERVAL_MAX: Duration = Duration::from_secs(3);
-/// … but no more than this while little is sent: something is missed that does not fit, and what
-/// flows leaves room for the probe.
+/// … but no more than this while next to nothing is granted, as when the only video is paused:
+/// everybody waits for it, and nothing flows that a probe could delay.
 const MISSED_INTERVAL: Duration = Duration::from_millis(600);
+const IDLE_SHARE: u64 = 8;
 /// A probe that a busy receiver has disturbed is tried again after this, so often.
 const RETRY_INTERVAL: Duration = Duration::from_millis(400);
 const RETRIES_MAX: u8 = 3;
@@ -83,6 +84,7 @@ pub struct Prober {
     max_bps: u64,
     estimate_bps: u64,
     wanted_bps: u64,
+    allocated_bps: u64,
     mood: Mood,
     is_application_limited: bool,
     started: bool,
@@ -114,6 +116,7 @@ impl Prober {
             max_bps,
             estimate_bps: start_bps,
             wanted_bps: 0,
+            allocated_bps: start_bps,
             mood: Mood::Free,
             is_application_limited: false,
             started: false,
@@ -140,6 +143,11 @@ impl Prober {
         for scale in START {
             self.plan(self.start_bps as f64 * scale, f64::INFINITY, ProbeReason::Start);
         }
+    }
+
+    /// What is granted, bit/s.
+    pub fn set_allocated(&mut self, bps: u64) {
+        self.allocated_bps = bps;
     }
 
     /// What is wanted, bit/s; more than before is tried for at once.
@@ -269,7 +277,7 @@ impl Prober {
     fn next_try(&self) -> Option<(ProbeReason, Option<Instant>)> {
         if self.is_unmet() {
             let interval = match self.retries {
-                0 if self.is_application_limited => self.interval.min(MISSED_INTERVAL),
+                0 if self.is_idle() => self.interval.min(MISSED_INTERVAL),
                 0 => self.interval,
                 _ => RETRY_INTERVAL,
             };
@@ -293,6 +301,11 @@ impl Prober {
             self.recovered = Some(now);
             self.plan(before as f64 * RECOVERY, RECOVERY_AHEAD, ProbeReason::Recovery);
         }
+    }
+
+    /// Whether only a small part of the estimate is granted.
+    fn is_idle(&self) -> bool {
+        self.allocated_bps.saturating_mul(IDLE_SHARE) < self.estimate_bps
     }
 
     fn is_unmet(&self) -> bool {

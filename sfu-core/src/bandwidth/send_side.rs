@@ -234,6 +234,7 @@ impl SendSide {
         self.allocated_bps = allocated_bps;
         self.estimator.set_in_use(allocated_bps);
         self.follow(now);
+        self.prober.set_allocated(allocated_bps);
         self.prober.set_wanted(wanted_bps);
         if wanted_bps > 0 {
             self.prober.start();
@@ -314,7 +315,8 @@ impl SendSide {
             && self.estimator.jitter() <= BURST_JITTER_MAX
     }
 
-    /// Whether what was heard of late shows that too much is sent: a queue, or loss to a limit.
+    /// Whether what was heard of late shows that too much is sent: a queue. Loss without one may have
+    /// any reason.
     #[must_use]
     pub fn is_strained(&self, now: Instant) -> bool {
         self.estimator.has_heard(now) && self.estimator.is_strained()

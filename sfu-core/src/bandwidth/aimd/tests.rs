@@ -5,6 +5,7 @@ const STEADY: Signals = Signals {
     usage: Usage::Normal,
     queue: Duration::ZERO,
     last_queue: Duration::ZERO,
+    jitter: Duration::ZERO,
     rtt: Duration::from_millis(100),
     acked_bps: Some(1_000_000),
     acked_smooth_bps: Some(1_000_000),
@@ -247,5 +248,24 @@ fn what_arrives_without_a_queue_is_believed_once_it_is_clearly_more() {
             Signals { acked_bps: Some(now_bps), acked_smooth_bps: Some(smooth_bps), ..STEADY };
         let rate = feed(&mut aimd, &mut now, 1, &more);
         assert!(rate.abs_diff(expected) <= expected / 200, "{rate} for {now_bps}, {smooth_bps}");
+    }
+}
+
+#[test]
+fn what_little_is_sent_is_not_what_the_path_carries() {
+    // Queue, jitter, what is left of a million when only a twentieth is sent.
+    for (queue, jitter, expected) in
+        [(50, 0, 880_000), (90, 0, 44_000), (90, 10, 880_000), (130, 10, 44_000)]
+    {
+        let (mut aimd, mut now) = at_a_million();
+        let signals = Signals {
+            usage: Usage::Overuse,
+            queue: ms(queue),
+            jitter: ms(jitter),
+            acked_bps: Some(50_000),
+            is_application_limited: true,
+            ..STEADY
+        };
+        assert_eq!(feed(&mut aimd, &mut now, 1, &signals), expected, "{queue} ms, {jitter} ms");
     }
 }

@@ -14,6 +14,9 @@ const PROBED_MARGIN_PERCENT: u64 = 5;
 const CAREFUL_MARGIN_PERCENT: u64 = 25;
 /// How much too much is borne for a moment before anything goes down, in per cent.
 const SLACK_PERCENT: u64 = 10;
+/// How much of the estimate the most important video may take to be shown at all, in per cent,
+/// retransmissions beside it. A pause is sure to hurt; that the estimate is right is not, while nothing queues.
+const OVERDRAFT_PERCENT: u64 = 150;
 /// How much more a step counts that is granted already: near equals do not change places.
 const INCUMBENT_FACTOR: u64 = 2;
 
@@ -29,6 +32,8 @@ pub(super) struct Limits {
     patience: u64,
     /// On not having to pause, for a moment.
     pause: u64,
+    /// On not having to pause the first of all, for as long as nothing queues.
+    first: u64,
     /// What a probe has shown to pass, with a small margin and with a wide one.
     probed: Option<(u64, u64)>,
 }
@@ -45,6 +50,7 @@ impl Limits {
         });
         let proven = flows.max(probed.map_or(0, |(passes, _)| passes));
         let room = without(budget.estimate_bps, UP_MARGIN_PERCENT);
+        let overdraft = (budget.estimate_bps / 100).saturating_mul(OVERDRAFT_PERCENT);
         let patience = all.saturating_add(all / (100 / SLACK_PERCENT));
         Self {
             all,
@@ -52,6 +58,7 @@ impl Limits {
             keep: all,
             patience,
             pause: if budget.strained { patience } else { u64::MAX },
+            first: if budget.strained { 0 } else { overdraft },
             probed,
         }
     }
@@ -129,6 +136,7 @@ impl Fill {
     /// The lowest step of everyone for whom there is room, in order.
     fn lowest(&self, limits: &Limits, steps: &[Step], entries: &mut [Entry]) -> u64 {
         let mut spent = 0u64;
+        let mut is_first = true;
         for &i in &self.order {
             let entry = &mut entries[i];
             entry.level = 0;
@@ -136,11 +144,12 @@ impl Fill {
                 continue;
             }
             let with = spent.saturating_add(entry.ladder.cost(steps, 1));
+            let overdraft = if std::mem::take(&mut is_first) { limits.first } else { 0 };
             let limit = match entry.present {
                 0 if entry.paused => limits.up,
                 0 => limits.all,
-                _ if entry.patience => limits.pause,
-                _ => limits.all,
+                _ if entry.patience => limits.pause.max(overdraft),
+                _ => limits.all.max(overdraft),
             };
             if with <= limit {
                 entry.level = 1;

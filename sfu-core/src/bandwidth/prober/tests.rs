@@ -217,10 +217,11 @@ fn what_was_disturbed_is_soon_tried_again_but_not_for_ever() {
 }
 
 #[test]
-fn what_is_missed_while_little_is_sent_is_tried_for_more_often() {
-    for (limited, expected) in [(false, 2), (true, 10)] {
+fn what_is_missed_while_nothing_else_flows_is_tried_for_more_often() {
+    for (allocated, expected) in [(200_000, 2), (100_000, 9)] {
         let mut run = Run::started(3_000_000);
-        run.estimate(1_000_000, Mood::Free, limited);
+        run.prober.set_allocated(allocated);
+        run.estimate(1_000_000, Mood::Free, true);
         let mut found = 0;
         for _ in 0..60 {
             for (_, asked, why) in run.probes(100) {
@@ -228,6 +229,6 @@ fn what_is_missed_while_little_is_sent_is_tried_for_more_often() {
                 run.answer(asked, Some(1_000_000), why);
             }
         }
-        assert!((expected..=expected + 1).contains(&found), "{found} while limited: {limited}");
+        assert!((expected..=expected + 1).contains(&found), "{found} beside {allocated}");
     }
 }

@@ -187,6 +187,19 @@ fn a_pause_takes_a_second_or_a_path_that_shows_strain() {
 }
 
 #[test]
+fn the_last_video_is_not_paused_for_a_low_estimate_alone() {
+    let served = |strained, kbps| {
+        let mut subscriber = Subscriber::with((0..2).map(|n| (Demand::new(track(n)), single(200))));
+        subscriber.run_for(30_000, 450);
+        subscriber.budget.strained = strained;
+        subscriber.run_for(5_000, kbps);
+        subscriber.layers().iter().filter(|layer| layer.is_some()).count()
+    };
+    assert_eq!([450, 250, 140, 130].map(|kbps| served(false, kbps)), [2, 1, 1, 0]);
+    assert_eq!([450, 250, 190].map(|kbps| served(true, kbps)), [2, 1, 0]);
+}
+
+#[test]
 fn who_comes_back_does_not_make_an_excess_that_is_borne() {
     let mut subscriber = Subscriber::with((0..2).map(|n| (Demand::new(track(n)), single(200))));
     subscriber.run_for(100, 250);
