@@ -14,8 +14,9 @@ const DECREASE_MIN: f64 = 0.5;
 /// A rate this many times what arrives was not in use: the queue at its fall is not of its making, and
 /// is not paid for with more than the least decrease, unless it stays.
 const OVERSHOOT_MAX: f64 = 2.0;
-/// Nor is what arrives, the little that is sent, what the path carries, while the queue is no longer
-/// than this and so many times what delays differ by.
+/// Nor is what arrives, if it is so much less, more than the little that is sent, while the queue is
+/// no longer than this and so many times what delays differ by.
+const LITTLE: f64 = 10.0;
 const FEIGNED_MAX: Duration = Duration::from_millis(80);
 const FEIGNED_JITTERS: u32 = 4;
 /// A queue is to be drained within about this time, which is what sets the decrease in between.
@@ -51,6 +52,8 @@ const DELIVERED_MIN: f64 = 0.95;
 const GROWTH_PER_SECOND: f64 = 1.08;
 /// What arrives without a queue is believed if it is more than this much of the rate.
 const FOLLOW_MIN: f64 = 1.25;
+/// … and the last decrease is so long ago that what arrives is not what was sent before it.
+const FOLLOW_AFTER: Duration = Duration::from_secs(1);
 /// Bits of a full packet: near the limit the rate grows by one packet per response time, …
 const PACKET_BITS: f64 = 1200.0 * 8.0;
 /// … but by no more than this share of itself each second, …
@@ -193,7 +196,9 @@ impl Aimd {
                 self.decrease(now, signals);
             }
             (_, State::Drain(drain)) => self.drain(now, drain, signals),
-            (Usage::Normal, State::Increase) if beyond <= 0.0 => self.increase(seconds, signals),
+            (Usage::Normal, State::Increase) if beyond <= 0.0 => {
+                self.increase(now, seconds, signals)
+            }
             (Usage::Normal | Usage::Underuse, State::Increase) => {}
         }
     }
@@ -260,11 +265,8 @@ impl Aimd {
         let is_ours = self.bps <= OVERSHOOT_MAX * carried;
         let factor = if is_ours { self.decrease_factor(signals) } else { DECREASE_MAX };
         let is_short = signals.queue < FEIGNED_MAX + FEIGNED_JITTERS * signals.jitter;
-        let kept = if !is_ours && signals.is_application_limited && is_short {
-            self.bps * DECREASE_MAX
-        } else {
-            carried * factor
-        };
+        let is_little = signals.is_application_limited && LITTLE * carried <= self.bps;
+        let kept = if is_little && is_short { self.bps * DECREASE_MAX } else { carried * factor };
         if let Some(acked) = signals.acked_bps.filter(|_| !signals.is_application_limited) {
             self.ceiling.on_overuse(acked);
         }
@@ -350,7 +352,7 @@ impl Aimd {
         Duration::from_secs_f64(PACKET_BITS / self.bps.max(1.0))
     }
 
-    fn increase(&mut self, seconds: f64, signals: &Signals) {
+    fn increase(&mut self, now: Instant, seconds: f64, signals: &Signals) {
         if signals.is_application_limited {
             return;
         }
@@ -364,7 +366,8 @@ impl Aimd {
         // Later the same goes for what is clearly more than paced sending makes of the rate: a layer
         // has grown, and passes.
         let least = signals.acked_bps.map_or(0, |now| now.min(acked)) as f64;
-        if least > FOLLOW_MIN * self.bps {
+        let is_settled = self.decreased.is_none_or(|at| now.duration_since(at) > FOLLOW_AFTER);
+        if is_settled && least > FOLLOW_MIN * self.bps {
             self.is_proven = true;
             self.set(least);
         }

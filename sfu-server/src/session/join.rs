@@ -103,7 +103,6 @@ impl Sessions {
             let command = Command::Permit { peer, permissions };
             self.media.call(place.worker, command).await?;
         }
-        self.counters.joins.fetch_add(1, Ordering::Relaxed);
         let (room, id) = (&*membership.room, WireId::from(participant));
         tracing::info!(room, participant = %id, door = door.name(), "joined");
         Ok(membership)
@@ -164,6 +163,8 @@ impl Sessions {
         let token = request.http.as_ref().map(|http| Box::from(http.token()));
         participant.http = request.http;
         room.participants.insert(id, participant);
+        // Here, since everybody who was here is counted when leaving, even in the middle of this.
+        self.counters.joins.fetch_add(1, Ordering::Relaxed);
         room.empty_since = None;
         let place = Place::on(room, worker);
         if let Some(token) = token {

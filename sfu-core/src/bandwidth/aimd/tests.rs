@@ -246,6 +246,10 @@ fn what_arrives_without_a_queue_is_believed_once_it_is_clearly_more() {
         aimd.restart(1_000_000);
         let more =
             Signals { acked_bps: Some(now_bps), acked_smooth_bps: Some(smooth_bps), ..STEADY };
+        let soon = feed(&mut aimd, &mut now, 1, &more);
+        assert!(soon <= 1_005_000, "{soon}: it may have been sent before the decrease");
+        feed(&mut aimd, &mut now, 21, &STEADY);
+        aimd.restart(1_000_000);
         let rate = feed(&mut aimd, &mut now, 1, &more);
         assert!(rate.abs_diff(expected) <= expected / 200, "{rate} for {now_bps}, {smooth_bps}");
     }
