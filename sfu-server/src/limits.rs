@@ -30,12 +30,16 @@ pub const ENDED_MIRRORS_MAX: usize = sfu_core::limits::RECORDS_PER_PEER_MAX;
 
 /// Longest HTTP body other than SDP.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
-/// Longest time a client may take for the body of a request.
-pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest time a client may take for the body of a request. With what timers and a busy machine
+/// add, a connection that stalls is gone within ten seconds; so it is with those below.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(8);
 /// Longest time a client may take for the head of a request.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 /// Idle time of a kept-alive HTTP connection.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(8);
+/// TLS handshakes under way at a time and per HTTP thread: more than stall in [`HEAD_DEADLINE`], so
+/// that others need not wait for them.
+pub const HANDSHAKES_PER_THREAD_MAX: usize = 4_096;
 /// HTTP connections at a time and per HTTP thread.
 pub const CONNECTIONS_PER_THREAD_MAX: usize = 10_000;
 /// Time after which a connection whose peer acknowledges nothing, or never reads, is cut.
@@ -44,7 +48,7 @@ pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 /// Longest WebSocket message, fragmented or not.
 pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 /// From the upgrade to the `join`.
-pub const JOIN_DEADLINE: Duration = Duration::from_secs(10);
+pub const JOIN_DEADLINE: Duration = Duration::from_secs(8);
 /// Silence after which a WebSocket is closed. Three ping intervals.
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Interval of WebSocket pings, and of the `ping` requests clients are asked for.
@@ -132,7 +136,7 @@ pub const TCP_WAITING_MAX: usize = 1024;
 /// Of these, those of one address: an office behind a NAT that begins a meeting.
 pub const TCP_WAITING_PER_ADDRESS_MAX: usize = 64;
 /// From the connection to its first valid check.
-pub const TCP_CHECK_DEADLINE: Duration = Duration::from_secs(10);
+pub const TCP_CHECK_DEADLINE: Duration = Duration::from_secs(8);
 /// TCP connections on their way to one media worker.
 pub const TCP_NEWCOMERS_MAX: usize = 256;
 /// Messages of the relay waiting for one media worker. What finds no room waits in the engine that

@@ -108,6 +108,7 @@ pub(crate) fn serve(
     .client_request_timeout(limits::HEAD_DEADLINE)
     .keep_alive(limits::KEEP_ALIVE)
     .max_connections(limits::CONNECTIONS_PER_THREAD_MAX)
+    .max_connection_rate(limits::HANDSHAKES_PER_THREAD_MAX)
     .disable_signals()
     .tls_handshake_timeout(limits::HEAD_DEADLINE)
     .shutdown_timeout(1);
