@@ -182,12 +182,11 @@ fn who_is_sent_nothing_after_a_queue_is_tried_again_soon() {
     assert!(side.estimator.is_congested(), "{:?}", side.queue_delay());
     // Paused: nothing is under way, and nothing will be heard.
     side.set_demand(heard, 5_000_000, 0);
-    let mut now = heard;
-    let probe = loop {
-        now = side.poll_timeout().expect("something is missed");
+    let (now, probe) = loop {
+        let now = side.poll_timeout().expect("something is missed");
         side.handle_timeout(now);
         if let Some(probe) = side.poll_probe(now) {
-            break probe;
+            break (now, probe);
         }
     };
     assert!(now - heard <= STALE, "{:?}", now - heard);
