@@ -131,8 +131,8 @@ fn surge() -> Scenario {
         ],
         checks: vec![
             at_least("viewer", Received(12, 16), 25_000.0),
-            at_least("viewer", Received(20, 25), 25_000.0),
-            at_most("viewer", WideAfter("camera", 18, 1280), 1.2),
+            at_least("viewer", Received(22, 25), 25_000.0),
+            at_most("viewer", WideAfter("camera", 18, 1280), 3.0),
             at_least("viewer", Received(28, 35), 60_000.0),
             at_most("viewer", LongestFreeze, 500.0),
             at_most("viewer", EmptySeconds, 3.0),
