@@ -44,6 +44,26 @@ export async function roomStats(peer, roster, direct) {
   };
 }
 
+/** Longest time to wait for statistics, in ms. */
+const PATIENCE_MS = 3_000;
+
+/**
+ * Statistics, or none: Firefox never answers for a connection that is closed meanwhile.
+ *
+ * @param {RTCPeerConnection} source
+ * @returns {Promise<Map<string, any>>}
+ */
+async function counters(source) {
+  /** @type {any} */
+  let timer;
+  const late = new Promise((resolve) => { timer = setTimeout(resolve, PATIENCE_MS, new Map()); });
+  try {
+    return /** @type {any} */ (await Promise.race([source.getStats(), late]));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * @param {RTCPeerConnection} pc
  * @param {(mid: string) => import('./remote.js').RemoteTrack | null} carried
@@ -53,7 +73,7 @@ export async function roomStats(peer, roster, direct) {
  */
 async function read(pc, carried, taken, prefix = '') {
   /** @type {Map<string, any>} */
-  const all = new Map(await pc.getStats());
+  const all = new Map(await counters(pc));
   const rows = [...all.values()];
   const codec = (/** @type {any} */ row) => all.get(row.codecId)?.mimeType?.split('/')[1]?.toLowerCase() ?? '';
 
