@@ -32,8 +32,11 @@ for (const engines of /** @type {const} */ ([['chromium', 'chromium'], ['chromiu
     assert.ok(taken > 20, 'who speaks is still heard');
     await Promise.all([alice.meets('bob'), bob.meets('alice'), plays(alice), plays(bob)]);
 
-    const carol = await stage.join({ name: 'carol' }, 'chromium');
-    await unbroken('to the server', alice, bob, () => path(alice, bob, 'server'));
+    const carol = await unbroken('to the server', alice, bob, async () => {
+      const third = await stage.join({ name: 'carol' }, 'chromium');
+      await path(alice, bob, 'server');
+      return third;
+    });
     await Promise.all([alice.meets('carol'), carol.meets('alice'), carol.meets('bob'), alice.meets('bob'), plays(alice), plays(bob)]);
 
     await carol.close();
@@ -88,14 +91,23 @@ async function watch(alice, bob) {
   await Promise.all([watchFrames(alice, 'bob'), watchFrames(bob, 'alice')]);
 }
 
-/** Both pictures go on during a change of path. @param {string} what @param {Participant} alice @param {Participant} bob @param {() => Promise<unknown>} change */
+/**
+ * Both pictures go on during a change of path.
+ *
+ * @template T
+ * @param {string} what
+ * @param {Participant} alice
+ * @param {Participant} bob
+ * @param {() => Promise<T>} change
+ */
 async function unbroken(what, alice, bob, change) {
   await watch(alice, bob);
-  await change();
+  const changed = await change();
   await passed(AFTER);
   for (const { gap, own } of await tell(what, alice, bob)) {
     assert.ok(gap <= Math.max(GAP_MAX, STALLS * own), `${what}: ${gap} ms without a frame, ${own} without one of one's own`);
   }
+  return changed;
 }
 
 /** @param {string} what @param {Participant} alice @param {Participant} bob */
