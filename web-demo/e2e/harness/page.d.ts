@@ -19,6 +19,8 @@ declare global {
   var __frames: number[][];
   var __watch: any;
   var __check: any;
+  var __rooms: any[];
+  var __tasks: number[];
   var axe: any;
 }
 
