@@ -216,6 +216,7 @@ mod tests {
             goes_direct: false,
             outbox: outbox.clone(),
             request: None,
+            resume_key: None,
             http: None,
         };
         (sessions.join(request).await.unwrap(), outbox)
