@@ -192,7 +192,7 @@ mod tests {
         fn told(&self, outbox: &Outbox) -> Vec<String> {
             let next = || match outbox.next().now_or_never()? {
                 OutboxItem::Frame(frame) => Some(frame.to_string()),
-                OutboxItem::Close(closing) => panic!("{closing:?}"),
+                end => panic!("{end:?}"),
             };
             std::iter::from_fn(next).collect()
         }

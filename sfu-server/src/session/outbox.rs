@@ -212,7 +212,7 @@ impl Outbox {
     }
 
     /// Once nothing waits here, the writer goes on with `successor`.
-    pub(crate) fn hand_over(&self, successor: Outbox) {
+    pub(crate) fn hand_over(&self, successor: Self) {
         let Some(inner) = &self.0 else { return };
         inner.queue.lock().successor = Some(successor);
         inner.changed.notify_one();
