@@ -461,10 +461,17 @@ impl Connection {
             resume_key,
             http: None,
         };
-        self.membership = Some(self.context.sessions.join(request).await?);
+        // Before the client can know the key, so that it is known here as soon as it is shown.
         if let Some(key) = resume_key {
             self.serve(key);
         }
+        let joined = self.context.sessions.join(request).await;
+        if joined.is_err()
+            && let Some(key) = self.resume_key.take()
+        {
+            self.context.sessions.end_line(key);
+        }
+        self.membership = Some(joined?);
         Ok(())
     }
 
