@@ -95,6 +95,10 @@ impl PublishState {
         true
     }
 
+    pub(crate) fn unbind_ssrc(&mut self, ssrc: Ssrc) {
+        self.routes.retain(|&(bound, _)| bound != ssrc);
+    }
+
     pub(crate) fn unbind(&mut self, track: TrackId) {
         self.routes.retain(|(_, route)| route.track != track);
     }
