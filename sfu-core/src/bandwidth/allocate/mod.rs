@@ -315,7 +315,8 @@ impl Allocator {
                 Some(_) => Reason::Bandwidth,
             };
             if let Some(cost) = entry.ladder.next_cost(&self.steps, entry.level) {
-                let needs = limits.estimate_for(entry, &self.steps, spent.saturating_add(cost), reserve);
+                let needs =
+                    limits.estimate_for(entry, &self.steps, spent.saturating_add(cost), reserve);
                 totals.next_step_bps = Some(totals.next_step_bps.map_or(needs, |n| n.min(needs)));
             }
             let tight = spent > limits.all && entry.level > 0;
