@@ -60,6 +60,17 @@ pub const OUTBOX_FRAMES_MAX: usize = 8 * 1024;
 /// Share of the outbox above which what may be lost (lossy data, speakers) is.
 pub const OUTBOX_LOSSY_BYTES_MAX: usize = OUTBOX_BYTES_MAX / 2;
 
+/// How long a participant whose WebSocket broke stays, for another one to go on from it. Media goes on
+/// meanwhile; longer, and a window that was closed in a crash would stand there.
+pub const RESUME_WITHIN: Duration = Duration::from_secs(15);
+/// How long a WebSocket may take to let go of a participant that another one goes on with: it ends
+/// the request that it is at.
+pub const TAKE_OVER_WITHIN: Duration = Duration::from_secs(5);
+/// Messages kept for a WebSocket that may go on from one that breaks: those that may be under way.
+pub const SENT_FRAMES_MAX: usize = 256;
+/// The same in bytes; messages to many are kept once.
+pub const SENT_BYTES_MAX: usize = 256 * 1024;
+
 /// Requests per second on one WebSocket, unless configured. The burst is twice as many.
 pub const MESSAGES_PER_SECOND: u32 = 50;
 /// Offers per second of one participant: each costs a negotiation.

@@ -143,6 +143,12 @@ impl Scrape {
             &sessions.join_duration.cumulative(),
             sessions.join_duration.sum(),
         );
+        self.counter(
+            "sfu_resumes_total",
+            "WebSockets that went on from one that broke",
+            &[],
+            &[(&[], count(&sessions.resumes))],
+        )?;
         let refused = "Requests refused or connections closed at the doors, by reason";
         self.counter(
             "sfu_refused_total",

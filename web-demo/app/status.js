@@ -40,13 +40,13 @@ export class Status {
    * @param {Detail['state']} state
    * @param {Partial<Detail>} detail
    */
-  draw(state, { attempt = 0, error, retry_ms = 0 }) {
+  draw(state, { step = 'rejoin', attempt = 0, error, retry_ms = 0 }) {
     clearInterval(this.#countdown);
     this.#drawPill();
     this.banner.hidden = state !== 'reconnecting';
     if (state === 'reconnecting') {
       this.#interrupted = true;
-      this.#said.textContent = attempt ? strings.state.banner : strings.state.bannerMending;
+      this.#said.textContent = strings.state.steps[step];
       this.#try.hidden = attempt < 2;
       const detail = attempt > 1 ? `${error?.message ?? ''} ${strings.state.attempt(attempt)}` : '';
       this.#count(detail, performance.now() + retry_ms, attempt > 1);

@@ -130,8 +130,11 @@ export const strings = {
   states: { idle: 'Not connected', connecting: 'Connecting', connected: 'Connected', reconnecting: 'Reconnecting', closed: 'Disconnected' },
 
   state: {
-    banner: 'Connection lost. Reconnecting…',
-    bannerMending: 'The connection is unstable. Repairing it…',
+    steps: {
+      ice_restart: 'The connection is unstable. Repairing it…',
+      resume: 'The server does not answer. Reaching it again…',
+      rejoin: 'Connection lost. Joining again…',
+    },
     attempt: (/** @type {number} */ n) => `Attempt ${n}`,
     next: (/** @type {number} */ s) => `in ${s} s.`,
     trying: 'under way.',

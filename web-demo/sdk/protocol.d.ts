@@ -72,9 +72,10 @@ export interface Leg {
 
 export interface Requests {
   join: {
-    fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual'; token?: string; direct?: boolean };
-    reply: { room: string; participant: string; participants: ParticipantMessage[]; ice_servers?: RTCIceServer[] } & Settled;
+    fields: { room: string; name: string; metadata?: string; subscribe?: 'auto' | 'manual'; token?: string; direct?: boolean; resume?: boolean };
+    reply: { room: string; participant: string; participants: ParticipantMessage[]; ice_servers?: RTCIceServer[]; resume_key?: string } & Settled;
   };
+  resume: { fields: { key: string; received: number }; reply: { last_request: number | null } };
   publish: { fields: { mid: string; source: Source; name?: string; muted?: boolean }; reply: {} };
   offer: {
     fields: { sdp: string };

@@ -16,6 +16,7 @@ import { Viewing } from './viewing.js';
 /** @typedef {import('./session.js').JoinOptions} JoinOptions */
 /** @typedef {import('./protocol.d.ts').EventMessage} EventMessage */
 /** @typedef {'idle' | 'connecting' | 'connected' | 'reconnecting' | 'closed'} State */
+/** Of recovery: a new path for the media; a new WebSocket for the same visit; a new visit. @typedef {'ice_restart' | 'resume' | 'rejoin'} Step */
 
 /** Oneself. @typedef {{id: string | null, name: string, metadata: string, tracks: Set<LocalTrack>}} LocalParticipant */
 
@@ -23,8 +24,8 @@ import { Viewing } from './viewing.js';
 /** One direction of a connection made worse; absent: not in this way. @typedef {{loss_percent?: number, delay_ms?: number, rate_kbps?: number, cut_seconds?: number}} Leg */
 
 /** The parts that only a room itself raises. @typedef {object} OwnEvents
- * @property {{state: State, reason?: string, attempt?: number, retry_ms?: number, error?: SfuError}} state
- *   `attempt`: how often a new connection was tried (0: the old one is being mended);
+ * @property {{state: State, reason?: string, step?: Step, attempt?: number, retry_ms?: number, error?: SfuError}} state
+ *   `step` of reconnecting: what is being tried; `attempt`: how often a new WebSocket was (0: media alone is being mended);
  *   `retry_ms`: until this attempt is made;
  *   `reason` when closed: `left`, or an error's code
  * @property {{participant: Participant | LocalParticipant, track: RemoteTrack | LocalTrack, muted: boolean}} trackmuted
@@ -44,6 +45,8 @@ import { Viewing } from './viewing.js';
 const SILENCE_MS = 3_000;
 /** …and given up for a new connection after this. */
 const RESTART_MS_MAX = 8_000;
+/** Longer than a server keeps one whose WebSocket broke. */
+const RESUME_MS_MAX = 16_000;
 const BACKOFF_MS = { first: 300, base: 500, max: 10_000 };
 const MEDIA_MS_MAX = 6_000;
 const RECONNECT_MS_MAX = 5 * 60_000;
@@ -398,7 +401,8 @@ export class Room extends Emitter {
     this.emit('data', { participant, from, payload, reliable });
   }
 
-  // Recovery: an ICE restart while the WebSocket lives, else a new session, again and again.
+  // Recovery: an ICE restart while the WebSocket lives; else another WebSocket for the same session;
+  // else a new session, again and again.
 
   /** @param {RTCPeerConnectionState} state */
   #transport(state) {
@@ -434,7 +438,7 @@ export class Room extends Emitter {
     const session = this.#session;
     if (!session || this.#restarting) return;
     this.#restarting = true;
-    this.#setState('reconnecting', { attempt: 0 });
+    this.#setState('reconnecting', { step: 'ice_restart', attempt: 0 });
     const giveUp = () => session === this.#session && void this.#rejoin(transportError(session.peer.pc));
     this.#startTimer(RESTART_MS_MAX, giveUp);
     session.peer.restartIce().catch(giveUp);
@@ -464,14 +468,18 @@ export class Room extends Emitter {
       const { first, base, max } = BACKOFF_MS;
       // Spread, so that a restarted server is not met by all at once.
       const retry_ms = (attempt === 1 ? first : Math.min(max, base * 2 ** (attempt - 1))) * (0.5 + this.#platform.random() / 2);
-      this.#setState('reconnecting', { attempt, error, retry_ms });
+      const session = this.#session;
+      if (this.#platform.now() - since > RESUME_MS_MAX) session?.signalling.close();
+      const resumes = session?.signalling.resumable;
+      this.#setState('reconnecting', { step: resumes ? 'resume' : 'rejoin', attempt, error, retry_ms });
       await this.#pause(retry_ms);
       if (this.#rejoining !== mine) return;
       try {
-        await this.#connect();
+        await (resumes ? session?.resume() : this.#connect());
         if (this.#rejoining !== mine) return;
         this.#rejoining = null;
-        return this.#setState('connected');
+        // The network that took the WebSocket may have taken the path of media too.
+        return resumes && this.pc?.connectionState !== 'connected' ? this.#restartIce() : this.#setState('connected');
       } catch (failure) {
         if (this.#rejoining !== mine) return;
         error = failure instanceof SfuError ? failure : new SfuError('connection_lost', { cause: failure });
@@ -529,7 +537,7 @@ export class Room extends Emitter {
 
   /**
    * @param {State} state
-   * @param {{reason?: string, attempt?: number, retry_ms?: number, error?: SfuError}} [more]
+   * @param {{reason?: string, step?: Step, attempt?: number, retry_ms?: number, error?: SfuError}} [more]
    */
   #setState(state, more = {}) {
     if (state === this.#state && state !== 'reconnecting') return;

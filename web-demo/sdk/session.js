@@ -83,13 +83,15 @@ export class Session {
     this.joined = await this.signalling.request('join', {
       room,
       name,
+      resume: true,
       ...(metadata === undefined ? {} : { metadata }),
       ...(subscribe === undefined ? {} : { subscribe }),
       ...(token === undefined ? {} : { token }),
       // Who receives by choice, or hides its address, goes by way of the server.
       ...(direct && subscribe !== 'manual' && iceTransport !== 'relay' ? { direct } : {}),
     });
-    const { ice_servers: iceServers } = this.joined;
+    const { ice_servers: iceServers, resume_key: key } = this.joined;
+    this.signalling.keep(key);
     if (iceServers && !this.#options.iceServers) this.peer.useIceServers(iceServers);
     return this.joined;
   }
@@ -110,6 +112,11 @@ export class Session {
     const connected = this.#connected();
     // A refused offer ends the wait, and so does whatever ends the wait early.
     await Promise.race([connected, this.peer.negotiate().then(() => connected)]);
+  }
+
+  /** Goes on over a new WebSocket where the last one broke, with the same media. */
+  resume() {
+    return this.signalling.resume(socketUrl(this.#options.url));
   }
 
   /** Gives up waiting. @param {unknown} error */

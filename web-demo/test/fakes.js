@@ -214,6 +214,11 @@ export class FakeServer {
   assigned = [];
   refuse = false;
   silent = false;
+  /** Whether another WebSocket may go on where one broke. */
+  resumes = false;
+  /** What was sent to the participant since it joined, and its last request that was carried out. */
+  sent = [];
+  lastRequest = null;
 
   constructor() {
     FakePeerConnection.all = [];
@@ -230,7 +235,9 @@ export class FakeServer {
   answer(request) {
     switch (request.type) {
       case 'join':
-        return { type: 'joined', room: request.room, participant: `00000000000000a${this.sockets.length}`, participants: this.participants };
+        return { type: 'joined', room: request.room, participant: `00000000000000a${this.sockets.length}`, participants: this.participants, ...(this.resumes ? { resume_key: 'key' } : {}) };
+      case 'resume':
+        return this.resumes ? { type: 'resumed', last_request: this.lastRequest } : { type: 'error', code: 'no_such_session', title: 'gone' };
       case 'offer': {
         const announced = new Set(this.requested('publish').map(({ mid }) => mid));
         const sending = sections(request.sdp).filter(({ direction }) => direction === 'sendonly');
@@ -250,6 +257,10 @@ export class FakeServer {
       readyState = 0;
       onmessage = null;
       onclose = null;
+      /** The code that it was closed with by us. */
+      closed = 0;
+      /** Whether what is sent here is of the visit that may go on: its greeting is, a later one's is not. */
+      #counts = server.sent.length === 0;
       constructor(url, protocol) {
         Object.assign(this, { url, protocol });
         server.sockets.push(this);
@@ -264,17 +275,26 @@ export class FakeServer {
         server.requests.push(request);
         if (server.silent) return;
         const reply = server.answer(request);
+        if (request.type !== 'resume') server.lastRequest = request.id;
         if (reply) setImmediate(() => this.event({ ...reply, re: request.id }));
+        if (reply?.type === 'resumed') setImmediate(() => this.#goOn(request.received));
+      }
+      /** What the client says it has not received. */
+      #goOn(received) {
+        this.#counts = true;
+        for (const message of server.sent.splice(received)) this.event(message);
       }
       event(message) {
-        this.onmessage?.({ data: JSON.stringify(message) });
+        if (this.#counts) server.sent.push(message);
+        if (this.readyState === 1) this.onmessage?.({ data: JSON.stringify(message) });
       }
       /** The connection breaks, or the server closes it. */
       drop(code, reason = '') {
         this.readyState = 3;
         this.onclose?.({ code, reason });
       }
-      close() {
+      close(code) {
+        this.closed = code;
         this.readyState = 3;
       }
     })(this);

@@ -184,6 +184,155 @@ test('the WebSocket breaks: joined anew, own tracks published anew, remote media
   assert.equal(before.ada.track('microphone').mediaStreamTrack, pc().transceivers.find(({ mid }) => mid === '0').receiver.track);
 });
 
+test('the WebSocket breaks and another one goes on: same visit, same media, every message once', async () => {
+  server.resumes = true;
+  server.participants = [ADA];
+  const local = room.publish(new FakeTrack('audio'));
+  await join();
+  await local.ready;
+  const before = { id: local.id, me: room.local.id, offers: offers().length };
+  const heard = [];
+  for (const type of ['participantjoined', 'participantleft', 'trackended']) room.on(type, ({ participant }) => heard.push(`${type} ${participant.name}`));
+  room.on('data', ({ payload }) => heard.push(payload));
+  const say = (payload) => server.socket.event({ type: 'data', from: null, payload, reliable: true });
+  const steps = [];
+  room.on('state', ({ state, step }) => steps.push(`${state} ${step ?? ''}`.trim()));
+  server.socket.drop(1006);
+  assert.equal(room.state, 'reconnecting');
+  server.socket.event({ type: 'participant_joined', participant: BOB });
+  say('1');
+  await clock.advance(1_000);
+  assert.equal(server.requested('join').length, 1);
+  assert.deepEqual(steps, ['reconnecting resume', 'connected']);
+  assert.deepEqual(heard, ['participantjoined Bob', '1'], 'what was said meanwhile is heard');
+  assert.deepEqual([local.id, room.local.id, offers().length], [before.id, before.me, before.offers]);
+  assert.equal(FakePeerConnection.all.length, 1);
+  assert.ok(!pc().closed);
+  // And again: what came since counts, the greeting of the second WebSocket does not.
+  server.socket.drop(1006);
+  say('2');
+  await clock.advance(1_000);
+  assert.equal(room.state, 'connected');
+  assert.deepEqual(heard.slice(2), ['2']);
+});
+
+test('what was asked when the WebSocket broke, and since, is carried out once', async () => {
+  server.resumes = true;
+  await join();
+  server.silent = true;
+  const lost = room.subscribe({ id: 'lost on the way' });
+  await settle();
+  server.socket.drop(1006);
+  const later = room.subscribe({ id: 'while there is none' });
+  const local = room.publish(new FakeTrack('audio'));
+  await settle();
+  server.silent = false;
+  const before = server.requests.length;
+  const answer = server.answer.bind(server);
+  let meanwhile;
+  server.answer = (request) => {
+    if (request.type === 'resume') meanwhile = room.subscribe({ id: 'before it goes on' });
+    return answer(request);
+  };
+  await clock.advance(1_000);
+  await Promise.all([lost, later, local.ready, meanwhile]);
+  const sent = server.requests.slice(before).filter(({ type }) => type !== 'resume').map(({ type, track }) => track ?? type).sort();
+  assert.deepEqual(sent, ['lost on the way', 'while there is none', 'publish', 'offer', 'before it goes on'].sort());
+
+  // Carried out, and only the reply was lost: it comes again, nothing is asked twice.
+  server.answer = (request) => {
+    const reply = answer(request);
+    if (request.type === 'subscribe') server.socket.readyState = 3;
+    return reply;
+  };
+  const answered = room.subscribe({ id: 'once' });
+  await settle();
+  server.answer = answer;
+  server.socket.drop(1006);
+  await clock.advance(1_000);
+  await answered;
+  assert.equal(server.requested('subscribe').filter(({ track }) => track === 'once').length, 1);
+});
+
+test('the path of media broke with the WebSocket: an ICE restart follows', async () => {
+  server.resumes = true;
+  await join();
+  server.socket.drop(1006);
+  pc().become('disconnected');
+  await clock.advance(1_000);
+  assert.equal(pc().restarts, 1);
+  assert.equal(FakePeerConnection.all.length, 1);
+  assert.deepEqual(states.slice(-3), ['reconnecting 1', 'reconnecting 0', 'connected']);
+});
+
+test('nobody to go on with: joined anew at once when told so, else after sixteen seconds', async () => {
+  server.resumes = true;
+  await join();
+  const steps = [];
+  room.on('state', ({ state, step }) => steps.push(step ?? state));
+  server.resumes = false;
+  server.socket.drop(1006);
+  await clock.advance(2_000);
+  assert.equal(room.state, 'connected');
+  assert.deepEqual(steps, ['resume', 'rejoin', 'connected']);
+  assert.equal(server.requested('join').length, 2);
+
+  server.resumes = true;
+  await room.leave();
+  await join();
+  steps.length = 0;
+  server.refuse = true;
+  server.socket.drop(1006);
+  const waits = assert.rejects(room.subscribe({ id: 'never' }), { code: 'timeout' });
+  await clock.advance(14_000);
+  assert.ok(steps.length > 3 && steps.every((step) => step === 'resume'), steps.join());
+  await clock.advance(10_000);
+  assert.equal(steps.at(-1), 'rejoin');
+  await waits;
+  server.refuse = false;
+  await clock.advance(11_000);
+  assert.equal(room.state, 'connected');
+  assert.equal(server.requested('resume').length, 1, 'of the first part');
+});
+
+test('a WebSocket that answers no ping is given up, which is no farewell', async () => {
+  server.resumes = true;
+  await join();
+  const [socket] = server.sockets;
+  server.silent = true;
+  await clock.advance(28_100);
+  assert.equal(socket.closed, 4000);
+  server.silent = false;
+  await clock.advance(1_000);
+  assert.equal(room.state, 'connected');
+  assert.equal(server.requested('join').length, 1);
+});
+
+test('the server closes while one goes on: what it says counts', async () => {
+  server.resumes = true;
+  await join();
+  server.socket.drop(1006);
+  server.silent = true;
+  await clock.advance(400);
+  server.socket.drop(4403);
+  await settle();
+  assert.equal(states.at(-1), 'closed kicked');
+});
+
+test('left while the WebSocket is mended: it ends there', async () => {
+  server.resumes = true;
+  await join();
+  server.refuse = true;
+  server.socket.drop(1006);
+  const leaving = room.leave();
+  await clock.advance(1_500);
+  await leaving;
+  const { length } = server.sockets;
+  await clock.advance(60_000);
+  assert.equal(server.sockets.length, length);
+  assert.equal(states.at(-1), 'closed left');
+});
+
 test('events of the old connection are not heard after the new one has joined', async () => {
   await join();
   const old = server.socket;

@@ -85,6 +85,7 @@ impl Sessions {
             settings: room.settings.clone(),
             ice_servers: self.ice_servers(&format!("{:016x}", id.0)),
             impairments: self.settings.now().media.impairments,
+            resume_key: newcomer.resume_key,
         };
         newcomer.outbox.push(&joined.to(newcomer.join_request));
         if newcomer.is_entered() {
@@ -192,6 +193,7 @@ impl Sessions {
         }
         participant.outbox.push(&Json::of(&ServerEvent::transport(state)));
         let door = participant.door;
+        let key = participant.resume_key;
         if state == TransportState::Connected {
             self.counters.transports_connected.fetch_add(1, Ordering::Relaxed);
             if let Some(since) = participant.joining_since.take() {
@@ -203,6 +205,10 @@ impl Sessions {
         let (why, close) = match (door, reason) {
             (_, FailReason::Internal) => {
                 (LeaveReason::Lost, Some((CloseCode::Internal, "internal error")))
+            }
+            // With neither signalling nor media there is nothing to go on from.
+            (Door::WebSocket, _) if key.is_some_and(|key| self.is_parked(key)) => {
+                (LeaveReason::Lost, None)
             }
             (Door::WebSocket, _) => return,
             (_, FailReason::ClosedByPeer) => (LeaveReason::Left, None),

@@ -192,7 +192,7 @@ mod tests {
         fn told(&self, outbox: &Outbox) -> Vec<String> {
             let next = || match outbox.next().now_or_never()? {
                 OutboxItem::Frame(frame) => Some(frame.to_string()),
-                OutboxItem::Close(closing) => panic!("{closing:?}"),
+                end => panic!("{end:?}"),
             };
             std::iter::from_fn(next).collect()
         }
@@ -216,6 +216,7 @@ mod tests {
             goes_direct: false,
             outbox: outbox.clone(),
             request: None,
+            resume_key: None,
             http: None,
         };
         (sessions.join(request).await.unwrap(), outbox)

@@ -193,6 +193,7 @@ impl Sessions {
             goes_direct: false,
             outbox: Outbox::default(),
             request: None,
+            resume_key: None,
             http: Some(http),
         };
         // Dropped on the way out of an error: no session is left then.

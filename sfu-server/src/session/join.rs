@@ -14,6 +14,7 @@ use super::outbox::{CloseCode, Outbox};
 use super::participant::{Door, LeaveReason, Participant, check_name};
 use super::parts::Place;
 use super::registry::{Cleanup, Registry};
+use super::resume::ResumeKey;
 use super::room::Room;
 use super::settings::RoomSettings;
 use super::{ErrorCode, SessionError, Sessions, WireId};
@@ -35,6 +36,8 @@ pub(crate) struct JoinRequest {
     /// Where its events go. The first thing it gets is `joined`, as the reply to `request`.
     pub(crate) outbox: Outbox,
     pub(crate) request: Option<u64>,
+    /// What another WebSocket may go on with.
+    pub(crate) resume_key: Option<ResumeKey>,
     pub(crate) http: Option<HttpState>,
 }
 
@@ -159,6 +162,7 @@ impl Sessions {
         participant.grant = request.grant;
         participant.outbox = request.outbox;
         participant.join_request = request.request;
+        participant.resume_key = request.resume_key;
         participant.goes_direct = request.goes_direct;
         let token = request.http.as_ref().map(|http| Box::from(http.token()));
         participant.http = request.http;

@@ -164,6 +164,14 @@ pub(crate) enum Reply {
         /// Whether networks may be made bad, in development.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         impairments: bool,
+        /// What another WebSocket shows to go on from this one, where that was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resume_key: Option<super::ResumeKey>,
+    },
+    /// The answer to `resume`, before anything else.
+    Resumed {
+        /// The last request that was carried out.
+        last_request: Option<u64>,
     },
     Answer(AnswerView),
     Ok {},

@@ -29,6 +29,7 @@ mod prefer;
 mod rate;
 mod registry;
 mod requests;
+mod resume;
 mod room;
 mod settings;
 mod shed;
@@ -65,6 +66,7 @@ pub(crate) use registry::Census;
 pub(crate) use requests::{
     DataRequest, ParticipantDetail, participant_id, publish_request, source_by_name, track_id,
 };
+pub(crate) use resume::{Parked, ResumeKey};
 pub(crate) use room::RoomView;
 pub(crate) use settings::{CodecName, RoomSettings, SettingsChange, empty_timeout};
 pub(crate) use track::TrackKey;
@@ -90,6 +92,8 @@ pub(crate) struct Sessions {
     is_overloaded: AtomicBool,
     /// Whether everybody is being sent away.
     stopping: watch::Sender<bool>,
+    /// Whose WebSocket may be followed by another.
+    lines: resume::Lines,
 }
 
 /// What happened since the start, for metrics.
@@ -97,6 +101,8 @@ pub(crate) struct Sessions {
 pub(crate) struct Counters {
     pub(crate) joins: AtomicU64,
     pub(crate) leaves: AtomicU64,
+    /// WebSockets that went on from one that broke.
+    pub(crate) resumes: AtomicU64,
     pub(crate) slow_consumers: AtomicU64,
     pub(crate) panics: AtomicU64,
     pub(crate) transports_connected: AtomicU64,
@@ -130,6 +136,7 @@ impl Sessions {
             door: doorkeeper::Doorkeeper::default(),
             is_overloaded: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
+            lines: resume::Lines::default(),
         })
     }
 

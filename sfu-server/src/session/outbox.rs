@@ -16,6 +16,12 @@ use crate::limits;
 #[derive(Clone, Default)]
 pub(crate) struct Outbox(Option<Arc<Inner>>);
 
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outbox")
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     queue: Mutex<Queue>,
@@ -31,12 +37,43 @@ struct Queue {
     bytes: usize,
     closing: Option<Closing>,
     is_aborted: bool,
+    sent: Sent,
+    /// Whose items follow once nothing waits here.
+    successor: Option<Outbox>,
+}
+
+/// What was given to the writer: whether it arrived is known when another WebSocket goes on.
+#[derive(Default)]
+struct Sent {
+    /// Messages in all.
+    count: u64,
+    is_kept: bool,
+    /// The last of them.
+    frames: VecDeque<ByteString>,
+    bytes: usize,
+}
+
+impl Sent {
+    fn note(&mut self, frame: &ByteString) {
+        self.count += 1;
+        if !self.is_kept {
+            return;
+        }
+        self.bytes += frame.len();
+        self.frames.push_back(frame.clone());
+        while self.frames.len() > limits::SENT_FRAMES_MAX || self.bytes > limits::SENT_BYTES_MAX {
+            let Some(oldest) = self.frames.pop_front() else { break };
+            self.bytes -= oldest.len();
+        }
+    }
 }
 
 /// The next thing for the writer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum OutboxItem {
     Frame(ByteString),
+    /// What follows comes from here.
+    Continue(Outbox),
     /// The last item.
     Close(Closing),
 }
@@ -147,6 +184,40 @@ impl Outbox {
         inner.changed.notify_one();
     }
 
+    /// From now on keeps the last of what is sent, for [`Outbox::rewind`].
+    pub(crate) fn keep_sent(&self) {
+        if let Some(inner) = &self.0 {
+            inner.queue.lock().sent.is_kept = true;
+        }
+    }
+
+    /// Makes everything after the first `received` messages wait again, for another writer. False if
+    /// that is not kept any more, or the end was decided.
+    pub(crate) fn rewind(&self, received: u64) -> bool {
+        let Some(inner) = &self.0 else { return false };
+        let mut queue = inner.queue.lock();
+        let Queue { frames, bytes, closing, sent, .. } = &mut *queue;
+        let missing = sent.count.checked_sub(received).and_then(|n| usize::try_from(n).ok());
+        let Some(missing) = missing.filter(|&n| n <= sent.frames.len() && closing.is_none()) else {
+            return false;
+        };
+        for _ in 0..missing {
+            let frame = sent.frames.pop_back().expect("counted above");
+            sent.bytes -= frame.len();
+            *bytes += frame.len();
+            frames.push_front(frame);
+        }
+        sent.count = received;
+        true
+    }
+
+    /// Once nothing waits here, the writer goes on with `successor`.
+    pub(crate) fn hand_over(&self, successor: Self) {
+        let Some(inner) = &self.0 else { return };
+        inner.queue.lock().successor = Some(successor);
+        inner.changed.notify_one();
+    }
+
     /// Whether the end was decided.
     pub(crate) fn is_closing(&self) -> bool {
         self.0.as_ref().is_some_and(|inner| inner.queue.lock().closing.is_some())
@@ -160,7 +231,11 @@ impl Outbox {
                 let mut queue = inner.queue.lock();
                 if let Some(frame) = queue.frames.pop_front() {
                     queue.bytes -= frame.len();
+                    queue.sent.note(&frame);
                     return OutboxItem::Frame(frame);
+                }
+                if let Some(successor) = &queue.successor {
+                    return OutboxItem::Continue(successor.clone());
                 }
                 if let Some(closing) = &queue.closing {
                     return OutboxItem::Close(closing.clone());
@@ -196,7 +271,68 @@ mod tests {
         assert!(outbox.push(&message(10)), "ignored");
         assert!(matches!(outbox.next().await, OutboxItem::Frame(frame) if frame.len() == 10));
         let want = Closing { code: CloseCode::Kicked, reason: "removed" };
-        assert_eq!(outbox.next().await, OutboxItem::Close(want));
+        assert!(matches!(outbox.next().await, OutboxItem::Close(closing) if closing == want));
+    }
+
+    async fn frame(outbox: &Outbox) -> String {
+        match outbox.next().await {
+            OutboxItem::Frame(frame) => frame.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_did_not_arrive_is_sent_again_before_what_waits() {
+        let outbox = Outbox::new();
+        outbox.keep_sent();
+        for n in 1..=4 {
+            outbox.push(&Json::of(&n));
+        }
+        for n in 1..=3 {
+            assert_eq!(frame(&outbox).await, n.to_string());
+        }
+        assert!(!outbox.rewind(4), "never sent");
+        assert!(outbox.rewind(1));
+        for n in 2..=4 {
+            assert_eq!(frame(&outbox).await, n.to_string());
+        }
+        assert!(outbox.rewind(4), "all arrived");
+        assert!(outbox.rewind(2), "and now not");
+        assert_eq!(frame(&outbox).await, "3");
+    }
+
+    #[tokio::test]
+    async fn only_the_last_messages_are_kept_and_none_unless_asked_for() {
+        let outbox = Outbox::new();
+        outbox.push(&message(10));
+        frame(&outbox).await;
+        outbox.keep_sent();
+        assert!(!outbox.rewind(0), "not kept");
+        for _ in 0..=limits::SENT_FRAMES_MAX {
+            outbox.push(&message(10));
+            frame(&outbox).await;
+        }
+        assert!(!outbox.rewind(1), "one too many");
+        assert!(outbox.rewind(2));
+        for _ in 0..limits::SENT_FRAMES_MAX {
+            frame(&outbox).await;
+        }
+        outbox.push(&message(limits::SENT_BYTES_MAX + 1));
+        frame(&outbox).await;
+        let sent = 3 + limits::SENT_FRAMES_MAX as u64;
+        assert!(!outbox.rewind(sent - 1), "too long");
+        assert!(outbox.rewind(sent));
+        outbox.close(CloseCode::Kicked, "removed");
+        assert!(!outbox.rewind(sent), "the end was decided");
+    }
+
+    #[tokio::test]
+    async fn a_successor_follows_what_waits() {
+        let (first, second) = (Outbox::new(), Outbox::new());
+        first.push(&message(10));
+        first.hand_over(second);
+        frame(&first).await;
+        assert!(matches!(first.next().await, OutboxItem::Continue(_)));
     }
 
     #[tokio::test]

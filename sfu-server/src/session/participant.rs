@@ -14,6 +14,7 @@ use super::grant::Grant;
 use super::http_session::HttpState;
 use super::message::{AssignedView, ParticipantView, TrackView, kind_name, source_name};
 use super::outbox::Outbox;
+use super::resume::ResumeKey;
 use super::track::{Track, TrackKey};
 use crate::media::{Impairment, WorkerId};
 use crate::webhooks::Who;
@@ -74,6 +75,8 @@ pub(crate) struct Participant {
     pub(crate) outbox: Outbox,
     /// What the reply to its `join` refers to.
     pub(crate) join_request: Option<u64>,
+    /// What another WebSocket may go on with, where it asked for that.
+    pub(super) resume_key: Option<ResumeKey>,
     pub(crate) tracks: BTreeMap<TrackKey, Track>,
     /// What its receiving m-lines carry.
     pub(crate) assigned: BTreeMap<Mid, Option<(ParticipantId, TrackKey)>>,
@@ -110,6 +113,7 @@ impl Participant {
             peer: None,
             outbox: Outbox::default(),
             join_request: None,
+            resume_key: None,
             tracks: BTreeMap::new(),
             assigned: BTreeMap::new(),
             paused: BTreeSet::new(),

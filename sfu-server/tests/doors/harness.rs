@@ -131,7 +131,9 @@ pub(crate) struct Client {
     pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// How long it waits for the next message.
     pub(crate) patience: Duration,
-    last_id: u64,
+    pub(crate) last_id: u64,
+    /// Messages in all.
+    pub(crate) received: u64,
     /// Events that came while a reply was awaited.
     pub(crate) events: Vec<Value>,
 }
@@ -139,7 +141,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn open(url: &str) -> Self {
         let (socket, _) = connect_async(url).await.unwrap();
-        Self { socket, patience: PATIENCE, last_id: 0, events: Vec::new() }
+        Self { socket, patience: PATIENCE, last_id: 0, received: 0, events: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, text: impl Into<String>) {
@@ -217,7 +219,10 @@ impl Client {
             let message = tokio::time::timeout_at(deadline, self.socket.next()).await;
             match message.expect("the server says nothing") {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                other => return other,
+                other => {
+                    self.received += u64::from(matches!(other, Some(Ok(Message::Text(_)))));
+                    return other;
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ mod hosts;
 mod http;
 mod metrics;
 mod quality;
+mod resume;
 mod rooms;
 mod shutdown;
 mod slow;

@@ -11,6 +11,8 @@ declare global {
   var __callee: RTCPeerConnection;
   var __http: any;
   var __heard: any[];
+  var __before: any;
+  var __steps: string[];
   var __share: any;
   var __clock: any;
   var __calm: () => Promise<void>;

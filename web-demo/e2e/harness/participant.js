@@ -68,8 +68,8 @@ export class Participant {
     page.on('console', (message) => this.#console.push(`${message.type()}: ${message.text()}`));
     page.on('pageerror', (error) => {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      // Firefox tells of a server that is away in the same way; no script threw.
-      if (!/Firefox can’t establish a connection/.test(text)) this.#errors.push(text);
+      // Firefox tells of a server that is away, or a connection that broke, in the same way; no script threw.
+      if (!/Firefox can’t establish a connection|was interrupted while the page was loading/.test(text)) this.#errors.push(text);
       this.#console.push(`uncaught: ${text}`);
     });
   }

@@ -93,14 +93,15 @@ export class Stage {
    *
    * @param {Guest} guest
    * @param {Engine} [engine]
-   * @param {{before?: (given: any) => void, given?: unknown, link?: Link}} [options] `before`: runs
-   *   in the page ahead of its own scripts; `given`: what it is called with; `link`: what it is behind
+   * @param {{before?: (given: any) => void, given?: unknown, link?: Link, by?: string}} [options]
+   *   `before`: runs in the page ahead of its own scripts; `given`: what it is called with; `link`:
+   *   what it is behind; `by`: another address of the server
    */
-  async join({ viewport, ...guest }, engine = 'chromium', { before, given, link } = {}) {
+  async join({ viewport, ...guest }, engine = 'chromium', { before, given, link, by } = {}) {
     const participant = await this.#open(guest.name, engine, link);
     if (viewport) await participant.page.setViewport(viewport);
     if (before) await participant.page.evaluateOnNewDocument(before, given);
-    const { url } = await this.server();
+    const { url } = by ? { url: by } : await this.server();
     const seen = link ? url.replace('127.0.0.1', link.address) : url;
     await participant.visit(seen, { room: 'e2e', ...SMALL, ...guest });
     return participant;

@@ -4,10 +4,16 @@
  */
 
 import assert from 'node:assert/strict';
+import { shownFrames, watchFrames } from '../harness/frames.js';
 import { scenario } from '../harness/scenario.js';
+import { TcpProxy } from '../harness/tcp-proxy.js';
 import { until } from '../harness/until.js';
 
 const CUT_S = 20;
+/** The longest time without a new frame while only signalling is broken, in ms … */
+const GAP_MAX = 300;
+/** … or, on a machine that stands still for longer, so many times what one's own picture stood. */
+const STALLS = 3;
 const IMPAIRABLE = { flags: ['--set', 'media.impairments=true'] };
 
 for (const engine of /** @type {const} */ (['chromium', 'firefox'])) {
@@ -27,29 +33,55 @@ for (const engine of /** @type {const} */ (['chromium', 'firefox'])) {
     await sender.connected();
   });
 
-  scenario(`${engine}: signalling that breaks alone is renewed`, async (stage) => {
-    const before = () => {
-      /** @type {WebSocket[]} */
-      const sockets = (globalThis.__heard = []);
-      const Socket = globalThis.WebSocket;
-      globalThis.WebSocket = class extends Socket {
-        /** @param {string | URL} url @param {string | string[]} [protocols] */
-        constructor(url, protocols) {
-          super(url, protocols);
-          sockets.push(this);
+  scenario(`${engine}: signalling that breaks alone is renewed, and neither picture nor the others notice`, async (stage) => {
+    const { url } = await stage.server();
+    const proxy = await TcpProxy.before(url);
+    try {
+      const [viewer, sender] = await Promise.all([
+        stage.join({ name: 'viewer' }, engine, { by: proxy.url }),
+        stage.join({ name: 'sender', codec: 'vp8' }),
+      ]);
+      await Promise.all([viewer.sees('sender'), sender.sees('viewer')]);
+      await sender.page.evaluate(() => {
+        const heard = (globalThis.__heard = /** @type {string[]} */ ([]));
+        for (const type of ['participantjoined', 'participantleft', 'trackunpublished', 'trackpublished']) {
+          globalThis.__sfu.room.on(type, () => heard.push(type));
         }
-      };
-    };
-    const [viewer] = await Promise.all([
-      stage.join({ name: 'viewer', publish: '0' }, engine, { before }),
-      stage.join({ name: 'sender', codec: 'vp8' }),
-    ]);
-    await viewer.sees('sender');
-    await viewer.page.evaluate(() => globalThis.__heard.at(-1).dispatchEvent(new CloseEvent('close', { code: 1006 })));
-    await viewer.observes('the loss', ({ state }) => state === 'reconnecting');
-    await viewer.observes('being connected again', ({ state }) => state === 'connected');
-    await viewer.sees('sender');
-    assert.equal(await viewer.page.evaluate(() => globalThis.__heard.length), 2, 'one new connection');
+      });
+      await viewer.page.evaluate(() => {
+        const { room } = globalThis.__sfu;
+        globalThis.__before = { pc: room.pc, id: room.local.id };
+        globalThis.__steps = [];
+        room.on('state', (/** @type {any} */ { state, step }) => globalThis.__steps.push(step ?? state));
+      });
+      await Promise.all([watchFrames(viewer, 'sender'), watchFrames(sender, 'viewer')]);
+
+      // Two attempts in vain, and what is asked meanwhile.
+      proxy.refuses = true;
+      proxy.breakAll();
+      await viewer.observes('the loss', ({ state }) => state === 'reconnecting');
+      await viewer.page.evaluate(() => [...globalThis.__sfu.room.local.tracks].find(({ kind }) => kind === 'audio').mute());
+      await until('the banner', () => viewer.page.$eval('.banner', (element) => element.textContent?.includes('Attempt')));
+      proxy.refuses = false;
+      await viewer.observes('being connected again', ({ state }) => state === 'connected');
+      await until('the mute to arrive', () => sender.page.evaluate(() => [...globalThis.__sfu.room.participants.values()][0].track('microphone')?.muted));
+
+      const after = await viewer.page.evaluate(() => {
+        const { room } = globalThis.__sfu;
+        return { steps: globalThis.__steps, same: room.pc === globalThis.__before.pc && room.local.id === globalThis.__before.id };
+      });
+      assert.ok(after.same, 'the same visit over the same connection');
+      assert.deepEqual([...new Set(after.steps)], ['resume', 'connected']);
+      assert.deepEqual(await sender.page.evaluate(() => globalThis.__heard), [], 'nobody left or came');
+      for (const who of [viewer, sender]) {
+        const { count, gap, own } = await shownFrames(who);
+        console.log(`${who.name} without signalling: ${count} frames shown, longest gap ${gap} ms, of one's own picture ${own} ms`);
+        assert.ok(count > 5 && gap <= Math.max(GAP_MAX, STALLS * own), `${who.name}: ${count} frames, gap ${gap} ms, own ${own} ms`);
+      }
+      await Promise.all([viewer.sees('sender'), sender.sees('viewer')]);
+    } finally {
+      proxy.close();
+    }
   });
 }
 

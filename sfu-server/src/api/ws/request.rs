@@ -11,6 +11,7 @@ use crate::session::{ErrorCode, SessionError};
 #[derive(Debug, PartialEq)]
 pub(super) enum Request {
     Join(Join),
+    Resume(Resume),
     Publish(Publish),
     Offer(Offer),
     Mute(Track),
@@ -42,8 +43,19 @@ pub(super) struct Join {
     /// Whether it can exchange media with another participant directly.
     #[serde(default)]
     pub(super) direct: bool,
+    /// Whether another WebSocket may go on if this one breaks.
+    #[serde(default)]
+    pub(super) resume: bool,
     /// Unless the WebSocket was opened with one.
     pub(super) token: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resume {
+    pub(super) key: String,
+    /// Messages that came of what is to go on.
+    pub(super) received: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -175,6 +187,7 @@ fn parse_type(name: &str, fields: Map<String, Value>) -> Result<Request, Session
     }
     match name {
         "join" => read(fields, Request::Join),
+        "resume" => read(fields, Request::Resume),
         "publish" => read(fields, Request::Publish),
         "offer" => read(fields, Request::Offer),
         "mute" => read(fields, Request::Mute),
@@ -222,6 +235,7 @@ mod tests {
             metadata: String::new(),
             subscribe: Subscribe::Auto,
             direct: false,
+            resume: false,
             token: None,
         };
         assert_eq!((id, request.unwrap()), (Some(3), Request::Join(want)));
