@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ceiling::Ceiling;
 use super::detector::Usage;
+use super::rivals::{Rivals, Scene};
 
 /// What is kept of the arriving rate when queues grow, at most …
 const DECREASE_MAX: f64 = 0.88;
@@ -94,6 +95,8 @@ pub struct Signals {
     pub acked_smooth_bps: Option<u64>,
     /// Share of packets that the path loses whatever the rate, 0 to 1.
     pub inherent_loss: f64,
+    /// Whether a packet was reported lost.
+    pub has_lost: bool,
     /// Whether the application sends much less than it might.
     pub is_application_limited: bool,
 }
@@ -106,6 +109,7 @@ pub struct Aimd {
     max_bps: f64,
     ceiling: Ceiling,
     state: State,
+    rivals: Rivals,
     /// Another flow's queue, in seconds.
     foreign_queue: f64,
     updated: Option<Instant>,
@@ -147,6 +151,7 @@ impl Aimd {
             max_bps: max_bps as f64,
             ceiling: Ceiling::default(),
             state: State::Increase,
+            rivals: Rivals::default(),
             foreign_queue: 0.0,
             updated: None,
             decreased: None,
@@ -173,10 +178,16 @@ impl Aimd {
         self.ceiling.bps()
     }
 
+    /// Whether the rate is that of a contest with flows that keep the queue full.
+    #[must_use]
+    pub fn is_contested(&self) -> bool {
+        self.rivals.is_contested()
+    }
+
     /// Whether a queue is being drained.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.state != State::Increase
+        self.state != State::Increase || self.rivals.is_busy()
     }
 
     /// Takes what a batch of feedback says.
@@ -185,6 +196,10 @@ impl Aimd {
         self.updated = Some(now);
         let seconds = elapsed.min(STEP_MAX).as_secs_f64();
         self.foreign_queue *= 0.5f64.powf(seconds / FOREIGN_HALF_LIFE.as_secs_f64());
+        if let Some(bps) = self.contend(now, seconds, signals) {
+            (self.state, self.decreased) = (State::Increase, Some(now));
+            return self.set(bps);
+        }
         let beyond = self.own_queue(signals) - self.tolerated_queue();
         match (signals.usage, self.state) {
             // A trend without a queue is noise.
@@ -207,6 +222,9 @@ impl Aimd {
     /// it lowers one that nothing speaks for, and one that another probe has put in doubt before.
     pub fn on_probe(&mut self, now: Instant, bps: u64, is_saturated: bool) {
         let shown = bps as f64;
+        if self.rivals.is_busy() {
+            return;
+        }
         if !is_saturated || shown >= self.bps {
             self.doubt = None;
         } else if self.ceiling.bps().is_none() && !self.is_believed(now, shown) {
@@ -250,6 +268,7 @@ impl Aimd {
     /// Starts again from a rate that is thought to be safe, knowing nothing of the path.
     pub fn restart(&mut self, bps: u64) {
         self.foreign_queue = 0.0;
+        self.rivals.forget();
         (self.is_proven, self.doubt) = (false, None);
         self.ceiling.forget();
         self.state = State::Increase;
@@ -279,6 +298,7 @@ impl Aimd {
             is_extended: false,
         });
         self.decreased = Some(now);
+        self.rivals.on_decrease(now, self.bps, kept, carried);
         self.set(kept.min(self.bps));
     }
 
@@ -321,6 +341,7 @@ impl Aimd {
         let expected = (1.0 - self.bps / drain.carried.max(1.0)) * seconds;
         if drain.queue - queue >= OURS_MIN * expected && !drain.is_extended {
             // It is ours, and was longer than thought.
+            self.rivals.refute();
             self.state = State::Drain(Drain { since: now, queue, is_extended: true, ..drain });
             return;
         }
@@ -328,6 +349,20 @@ impl Aimd {
         if signals.queue >= FOREIGN_MIN {
             self.foreign_queue = FOREIGN_MARGIN * signals.queue.as_secs_f64();
         }
+    }
+
+    /// The rate beside someone who keeps the queue full.
+    fn contend(&mut self, now: Instant, seconds: f64, signals: &Signals) -> Option<f64> {
+        let most = AHEAD_MAX * signals.acked_smooth_bps.unwrap_or(0) as f64 + AHEAD_BPS;
+        let scene = Scene {
+            queue: signals.queue,
+            jitter: signals.jitter,
+            rtt: signals.rtt,
+            acked: signals.acked_bps.map(|bps| bps as f64),
+            has_lost: signals.has_lost,
+            is_used: !signals.is_application_limited && self.bps < most,
+        };
+        self.rivals.update(now, seconds, self.bps, &scene)
     }
 
     /// What is kept of the arriving rate, for the queue to drain in time.

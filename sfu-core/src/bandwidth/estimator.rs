@@ -45,6 +45,10 @@ const STRAIN: Duration = Duration::from_millis(60);
 /// Where delays differ, so many times as long more.
 const STRAIN_JITTERS: u32 = 4;
 
+/// Less loss than this is not held against the rate beside flows that fill the queue until they lose
+/// packets themselves.
+const BORNE: f64 = 0.1;
+
 /// Delay-based and loss-based estimation of one path.
 #[derive(Debug)]
 pub struct Estimator {
@@ -65,6 +69,8 @@ pub struct Estimator {
     rtt: Option<Duration>,
     /// The least of the batch: what the receiver held back until it reported is not of the path.
     round_trip: Option<Duration>,
+    /// Whether the batch reports a packet lost.
+    has_lost: bool,
     is_application_limited: bool,
     /// What is granted at present, bit/s.
     in_use_bps: u64,
@@ -106,6 +112,7 @@ impl Estimator {
             jitter: Jitter::default(),
             rtt: None,
             round_trip: None,
+            has_lost: false,
             is_application_limited: false,
             in_use_bps: 0,
             heard: None,
@@ -121,6 +128,7 @@ impl Estimator {
         let last = self.last_id;
         self.last_id = last.max(report.id);
         if !report.arrived {
+            self.has_lost = true;
             return Usage::Normal;
         }
         let round_trip = now.saturating_duration_since(report.departure);
@@ -220,9 +228,14 @@ impl Estimator {
             acked_bps: self.acked.bps(),
             acked_smooth_bps: self.acked.smooth_bps(),
             inherent_loss: self.loss.inherent(),
+            has_lost: std::mem::take(&mut self.has_lost),
             is_application_limited: self.is_application_limited,
         };
         self.aimd.update(now, &signals);
+        if self.aimd.is_contested() && self.loss.recent() < BORNE {
+            // The others lose as much, and the rate yields to it as theirs do.
+            self.loss.release();
+        }
         self.loss.update(&Surroundings {
             queue: signals.queue,
             acked_bps: signals.acked_bps,
@@ -359,7 +372,7 @@ impl Estimator {
     #[must_use]
     pub fn is_strained(&self) -> bool {
         let own = self.queue_delay().saturating_sub(self.aimd.foreign_queue());
-        own >= STRAIN + STRAIN_JITTERS * self.jitter.mean()
+        !self.aimd.is_contested() && own >= STRAIN + STRAIN_JITTERS * self.jitter.mean()
     }
 
     /// Whether the estimate is as high as it may ever be.
@@ -380,6 +393,7 @@ impl Estimator {
     pub fn is_congested(&self) -> bool {
         self.detector.usage() == Usage::Overuse
             || self.aimd.is_draining()
+            || self.aimd.is_contested()
             || self.loss.is_decreasing()
             || self.outage.is_some()
     }

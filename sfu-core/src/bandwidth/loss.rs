@@ -194,6 +194,11 @@ impl LossModel {
         }
     }
 
+    /// What loss allows is decided elsewhere.
+    pub fn release(&mut self) {
+        self.state = State::Free;
+    }
+
     /// What was seen so far says nothing of what comes: other traffic, or another path.
     pub fn forget_observations(&mut self) {
         self.bins.clear();

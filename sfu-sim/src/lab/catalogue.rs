@@ -11,6 +11,7 @@ use super::receiver::Format;
 use super::source::SourceKind;
 use super::tcp::{Growth, Transfer};
 use crate::link::Loss;
+use crate::random;
 
 use Goal::{AtLeast, AtMost, Between, Told};
 
@@ -21,6 +22,9 @@ const fn s(seconds: u64) -> Duration {
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
+
+/// The radio link is the same one for all seeds.
+const RADIO_SEED: u64 = 77;
 
 /// What an SFU has to choose among: three encodings with two frame rates each.
 fn layers() -> SourceKind {
@@ -47,6 +51,11 @@ pub fn catalogue() -> Vec<Case> {
         beside_tcp("5.6-cubic", "beside a long TCP flow (CUBIC)", ms(300), Growth::Cubic),
         short_tcp(),
         pause_and_resume(),
+        tcp_leaves("5.6-leaves", "beside CUBIC until 60 s, then alone", 1),
+        tcp_leaves("5.6-leaves-two", "two flows beside CUBIC until 60 s, then only they", 2),
+        less_beside_tcp(),
+        radio("radio", "one flow over a radio link, queue 1000 ms", 1),
+        radio("radio-two", "two flows over a radio link, queue 1000 ms", 2),
     ]);
     cases.extend(starts());
     cases.extend(steps());
@@ -180,6 +189,61 @@ fn beside_tcp(name: &'static str, about: &'static str, queue: Duration, growth: 
         reversed: false,
     });
     case
+}
+
+/// What is left of a contest once there is nobody to compete with: nothing, if all is well.
+fn tcp_leaves(name: &'static str, about: &'static str, flows: usize) -> Case {
+    let mut case = Case::new(name, about, s(120), vec![(s(0), 2_000_000)]);
+    for _ in 0..flows {
+        case = case.media(MediaFlowPlan { start: s(5), ..MediaFlowPlan::default() });
+    }
+    case.flows.push(cubic(Transfer::Until(s(60))));
+    case.check(Metric::Smallest(s(30)..s(60)), Told(true))
+        .check(Metric::Utilisation(vec![s(70)..s(120)]), AtLeast(0.9))
+        .check(Metric::QueueP95(vec![s(70)..s(120)]), AtMost(150.0))
+        .check(Metric::Lost(s(70)..s(120)), AtMost(1.0))
+        .check(Metric::Jain(s(80)..s(120)), AtLeast(0.9))
+}
+
+/// The path becomes slow in the middle of a contest.
+fn less_beside_tcp() -> Case {
+    let capacity = vec![(s(0), 2_000_000), (s(60), 500_000)];
+    let mut case = Case::new("5.6-less", "beside CUBIC, 2 → 0.5 Mbit/s", s(120), capacity)
+        .media(MediaFlowPlan { start: s(5), ..MediaFlowPlan::default() });
+    case.flows.push(cubic(Transfer::Endless));
+    case.check(Metric::Share(s(70)..s(120)), Told(true))
+        .check(Metric::SendsWithin(s(60), 500_000), Told(false))
+        .check(Metric::Lost(s(60)..s(120)), Told(false))
+}
+
+fn cubic(transfer: Transfer) -> FlowPlan {
+    let (start, one_way, growth) = (s(0), ms(50), Growth::Cubic);
+    FlowPlan::Tcp { start, one_way, growth, transfer, reversed: false }
+}
+
+/// A link whose rate is another every 200 ms, by up to a third, between 0.4 and 5 Mbit/s, with a
+/// buffer that is deep as those of radio links are: who takes its own queue there for somebody
+/// else's is alone with it.
+fn radio(name: &'static str, about: &'static str, flows: usize) -> Case {
+    const BOUNDS_BPS: (f64, f64) = (400_000.0, 5_000_000.0);
+    let mut dice = random::generator(RADIO_SEED, 0);
+    let mut bps = 2_000_000.0_f64;
+    let capacity = (0..600u32)
+        .map(|step| {
+            bps *= 1.33f64.powf(random::fraction(&mut dice) * 2.0 - 1.0);
+            bps = bps.clamp(BOUNDS_BPS.0, BOUNDS_BPS.1);
+            (ms(200) * step, bps as u64)
+        })
+        .collect();
+    let mut case = Case::new(name, about, s(120), capacity);
+    case.forward.queue = ms(1000);
+    for _ in 0..flows {
+        case = case.media(MediaFlowPlan::default());
+    }
+    case.check(Metric::Utilisation(vec![s(5)..s(120)]), Told(true))
+        .check(Metric::QueueP95(vec![s(5)..s(120)]), Told(false))
+        .check(Metric::Lost(s(0)..s(120)), Told(false))
+        .check(Metric::Jain(s(5)..s(120)), Told(true))
 }
 
 fn short_tcp() -> Case {

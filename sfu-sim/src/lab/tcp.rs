@@ -32,6 +32,8 @@ pub enum Growth {
 pub enum Transfer {
     /// Without end.
     Endless,
+    /// Without end until then, since the start of the run: what is under way then is the last.
+    Until(Duration),
     /// Files of uniform size between these bytes, with exponential pauses of this mean
     /// (RFC 8867 §5.7).
     Files(u32, u32, Duration),
@@ -124,7 +126,7 @@ impl TcpFlow {
     fn begin_file(&mut self) {
         self.next_file = None;
         match self.transfer {
-            Transfer::Endless => self.available = u64::MAX,
+            Transfer::Endless | Transfer::Until(_) => self.available = u64::MAX,
             Transfer::Files(least, most, _) => {
                 let bytes = f64::from(least) + fraction(&mut self.rng) * f64::from(most - least);
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
@@ -155,6 +157,9 @@ impl TcpFlow {
 
     #[allow(clippy::cast_precision_loss, reason = "a few hundred segments")]
     fn pump(&mut self, now: Duration, out: &mut Outbox) {
+        if matches!(self.transfer, Transfer::Until(end) if now >= end) {
+            self.available = self.available.min(self.next);
+        }
         // During recovery each duplicate tells that one more has left (RFC 6582 §3.2).
         let inflated = if self.recovery.is_some() { f64::from(self.duplicates) } else { 0.0 };
         let window = (self.window + inflated).min(WINDOW_MAX);

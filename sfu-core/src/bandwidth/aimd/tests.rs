@@ -10,6 +10,7 @@ const STEADY: Signals = Signals {
     acked_bps: Some(1_000_000),
     acked_smooth_bps: Some(1_000_000),
     inherent_loss: 0.0,
+    has_lost: false,
     is_application_limited: false,
 };
 

@@ -1,4 +1,5 @@
-//! One pass of sharing out: the lowest step of everyone, then step by step to whoever gains most.
+//! One pass of sharing out: the pinned one's steps up to a size at which it is worth looking at and
+//! the lowest step of everyone, then step by step to whoever gains most.
 
 use std::collections::BinaryHeap;
 
@@ -17,6 +18,12 @@ const SLACK_PERCENT: u64 = 10;
 /// How much of the estimate the most important video may take to be shown at all, in per cent,
 /// retransmissions beside it. A pause is sure to hurt; that the estimate is right is not, while nothing queues.
 const OVERDRAFT_PERCENT: u64 = 150;
+/// A pinned picture grows to this many pixels (360 lines) before anybody else is shown, as in Jitsi
+/// Videobridge (doc/allocation.md, its on-stage participant), …
+const LEAD_AREA_MAX: u32 = 640 * 360;
+/// … if so much is left over then of what there is for video, in per cent: others are paused for it,
+/// and noise in the estimate must not let them change places.
+const LEAD_MARGIN_PERCENT: u64 = 40;
 /// How much more a step counts that is granted already: near equals do not change places.
 const INCUMBENT_FACTOR: u64 = 2;
 
@@ -34,6 +41,8 @@ pub(super) struct Limits {
     pause: u64,
     /// On not having to pause the first of all, for as long as nothing queues.
     first: u64,
+    /// On steps up of a pinned one before others are shown.
+    lead: u64,
     /// What a probe has shown to pass, with a small margin and with a wide one.
     probed: Option<(u64, u64)>,
 }
@@ -58,6 +67,7 @@ impl Limits {
             keep: all,
             patience,
             pause: if budget.strained { patience } else { u64::MAX },
+            lead: without(all, LEAD_MARGIN_PERCENT),
             first: if budget.strained { 0 } else { overdraft },
             probed,
         }
@@ -84,12 +94,25 @@ impl Limits {
     }
 
     /// The estimate at which `entry` could take its next step, if that makes `total` of video.
-    pub(super) fn estimate_for(&self, entry: &Entry, total: u64, reserve: u64) -> u64 {
+    pub(super) fn estimate_for(
+        &self,
+        entry: &Entry,
+        steps: &[Step],
+        total: u64,
+        reserve: u64,
+    ) -> u64 {
         let percent = match entry.level {
             0 if !entry.paused && entry.present == 0 => 0,
             _ => UP_MARGIN_PERCENT,
         };
-        total.saturating_add(reserve).div_ceil(100).saturating_mul(100 + percent)
+        let with = |rate: u64, percent| rate.div_ceil(100).saturating_mul(100 + percent);
+        let beside_all = with(total.saturating_add(reserve), percent);
+        match lead(entry, steps) {
+            Some(step) => {
+                beside_all.min(with(step.cost, LEAD_MARGIN_PERCENT).saturating_add(reserve))
+            }
+            None => beside_all,
+        }
     }
 }
 
@@ -133,7 +156,7 @@ impl Fill {
         spent
     }
 
-    /// The lowest step of everyone for whom there is room, in order.
+    /// The lowest step of everyone for whom there is room, in order; of who is pinned, more.
     fn lowest(&self, limits: &Limits, steps: &[Step], entries: &mut [Entry]) -> u64 {
         let mut spent = 0u64;
         let mut is_first = true;
@@ -153,7 +176,7 @@ impl Fill {
             };
             if with <= limit {
                 entry.level = 1;
-                spent = with;
+                spent = grow(entry, with, limits, steps);
             }
         }
         spent
@@ -224,6 +247,39 @@ impl Fill {
         let theirs = if paused { all } else { extra };
         theirs > 0 && spent.saturating_sub(theirs).saturating_add(cost) <= limits.all
     }
+}
+
+/// Whether a pinned entry takes this step before others are shown: its picture is larger than the
+/// smallest. They are not paused for more frames of that.
+fn leads(entry: &Entry, steps: &[Step], step: &Step) -> bool {
+    let (is_pinned, _) = entry.rank;
+    let smallest = entry.ladder.steps(steps).first().map_or(0, |step| step.area);
+    is_pinned && smallest > 0 && step.area > smallest && step.area <= LEAD_AREA_MAX
+}
+
+/// The least step that a pinned entry could take before others are shown, if it has none of these.
+fn lead<'a>(entry: &Entry, steps: &'a [Step]) -> Option<&'a Step> {
+    let above = entry.ladder.steps(steps).get(entry.level..)?;
+    above.iter().find(|step| entry.level > 0 && leads(entry, steps, step))
+}
+
+/// Gives a pinned entry what it takes before others are shown, beside so much that is spent. Returns
+/// what is spent in all then.
+fn grow(entry: &mut Entry, spent: u64, limits: &Limits, steps: &[Step]) -> u64 {
+    let own = entry.ladder.steps(steps);
+    let before = spent - own[0].cost;
+    let fits = |&level: &usize| {
+        let limit = match level <= entry.present {
+            true if entry.patience => limits.patience.max(limits.all),
+            true => limits.all,
+            false => limits.lead,
+        };
+        let step = &own[level - 1];
+        leads(entry, steps, step) && before.saturating_add(step.cost) <= limit
+    };
+    let Some(level) = (2..=entry.cap.min(own.len())).rev().find(fits) else { return spent };
+    entry.level = level;
+    before.saturating_add(own[level - 1].cost)
 }
 
 /// The next step of an entry, if it may have it.

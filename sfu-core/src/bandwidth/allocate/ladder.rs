@@ -40,6 +40,8 @@ pub(super) struct Step {
     pub(super) cost: u64,
     /// How good it is; only comparisons and differences mean anything.
     pub(super) utility: u32,
+    /// Pixels of its picture; 0 if that is unknown.
+    pub(super) area: u32,
     /// Place in the order of quality among all options of the demand.
     rung: Rung,
 }
@@ -83,6 +85,7 @@ impl Ladder {
                     layer: option.layer,
                     cost: option.bitrate_bps,
                     utility: utility(demand.screen, option),
+                    area: u32::from(option.width) * u32::from(option.height),
                     rung: (level(option, sized).0, option.layer),
                 });
             }

@@ -11,8 +11,11 @@ const HOLD: Duration = Duration::from_secs(2);
 const RESUME_HOLD: Duration = Duration::from_millis(750);
 /// A step up that is taken back within this time was a mistake; after as much time it is forgiven.
 const REGRET: Duration = Duration::from_secs(30);
-/// Each mistake doubles the hold, this many times: 2 s to 16 s, 0.75 s to 6 s.
+/// Each mistake doubles the hold, this many times: 2 s to 16 s, …
 const CAUTION_MAX: u8 = 3;
+/// … and that of who comes back from a pause, 0.75 s to 24 s: who comes and goes disturbs more than
+/// who stays away.
+const RESUME_CAUTION_MAX: u8 = 5;
 /// How long an excess is borne that may pass.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -57,7 +60,7 @@ impl Mood {
     /// whatever mistakes others have made.
     fn hold(&self, memory: &Memory) -> Duration {
         match memory.state {
-            State::Paused => RESUME_HOLD * (1 << memory.caution.min(CAUTION_MAX)),
+            State::Paused => RESUME_HOLD * (1 << memory.caution.min(RESUME_CAUTION_MAX)),
             State::New | State::Served => HOLD * (1 << self.caution),
         }
     }
@@ -115,7 +118,10 @@ impl Memory {
         } else if entry.level < entry.present {
             let soon = self.raised_at.is_some_and(|at| now.saturating_sub(at) < REGRET);
             if soon && !mood.asked {
-                self.caution = (mood.caution + 1).min(CAUTION_MAX);
+                self.caution = match entry.level {
+                    0 => (self.caution.max(mood.caution) + 1).min(RESUME_CAUTION_MAX),
+                    _ => (mood.caution + 1).min(CAUTION_MAX).max(self.caution),
+                };
                 self.erred_at = Some(now);
             }
             self.raised_at = None;

@@ -11,7 +11,8 @@
 //!    `LargeEnough`), or at the best there is (`Best`). Nothing to climb at all: `Off`, `Hidden`,
 //!    `Muted`, `LastN`, `NoSlot`, `Silent`.
 //! 3. **The lowest step of everyone** ([`fill`]), pinned ones first, then by priority, then by
-//!    order. Whoever's lowest step does not fit is paused.
+//!    order. Whoever's lowest step does not fit is paused. A pinned one grows to 360 lines before
+//!    others get anything, once there is a wide margin for it.
 //! 4. **Improvement**: what is left goes first to the pinned, then to each priority in turn; among
 //!    equals to whoever gains most per bit. A step that does not fit is `Bandwidth`, or `Priority`
 //!    if it would fit without what those of a higher rank have beyond their lowest step.
@@ -314,7 +315,8 @@ impl Allocator {
                 Some(_) => Reason::Bandwidth,
             };
             if let Some(cost) = entry.ladder.next_cost(&self.steps, entry.level) {
-                let needs = limits.estimate_for(entry, spent.saturating_add(cost), reserve);
+                let needs =
+                    limits.estimate_for(entry, &self.steps, spent.saturating_add(cost), reserve);
                 totals.next_step_bps = Some(totals.next_step_bps.map_or(needs, |n| n.min(needs)));
             }
             let tight = spent > limits.all && entry.level > 0;

@@ -103,6 +103,45 @@ fn mistakes_double_the_hold_and_a_long_peace_forgives_them() {
 }
 
 #[test]
+fn who_comes_and_goes_is_kept_waiting_longer_each_time() {
+    let mut subscriber = Subscriber::cameras(2);
+    subscriber.run_for(30_000, 100);
+    for expected in [750, 1_500, 3_000, 6_000, 12_000, 24_000, 24_000] {
+        let from = subscriber.budget.now;
+        while subscriber.layers()[1].is_none() {
+            subscriber.run_for(100, 160);
+        }
+        let held = subscriber.budget.now - from;
+        assert!((ms(expected)..=ms(expected + 200)).contains(&held), "{expected}: {held:?}");
+        subscriber.budget.strained = true;
+        subscriber.run_for(100, 100);
+        subscriber.budget.strained = false;
+    }
+}
+
+#[test]
+fn a_pinned_picture_grows_before_others_are_shown_and_stays_so() {
+    let mut subscriber = Subscriber::cameras(3);
+    subscriber.wants[1].0.preference.pinned = true;
+    // 360 lines at 15 frames a second cost 300 kbit/s: there are not four tenths more than that.
+    subscriber.run_for(30_000, 410);
+    assert_eq!(
+        subscriber.layers(),
+        [Some(layer(0, 0, 1)), Some(layer(0, 0, 2)), Some(layer(0, 0, 1))]
+    );
+    let needed = subscriber.totals.next_step_bps;
+    subscriber.run_for(30_000, 430);
+    let [one, pinned, other] = [None, Some(layer(1, 0, 1)), None];
+    let others = || [Some(layer(0, 0, 0)), pinned, Some(layer(0, 0, 0))];
+    assert_eq!(subscriber.layers(), others(), "needed {needed:?}");
+    subscriber.run_for(30_000, 310);
+    assert_eq!(subscriber.layers(), [one, pinned, other], "others go first");
+    subscriber.run_for(30_000, 290);
+    assert_eq!(subscriber.layers()[1], Some(layer(0, 0, 2)), "it does not fit any more");
+    assert!(subscriber.layers()[0].is_some());
+}
+
+#[test]
 fn what_the_subscriber_asks_for_is_not_kept_waiting() {
     let mut subscriber = Subscriber::cameras(4);
     subscriber.run_for(30_000, 2_170);

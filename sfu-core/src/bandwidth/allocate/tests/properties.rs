@@ -95,7 +95,9 @@ proptest! {
             subscriber.budget.strained = strained;
             subscriber.run_for(tenths * 100, kbps);
             let (spent, all) = (subscriber.spent(), kbps.saturating_sub(reserve) * KBPS);
-            let lowest = (0..subscriber.grants.len()).all(|at| rung(&subscriber, at).0 <= 1);
+            let lowest = (0..subscriber.grants.len()).all(|at| {
+                subscriber.wants[at].0.preference.pinned || rung(&subscriber, at).0 <= 1
+            });
             // A slight excess may pass, and before a pause any; for a second.
             let is_patient = tenths <= 11;
             let limit = if is_patient { all * 11 / 10 } else { all };
@@ -119,14 +121,17 @@ proptest! {
         for at in 0..subscriber.grants.len() {
             let (level, costs) = rung(&subscriber, at);
             let Some(lowest) = costs.first().filter(|_| level == 0) else { continue };
-            // What the more important ones have at the least. Those less important do not count:
-            // its lowest step would not fit even without them.
+            // What the more important ones have at the least, or a pinned one has before all others.
+            // Those less important do not count: its lowest step would not fit even without them.
             let before = |other: usize| {
                 (std::cmp::Reverse(rank(other)), other) < (std::cmp::Reverse(rank(at)), at)
             };
             let theirs: u64 = (0..subscriber.grants.len())
                 .filter(|&other| before(other) && subscriber.grants[other].layer.is_some())
-                .map(|other| rung(&subscriber, other).1[0])
+                .map(|other| {
+                    let (level, costs) = rung(&subscriber, other);
+                    costs[if rank(other).0 { level - 1 } else { 0 }]
+                })
                 .sum();
             prop_assert!(theirs + lowest > kbps * KBPS, "{at} is paused: {:?}", subscriber.grants);
         }
