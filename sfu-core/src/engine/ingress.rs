@@ -146,7 +146,7 @@ impl Engine {
         }
         let route = match publish.route(packet.ssrc()) {
             Some(route) => route,
-            None => self.resolve(id, &packet)?,
+            None => self.resolve(now, id, &packet)?,
         };
         self.touch(id);
         let Some(arrived) = self.unwrap_rtx(route, &packet)? else { return Ok(()) };
@@ -155,7 +155,12 @@ impl Engine {
 
     /// Finds the m-line and encoding of an SSRC that was not signalled (RFC 8843 §9.2, RFC 8853
     /// §5.3), and remembers it.
-    fn resolve(&mut self, id: PeerId, packet: &RtpPacket<'_>) -> Result<Route, DropReason> {
+    fn resolve(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        packet: &RtpPacket<'_>,
+    ) -> Result<Route, DropReason> {
         self.route_batch();
         let publish = &self.peers[id].publish;
         let text =
@@ -193,20 +198,25 @@ impl Engine {
         };
         let at = at.ok_or(DropReason::RidUnknown)?;
         let encoding = &mut track.encodings[at];
+        let is_named = mid.is_some() || rid.is_some();
+        let may_rebind = is_named && encoding.may_rebind(now);
         let bound = if rtx { &mut encoding.rtx_ssrc } else { &mut encoding.ssrc };
-        match *bound {
-            // The first binding holds; only an offer makes room for another.
-            Some(ssrc) if ssrc != packet.ssrc() && !encoding.may_rebind => {
-                return Err(DropReason::RidUnknown);
-            }
-            Some(ssrc) if ssrc != packet.ssrc() => {
-                *bound = Some(packet.ssrc());
-                if !rtx {
-                    encoding.may_rebind = false;
-                    encoding.restart(&mut self.pages);
-                }
-            }
-            _ => *bound = Some(packet.ssrc()),
+        let before = bound.filter(|&ssrc| ssrc != packet.ssrc());
+        if before.is_some() && !may_rebind {
+            // Without a name it may be the rest of a track that has ended: with its payload type
+            // alone it must not take the place of another one.
+            return Err(if is_named { DropReason::RidUnknown } else { DropReason::SsrcUnknown });
+        }
+        *bound = Some(packet.ssrc());
+        if !rtx {
+            encoding.is_guessed = !is_named;
+        }
+        if before.is_some() && !rtx {
+            encoding.is_replaceable = false;
+            encoding.restart(&mut self.pages);
+        }
+        if let Some(before) = before {
+            self.peers[id].publish.unbind_ssrc(before);
         }
         let route = Route {
             track: track_id,

@@ -171,7 +171,7 @@ impl Engine {
         track.codecs.clone_from(&media.codecs);
         let offered = encodings_of(media);
         for (encoding, offered) in track.encodings.iter_mut().zip(offered) {
-            encoding.may_rebind = true;
+            encoding.is_replaceable = true;
             if offered.ssrc.is_some() && offered.ssrc != encoding.ssrc {
                 if encoding.ssrc.is_some() {
                     encoding.restart(&mut self.pages);

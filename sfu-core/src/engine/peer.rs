@@ -95,6 +95,10 @@ impl PublishState {
         true
     }
 
+    pub(crate) fn unbind_ssrc(&mut self, ssrc: Ssrc) {
+        self.routes.retain(|&(bound, _)| bound != ssrc);
+    }
+
     pub(crate) fn unbind(&mut self, track: TrackId) {
         self.routes.retain(|(_, route)| route.track != track);
     }
@@ -218,5 +222,12 @@ impl Peer {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.transport.is_connected())
+    }
+
+    /// Whether a sender or receiver report may have something to say. Most people of most rooms only
+    /// wait, and would cost a wake-up a second each.
+    pub(crate) fn has_to_report(&self) -> bool {
+        let receives = |slot: &Slot| slot.subscription.is_some();
+        self.publish.tracks().next().is_some() || self.receive.slots.iter().any(receives)
     }
 }

@@ -64,7 +64,11 @@ impl Engine {
         self.share_bandwidth(now, id);
         if self.peers[id].next_report.is_some_and(|at| at <= now) {
             self.send_reports(now, id);
-            self.peers[id].next_report = Some(now + REPORT_INTERVAL);
+            self.peers[id].next_report = None;
+        }
+        let peer = &mut self.peers[id];
+        if peer.next_report.is_none() && peer.has_to_report() {
+            peer.next_report = Some(now + REPORT_INTERVAL);
         }
         if !self.peers[id].rtcp.is_empty() {
             self.mark_dirty(id);
@@ -241,9 +245,7 @@ impl Engine {
         if state != TransportState::Connected {
             return;
         }
-        let peer = &mut self.peers[id];
-        peer.next_report.get_or_insert(now + REPORT_INTERVAL);
-        let subscriptions = peer.receive.subscriptions.clone();
+        let subscriptions = self.peers[id].receive.subscriptions.clone();
         self.reconsider(now, id);
         for subscription in subscriptions {
             self.start_subscription(now, subscription, KeyframeReason::Start);

@@ -49,6 +49,12 @@ impl ReceiveStatistics {
         }
     }
 
+    /// When the last packet came.
+    #[must_use]
+    pub fn heard(&self) -> Option<Instant> {
+        self.jitter.last.map(|last| last.arrival)
+    }
+
     /// Notes a sender report of the source; `ntp` in NTP format.
     pub fn on_sender_report(&mut self, now: Instant, ntp: u64) {
         self.last_sender_report =

@@ -1,6 +1,7 @@
 //! A published track and its encodings: what arrives, remembered once for everyone who subscribes.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -134,6 +135,9 @@ impl Track {
     }
 }
 
+/// An SSRC of which nothing came for so long may be followed by another one.
+const SILENT: Duration = Duration::from_millis(500);
+
 /// One encoding of a track.
 #[derive(Debug)]
 pub struct Encoding {
@@ -144,7 +148,9 @@ pub struct Encoding {
     /// The SSRC of its retransmissions, once known.
     pub rtx_ssrc: Option<Ssrc>,
     /// Whether the next unsignalled SSRC may take the place of the bound one: after an offer.
-    pub may_rebind: bool,
+    pub is_replaceable: bool,
+    /// Whether nothing but a payload type said that the SSRC is of this encoding.
+    pub is_guessed: bool,
     /// Counts restarts: packets of different epochs belong to different sequences.
     pub epoch: u32,
     /// Reads its payloads.
@@ -178,7 +184,8 @@ impl Encoding {
             rid,
             ssrc,
             rtx_ssrc,
-            may_rebind: false,
+            is_replaceable: false,
+            is_guessed: false,
             epoch: 0,
             reader: Reader::default(),
             clock: Clock::default(),
@@ -189,6 +196,17 @@ impl Encoding {
             keyframes: KeyframeRequests::default(),
             sender_report: None,
         }
+    }
+
+    /// Whether an SSRC that names this encoding may take the place of the bound one: after an offer,
+    /// where the bound one did not name it, and where nothing comes of that any more (what was left
+    /// of an earlier track on the same m-line may have been first).
+    #[must_use]
+    pub fn may_rebind(&self, now: Instant) -> bool {
+        let heard = self.statistics.heard();
+        self.is_replaceable
+            || self.is_guessed
+            || heard.is_none_or(|at| now.saturating_duration_since(at) >= SILENT)
     }
 
     /// Starts anew after a jump in the sequence or a change of SSRC.

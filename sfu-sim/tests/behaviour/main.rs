@@ -16,6 +16,7 @@ mod fan_out;
 mod feedback_kinds;
 mod first_publisher;
 mod ice_restart;
+mod idle;
 mod late_joiner;
 mod left_behind;
 mod malformed;

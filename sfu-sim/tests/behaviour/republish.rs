@@ -1,7 +1,11 @@
 //! A camera is stopped and another one started on the same m-line: a new track, which its viewers
 //! get on the m-line they have.
 
+use sfu_core::drops::DropReason;
 use sfu_core::event::Event;
+use sfu_core::negotiation::MediaKind;
+use sfu_core::rtp::extension::Extension;
+use sfu_sim::wire::{RtpHeader, Stamp, rtp, vp8_payload};
 use sfu_sim::{ClientId, Plan, VideoPlan, World};
 
 use crate::common::{assert_sound, broadcast, playing, s, source, track, video};
@@ -88,4 +92,58 @@ fn a_second_camera_joins_the_first() {
     assert_eq!(receivers.len(), 2);
     assert_ne!(receivers[0].source, receivers[1].source);
     crate::common::assert_flawless(&world, viewer);
+}
+
+/// One packet of a picture that has ended, with the names that it carries.
+fn leftover(world: &mut World, client: ClientId, ssrc: u32, names: &[(Extension, &[u8])]) {
+    let numbering = world.client(client).numbering().clone();
+    let header = RtpHeader {
+        payload_type: numbering.payload_type(MediaKind::Video),
+        ssrc,
+        ..RtpHeader::default()
+    };
+    let names: Vec<_> =
+        names.iter().map(|&(which, name)| (numbering.extension(which), name)).collect();
+    let payload = vp8_payload(0, &Stamp::default(), 200);
+    world.client_mut(client).send(rtp(&header, &names, &payload, 0));
+}
+
+#[test]
+fn the_rest_of_an_ended_track_takes_no_other_tracks_place() {
+    let (mut world, room, camera, viewers) = broadcast(4, 1);
+    world.run_for(s(2));
+    // The end of a screen share is an offer, while packets of it are under way: their names were left
+    // out once the first of them had been acknowledged, and their payload type is the camera's too.
+    world.offer(camera).unwrap();
+    leftover(&mut world, camera, 1, &[]);
+    world.run_for(s(1));
+    assert_eq!(world.drops(DropReason::SsrcUnknown), 1);
+    // Who comes now needs a key frame, so the camera has to be asked under its own SSRC.
+    let late = world.join(room, Plan::viewer());
+    world.run_for(s(1));
+    for viewer in [viewers[0], late] {
+        assert_sound(&world, viewer);
+        assert!(video(&world, viewer).frames > 15, "{:?}", video(&world, viewer));
+    }
+}
+
+#[test]
+fn the_rest_of_an_ended_track_does_not_keep_its_successor_out() {
+    let mut world = World::new(5);
+    let room = world.create_room();
+    let camera = world.join(room, Plan::viewer());
+    let viewer = world.join(room, Plan::viewer());
+    world.run_for(s(1));
+    let now = world.now();
+    world.client_mut(camera).publish_video(now, VideoPlan::simulcast());
+    world.offer(camera).unwrap();
+    // Of an earlier track of the m-line; it was slower than the offer, and comes first.
+    let mid = world.client(camera).published()[0].0.clone();
+    for (ssrc, rid) in [(1, b"q"), (2, b"h"), (3, b"f")] {
+        let names: [(_, &[u8]); 2] = [(Extension::Mid, mid.0.as_bytes()), (Extension::Rid, rid)];
+        leftover(&mut world, camera, ssrc, &names);
+    }
+    world.run_for(s(3));
+    assert_sound(&world, viewer);
+    assert!(video(&world, viewer).frames > 30, "{:?}", video(&world, viewer));
 }
