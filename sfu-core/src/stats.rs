@@ -58,10 +58,23 @@ pub struct EngineStats {
     pub keyframe_requests_out: u64,
     /// Keyframe requests received from subscribers.
     pub keyframe_requests_in: u64,
+    /// Of these, by FIR (RFC 5104 §4.3.1) and not by PLI.
+    pub firs_in: u64,
+    /// Transports that connected and that failed.
+    pub transports: TransportOutcomes,
     /// Contained panics.
     pub panics: u64,
     /// Datagrams and packets dropped, by reason.
     pub drops: DropCounters,
+}
+
+/// What became of transports, by what carried them: UDP, TCP, and nothing yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransportOutcomes {
+    /// Times one connected, the first or again after a silence.
+    pub connected: [u64; 3],
+    /// Times one failed.
+    pub failed: [u64; 3],
 }
 
 /// What estimates are told apart by, in bit/s: sound only, a small picture, a middling one, a large

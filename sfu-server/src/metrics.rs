@@ -126,16 +126,6 @@ impl Scrape {
             &[],
             &[(&[], context.sessions.kicks_forgotten())],
         )?;
-        let transports = "Transports that connected, and that failed";
-        self.counter(
-            "sfu_ice_connections_total",
-            transports,
-            &["result"],
-            &[
-                (&["connected"], count(&sessions.transports_connected)),
-                (&["failed"], count(&sessions.transports_failed)),
-            ],
-        )?;
         self.layer_switches(&sessions.layer_switches.by_reason())?;
         self.histogram(
             "sfu_join_duration_seconds",
@@ -285,12 +275,14 @@ impl Scrape {
         self.counter(
             "sfu_keyframe_requests_total",
             "Keyframe requests",
-            &["dir"],
+            &["dir", "type"],
             &[
-                (&["in"], total(|w| w.engine.keyframe_requests_in)),
-                (&["out"], total(|w| w.engine.keyframe_requests_out)),
+                (&["in", "pli"], total(|w| w.engine.keyframe_requests_in - w.engine.firs_in)),
+                (&["in", "fir"], total(|w| w.engine.firs_in)),
+                (&["out", "pli"], total(|w| w.engine.keyframe_requests_out)),
             ],
         )?;
+        self.transports(workers)?;
         self.drops(workers)?;
         let panics = "Panics contained by the engine, and caught around it";
         self.counter(
@@ -302,8 +294,24 @@ impl Scrape {
         self.sockets(workers)
     }
 
+    /// A transport that fails before a check was answered has `none` to carry it.
+    fn transports(&mut self, workers: &[WorkerSnapshot]) -> prometheus::Result<()> {
+        let opts = Opts::new("sfu_ice_connections_total", "Transports that connected and failed");
+        let family = IntCounterVec::new(opts, &["result", "transport"])?;
+        for outcomes in workers.iter().map(|worker| &worker.engine.transports) {
+            for (result, counts) in [("connected", outcomes.connected), ("failed", outcomes.failed)]
+            {
+                for (carrier, count) in ["udp", "tcp", "none"].into_iter().zip(counts) {
+                    family.with_label_values(&[result, carrier]).inc_by(count);
+                }
+            }
+        }
+        self.0.extend(family.collect());
+        Ok(())
+    }
+
     fn drops(&mut self, workers: &[WorkerSnapshot]) -> prometheus::Result<()> {
-        let opts = Opts::new("sfu_dropped_packets_total", "Datagrams and packets dropped");
+        let opts = Opts::new("sfu_rtp_dropped_packets_total", "Datagrams and packets dropped");
         let family = IntCounterVec::new(opts, &["reason"])?;
         for (reason, count) in workers.iter().flat_map(|worker| worker.engine.drops.iter()) {
             family.with_label_values(&[reason.name()]).inc_by(count);

@@ -38,7 +38,7 @@ async fn strangers_datagrams_are_counted_and_nothing_else(site: Site) {
         ("stun_unknown_ufrag", &check_of_nobody()),
         ("unclassified", &[0xff, 0xff]),
     ] {
-        let series = format!("sfu_dropped_packets_total{{reason=\"{name}\"}}");
+        let series = format!("sfu_rtp_dropped_packets_total{{reason=\"{name}\"}}");
         let before = site.metric(&series).await;
         let mut sent = 0;
         while sent < SHOTS {

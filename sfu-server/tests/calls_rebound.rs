@@ -37,7 +37,8 @@ async fn a_call_goes_on_from_another_port_and_another_address(site: Site) {
     for (peer, source) in [(ann.peer(), of_bob), (bob.peer(), of_ann)] {
         source_until(peer, "100 packets", source, |s| (s.packets.len() >= 100).then_some(())).await;
     }
-    let connected = site.metric("sfu_ice_connections_total{result=\"connected\"}").await;
+    let connected =
+        site.metric("sfu_ice_connections_total{result=\"connected\",transport=\"udp\"}").await;
     for (what, address, most) in [
         ("another port", [127, 0, 0, 1], PORT_GAP_MAX),
         ("another address", [127, 0, 0, 2], ADDRESS_GAP_MAX),
@@ -49,7 +50,8 @@ async fn a_call_goes_on_from_another_port_and_another_address(site: Site) {
         println!("{what}: {up:?} of what ann sends, {down:?} of what she receives");
         assert!(up <= most && down <= most, "{what}: {up:?}, {down:?}");
     }
-    let after = site.metric("sfu_ice_connections_total{result=\"connected\"}").await;
+    let after =
+        site.metric("sfu_ice_connections_total{result=\"connected\",transport=\"udp\"}").await;
     assert_eq!(after, connected, "nobody had to connect anew");
     assert_eq!(ann.leave().await.unwrap(), Some(1000));
     assert_eq!(bob.leave().await.unwrap(), Some(1000));

@@ -73,8 +73,14 @@ async fn a_packet_crosses_once_for_any_number_of_viewers_and_not_for_none() {
     // What another worker read came to its owner, from the first handshake on.
     assert!(site.metric("sfu_strays_total{result=\"passed_on\"}").await > 0);
     assert_eq!(site.metric("sfu_strays_total{result=\"dropped\"}").await, 0);
-    assert_eq!(site.metric("sfu_dropped_packets_total{reason=\"dtls_from_unvalidated\"}").await, 0);
-    assert_eq!(site.metric("sfu_dropped_packets_total{reason=\"rtp_from_unvalidated\"}").await, 0);
+    assert_eq!(
+        site.metric("sfu_rtp_dropped_packets_total{reason=\"dtls_from_unvalidated\"}").await,
+        0
+    );
+    assert_eq!(
+        site.metric("sfu_rtp_dropped_packets_total{reason=\"rtp_from_unvalidated\"}").await,
+        0
+    );
 
     // Viewers 0, 2 and 4 are on worker 1. Without them nothing crosses.
     for at in [4, 2, 0] {

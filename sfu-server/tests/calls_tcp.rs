@@ -119,7 +119,7 @@ async fn strangers_connections_end_and_are_counted(site: Site) {
     let of_worker_0 = [&of_worker_0[..], b"AAnobody:abc"].concat();
     let mut stranger = TcpStream::connect(site.tcp()).await.unwrap();
     stranger.write_all(&of_worker_0).await.unwrap();
-    site.until_metric("sfu_dropped_packets_total{reason=\"stun_unknown_ufrag\"}", 1).await;
+    site.until_metric("sfu_rtp_dropped_packets_total{reason=\"stun_unknown_ufrag\"}", 1).await;
     assert_eq!(site.metric("sfu_tcp_connections").await, 1);
     let start = std::time::Instant::now();
     let mut rest = Vec::new();

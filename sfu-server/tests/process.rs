@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -170,7 +172,9 @@ fn the_log_can_be_json() {
 fn the_log_follows_a_participant_by_its_id() {
     let server = Server::start(&["--log-format", "json"]);
     let url = format!("ws{}/ws", server.url.strip_prefix("http").unwrap());
-    let (mut socket, _) = tokio_tungstenite::tungstenite::connect(url).unwrap();
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert("x-request-id", "named-by-a-client".parse().unwrap());
+    let (mut socket, _) = tokio_tungstenite::tungstenite::connect(request).unwrap();
     let mut ask = |text: &str| {
         socket.send(text.into()).unwrap();
         loop {
@@ -186,7 +190,12 @@ fn the_log_follows_a_participant_by_its_id() {
     for what in ["joined", "left"] {
         let line = server.logs(&format!("\"message\":\"{what}\""));
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!((&line["room"], &line["participant"]), (&"r".into(), &joined["participant"]));
+        let of = (&"r".into(), &joined["participant"]);
+        assert_eq!((&line["room"], &line["participant"]), of);
+        // What is logged in between has them too, of the request that it all began with.
+        let span = &line["span"];
+        assert_eq!(span["id"], "named-by-a-client");
+        assert_eq!((&span["room"], &span["participant"]), of, "{line}");
     }
 }
 

@@ -33,6 +33,7 @@ impl Engine {
             }
             Rtcp::Pli { media_ssrc } | Rtcp::Fir { media_ssrc } => {
                 self.stats.keyframe_requests_in += 1;
+                self.stats.firs_in += u64::from(matches!(message, Rtcp::Fir { .. }));
                 let slot = self.peers[id].receive.slot_by_ssrc(media_ssrc);
                 if let Some(subscription) = slot.and_then(|slot| slot.subscription) {
                     self.request_keyframe(now, subscription, KeyframeReason::Subscriber);

@@ -77,8 +77,9 @@ impl Engine {
     ) -> Result<(), DropReason> {
         catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
             self.stats.panics += 1;
-            self.unlink(peer);
             let state = TransportState::Failed(FailReason::Internal);
+            self.count_transport(peer, state);
+            self.unlink(peer);
             self.tell(Event::Transport { peer, state });
             Ok(())
         })

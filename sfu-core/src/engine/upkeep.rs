@@ -13,7 +13,7 @@ use crate::limits::{REPORT_INTERVAL, SPEAKERS_INTERVAL};
 use crate::negotiation::MediaKind;
 use crate::publish::track::Origin;
 use crate::rtp::rtcp;
-use crate::transport::TransportEvent;
+use crate::transport::{Path, Protocol, TransportEvent};
 
 /// Round-trip time to a publisher, assumed: an SFU that only receives cannot measure it.
 const PUBLISHER_RTT: Duration = Duration::from_millis(100);
@@ -223,7 +223,23 @@ impl Engine {
         }
     }
 
+    /// What carries a transport decides which count it adds to.
+    pub(super) fn count_transport(&mut self, id: PeerId, state: TransportState) {
+        let link = self.peers.get(id).and_then(|peer| peer.link.as_ref());
+        let carrier = match link.and_then(|link| link.transport.last_path()) {
+            Some(Path { protocol: Protocol::Udp, .. }) => 0,
+            Some(Path { protocol: Protocol::Tcp, .. }) => 1,
+            None => 2,
+        };
+        match state {
+            TransportState::Connected => self.stats.transports.connected[carrier] += 1,
+            TransportState::Failed(_) => self.stats.transports.failed[carrier] += 1,
+            TransportState::Connecting | TransportState::Disconnected => {}
+        }
+    }
+
     fn transport_moved(&mut self, now: Instant, id: PeerId, state: TransportState) {
+        self.count_transport(id, state);
         self.tell(Event::Transport { peer: id, state });
         self.touch(id);
         if state != TransportState::Connected {

@@ -445,6 +445,11 @@ impl Transport {
         self.ice.selected().filter(|_| may_send)
     }
 
+    /// Where media went last, also when nothing may be sent any more.
+    pub(crate) fn last_path(&self) -> Option<Path> {
+        self.ice.selected()
+    }
+
     /// Encrypts `arena[start..]`, one RTP packet with `header_bytes` of header, where it lies, and
     /// appends the tag. `index` is rollover counter and sequence number (RFC 3711 §3.3.1); it must
     /// start below 65536 for each SSRC, and no two packets of an SSRC may share one unless they

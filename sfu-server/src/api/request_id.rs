@@ -47,7 +47,9 @@ where
     F: FnOnce(ServiceResponse<B>) -> ServiceResponse<BoxBody>,
 {
     let id = RequestId::choose(request.headers().get(HEADER));
-    let span = tracing::info_span!("request", id = id.as_str());
+    // The session layer fills in who joined, and where.
+    let none = tracing::field::Empty;
+    let span = tracing::info_span!("request", id = id.as_str(), room = none, participant = none);
     request.extensions_mut().insert(id.clone());
     let answer = span.in_scope(|| service.call(request));
     let answer = async move {

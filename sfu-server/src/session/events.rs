@@ -194,14 +194,12 @@ impl Sessions {
         participant.outbox.push(&Json::of(&ServerEvent::transport(state)));
         let door = participant.door;
         let key = participant.resume_key;
-        if state == TransportState::Connected {
-            self.counters.transports_connected.fetch_add(1, Ordering::Relaxed);
-            if let Some(since) = participant.joining_since.take() {
-                self.counters.join_duration.observe(since.elapsed());
-            }
+        if state == TransportState::Connected
+            && let Some(since) = participant.joining_since.take()
+        {
+            self.counters.join_duration.observe(since.elapsed());
         }
         let TransportState::Failed(reason) = state else { return };
-        self.counters.transports_failed.fetch_add(1, Ordering::Relaxed);
         let (why, close) = match (door, reason) {
             (_, FailReason::Internal) => {
                 (LeaveReason::Lost, Some((CloseCode::Internal, "internal error")))

@@ -107,6 +107,8 @@ impl Sessions {
             self.media.call(place.worker, command).await?;
         }
         let (room, id) = (&*membership.room, WireId::from(participant));
+        // All that the request, or the WebSocket, still logs is about this participant.
+        tracing::Span::current().record("room", room).record("participant", id.to_string());
         tracing::info!(room, participant = %id, door = door.name(), "joined");
         Ok(membership)
     }

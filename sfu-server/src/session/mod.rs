@@ -105,8 +105,6 @@ pub(crate) struct Counters {
     pub(crate) resumes: AtomicU64,
     pub(crate) slow_consumers: AtomicU64,
     pub(crate) panics: AtomicU64,
-    pub(crate) transports_connected: AtomicU64,
-    pub(crate) transports_failed: AtomicU64,
     /// Joins refused because the server was full.
     pub(crate) overloads: AtomicU64,
     /// How far the videos of the worst-off worker are cut down at present, in steps.

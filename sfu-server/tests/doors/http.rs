@@ -266,7 +266,7 @@ async fn probes_and_metrics_answer() {
         assert!(value.parse::<f64>().is_ok(), "{line}");
     }
     let reasons = sfu_core::drops::DropReason::ALL.len();
-    assert_eq!(text.matches("\nsfu_dropped_packets_total{").count(), reasons);
+    assert_eq!(text.matches("\nsfu_rtp_dropped_packets_total{").count(), reasons);
     assert_eq!(server.metric("sfu_draining").await, 0.0);
     server.server.stop().await;
 }
@@ -278,6 +278,6 @@ async fn datagrams_reach_the_media_worker() {
     let port = server.server.udp_addrs[0].port();
     socket.send_to(&[0xff; 20], ("127.0.0.1", port)).await.unwrap();
     server.until_metric("sfu_datagrams_total{dir=\"in\"}", 1.0).await;
-    server.until_metric("sfu_dropped_packets_total{reason=\"unclassified\"}", 1.0).await;
+    server.until_metric("sfu_rtp_dropped_packets_total{reason=\"unclassified\"}", 1.0).await;
     server.server.stop().await;
 }

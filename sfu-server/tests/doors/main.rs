@@ -10,6 +10,7 @@ mod events;
 mod harness;
 mod hosts;
 mod http;
+mod join_kick;
 mod metrics;
 mod quality;
 mod resume;

@@ -105,6 +105,46 @@ async fn metrics_keep_to_the_rules() {
     server.server.stop().await;
 }
 
+/// What dashboards of others may count on: names, types and labels of series that are always there.
+const PROMISED: [(&str, &str, &[&str]); 18] = [
+    ("sfu_rooms", "gauge", &[]),
+    ("sfu_participants", "gauge", &["door"]),
+    ("sfu_tracks", "gauge", &["dir", "kind"]),
+    ("sfu_rtp_packets_total", "counter", &["dir", "kind"]),
+    ("sfu_rtp_bytes_total", "counter", &["dir"]),
+    ("sfu_rtp_dropped_packets_total", "counter", &["reason"]),
+    ("sfu_nack_requests_total", "counter", &["dir"]),
+    ("sfu_keyframe_requests_total", "counter", &["dir", "type"]),
+    ("sfu_layer_switches_total", "counter", &["reason"]),
+    ("sfu_forward_latency_seconds", "histogram", &["le"]),
+    ("sfu_join_duration_seconds", "histogram", &["le"]),
+    ("sfu_ice_connections_total", "counter", &["result", "transport"]),
+    ("sfu_webhook_deliveries_total", "counter", &["result"]),
+    ("sfu_queue_length", "gauge", &["queue"]),
+    ("sfu_worker_busy_ratio", "gauge", &["worker"]),
+    ("sfu_build_info", "gauge", &["version"]),
+    ("sfu_draining", "gauge", &[]),
+    ("sfu_auth_failures_total", "counter", &[]),
+];
+
+#[tokio::test]
+async fn what_is_promised_is_there_by_name_type_and_labels() {
+    let server = TestServer::start().await;
+    let _joined = server.join("r", "a").await;
+    let families = parse(&server.get("/metrics").await.text().await.unwrap());
+    for (name, kind, labels) in PROMISED {
+        let family = families.get(name).unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(family.kind, kind, "{name}");
+        for series in &family.series {
+            // Sums and counts of a histogram have no bounds.
+            let is_whole = kind == "histogram" && series.is_empty();
+            assert!(is_whole || series.keys().eq(labels), "{name}: {series:?}");
+        }
+        assert!(!family.series.is_empty(), "{name} has no series");
+    }
+    server.server.stop().await;
+}
+
 #[test]
 fn the_rules_refuse_what_they_should() {
     for wrong in [

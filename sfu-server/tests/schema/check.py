@@ -5,10 +5,12 @@ against it: no 5xx but what the document has, no answer that is not in it. Open 
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 import urllib.request
+from urllib.parse import urlsplit
 
 ADMIN = "the administrator's own secret key"
 # Seconds of each run, but for what it takes to begin.
@@ -42,6 +44,13 @@ expected-statuses = ["400", "401", "403", "406", "415", "422", "428"]
 """
 
 
+# What each run must have reached at the least, a fraction of what it does. `operations`: all but the
+# drains, if it does not say.
+EVERYTHING = {"requests": 100, "statuses": {200, 201, 204, 400, 404, 405, 412, 415}}
+ONLY_DRAINS = {"requests": 4, "statuses": {200, 405}, "operations": {"drain", "undrain"}}
+KEPT = {"requests": 100, "statuses": {200, 201, 204, 400, 404, 405, 415, 428}}
+
+
 class Server:
     """A server on free ports of loopback, with impairments so that all routes are there."""
 
@@ -71,15 +80,48 @@ class Server:
         assert urllib.request.urlopen(request).status == 201
 
 
-def run(server, folder, what, budget, arguments, excluded=()):
+def reached(server, report):
+    """How many requests were made, of which operations, and what statuses came back."""
+    document = json.load(urllib.request.urlopen(f"{server.url}/openapi.json"))
+    operations = [
+        (method.upper(), path, operation["operationId"], re.compile(re.sub(r"\{[^}]*\}", "[^/]*", path)))
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items() if "operationId" in operation]
+    # The fixed paths first: they are also of the form of those with names in them.
+    operations.sort(key=lambda operation: "{" in operation[1])
+    entries = json.loads(report.read_text())["log"]["entries"]
+    met, statuses = set(), set()
+    for entry in entries:
+        method, path = entry["request"]["method"], urlsplit(entry["request"]["url"]).path
+        for wanted, _, name, form in operations:
+            if method == wanted and form.fullmatch(path):
+                met.add(name)
+                break
+        statuses.add(entry["response"]["status"])
+    return len(entries), met, statuses, {name for _, _, name, _ in operations}
+
+
+def hold_to(what, server, report, least):
+    """A run that asked for nothing has found nothing wrong: it does not count as passed."""
+    requests, met, statuses, there_are = reached(server, report)
+    unmet = (least.get("operations") or there_are - {"drain", "undrain"}) - met
+    print(f"schema: {what}: {requests} requests, {len(met)} operations, statuses {sorted(statuses)}")
+    if requests < least["requests"] or unmet or not least["statuses"] <= statuses:
+        sys.exit(f"schema: {what} reached too little: without {sorted(unmet)}, "
+                 f"{least['requests']} requests and statuses {sorted(least['statuses'])} are the least")
+
+
+def run(server, folder, what, budget, arguments, least, excluded=()):
     config = pathlib.Path(folder) / "schemathesis.toml"
     config.write_text(CONFIG)
+    report = pathlib.Path(folder) / "report.har"
     checks = ",".join(check for check in CHECKS if check not in excluded)
     command = [
         str(pathlib.Path(sys.executable).with_name("schemathesis")),
         "--config-file", str(config), "run", f"{server.url}/openapi.json",
         "--checks", checks, "--phases", "examples,coverage,fuzzing", "--max-examples", "25",
         "--max-time", str(budget), "--generation-database", "none", "--request-timeout", "15",
+        "--report", "har", "--report-har-path", str(report),
         "--continue-on-failure", "--warnings", "off", "--no-color", *arguments]
     print(f"schema: {what}", flush=True)
     done = subprocess.run(command, cwd=folder, timeout=60 + 2 * budget)
@@ -87,6 +129,7 @@ def run(server, folder, what, budget, arguments, excluded=()):
         sys.exit(f"schema: {what} failed")
     if server.process.poll() is not None:
         sys.exit(f"schema: {what} ended the server")
+    hold_to(what, server, report, least)
 
 
 def main(binary):
@@ -100,15 +143,15 @@ def main(binary):
         server = Server(binary, folder, impairments + "[auth]\nopen = true\n")
         try:
             server.make_room({})
-            run(server, folder, "an open server", OPEN, others, ["ignored_auth"])
-            run(server, folder, "drains", DRAINS, drains, ["ignored_auth"])
+            run(server, folder, "an open server", OPEN, others, EVERYTHING, ["ignored_auth"])
+            run(server, folder, "drains", DRAINS, drains, ONLY_DRAINS, ["ignored_auth"])
         finally:
             server.stop()
         server = Server(binary, folder, keyed)
         try:
             server.make_room(bearer)
             header = f"Authorization:Bearer {ADMIN}"
-            run(server, folder, "a server with keys", KEYED, [*others, "--header", header])
+            run(server, folder, "a server with keys", KEYED, [*others, "--header", header], KEPT)
         finally:
             server.stop()
     print("schema: 3 passed")

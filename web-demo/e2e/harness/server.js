@@ -42,14 +42,14 @@ export class Server {
   /**
    * Starts a server and waits until it is ready.
    *
-   * @param {{http?: string, flags?: string[], environment?: Record<string, string>}} [options]
-   *   `http`: address and port, by default a free one
+   * @param {{http?: string, advertise?: string[], flags?: string[], environment?: Record<string, string>}} [options]
+   *   `http`: address and port, by default a free one; `advertise`: where media goes
    */
-  static async start({ http = '127.0.0.1:0', flags = [], environment = {} } = {}) {
+  static async start({ http = '127.0.0.1:0', advertise = hostAddresses(), flags = [], environment = {} } = {}) {
     if (!existsSync(BINARY)) {
       throw new Error(`${BINARY} is missing: run \`cargo build --release\``);
     }
-    const advertised = hostAddresses().flatMap((address) => ['--advertise', address]);
+    const advertised = advertise.flatMap((address) => ['--advertise', address]);
     const ports = ['--http-addr', http, '--udp-port', '0'];
     const child = spawn(BINARY, [...ports, ...advertised, ...flags], {
       env: { ...process.env, ...environment },
@@ -119,8 +119,10 @@ export class Server {
  * Addresses to advertise: one that is not the loopback, since Firefox never pairs with 127.0.0.1
  * while another interface is up, and the loopback for machines that have nothing else.
  */
-function hostAddresses() {
+export function hostAddresses(/** @type {'IPv4' | 'IPv6'} */ wanted = 'IPv4') {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const outward = all.find(({ family, internal }) => family === 'IPv4' && !internal);
-  return outward ? [outward.address, '127.0.0.1'] : ['127.0.0.1'];
+  // A link-local address says nothing without its interface.
+  const outward = all.find(({ family, internal, address }) => family === wanted && !internal && !address.startsWith('fe80:'));
+  const loopback = wanted === 'IPv4' ? '127.0.0.1' : '::1';
+  return outward ? [outward.address, loopback] : [loopback];
 }

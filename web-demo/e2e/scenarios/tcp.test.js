@@ -25,3 +25,12 @@ scenario('Chromium by TCP and Chromium by UDP meet', async (stage) => {
   ]);
   await Promise.all([alice.meets('bob'), bob.meets('alice')]);
 });
+
+scenario('Firefox and Chromium call by TCP only', async (stage) => {
+  const [fox, alice] = await Promise.all([
+    stage.join({ name: 'fox', path: 'tcp' }, 'firefox'),
+    stage.join({ name: 'alice', path: 'tcp' }, 'chromium'),
+  ]);
+  await Promise.all([fox.meets('alice'), alice.meets('fox')]);
+  assert.ok((await tcpConnections(alice)) >= 2, 'both are connected by TCP');
+});
