@@ -179,10 +179,10 @@ mod tests {
 
     #[test]
     fn words_choose_cases_seeds_and_controllers() {
-        let arguments = parsed("5.6 idle --seeds 3 --seed 7 --controller all").expect("valid");
+        let arguments = parsed("5.3 idle --seeds 3 --seed 7 --controller all").expect("valid");
         let arguments = arguments.expect("no list was asked for");
         let names: Vec<_> = arguments.cases.iter().map(|case| case.name).collect();
-        assert_eq!(names, ["5.6", "5.6-1000ms", "5.6-cubic", "idle", "idle-layers"]);
+        assert_eq!(names, ["5.3", "idle", "idle-layers"]);
         assert_eq!(arguments.seeds, 7..10);
         assert_eq!(arguments.kinds, [Kind::Ours, Kind::Stock, Kind::Str0m]);
         assert!(parsed("--list").expect("valid").is_none());
