@@ -44,6 +44,8 @@ pub use crate::tls::certificate_end;
 pub struct RunningServer {
     /// Where HTTP and WebSocket listen.
     pub http_addr: SocketAddr,
+    /// Where `/metrics` listens, if not there.
+    pub metrics_addr: Option<SocketAddr>,
     /// Where media is received, IPv4 first.
     pub udp_addrs: Vec<SocketAddr>,
     /// Where media is accepted by TCP, IPv4 first; empty if nowhere.
@@ -54,7 +56,7 @@ pub struct RunningServer {
     renewal: Renewal,
     keys: KeyRing,
     webhooks: Webhooks,
-    http: ServerHandle,
+    http: Vec<ServerHandle>,
     sessions: Arc<Sessions>,
     media_threads: Vec<JoinHandle<()>>,
 }
@@ -81,6 +83,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     let context =
         Context::new(settings.clone(), keys.clone(), Arc::clone(&sessions), Arc::clone(&forward));
     let context = Arc::new(context);
+    let metrics_addr = settings.now().telemetry.metrics_addr;
+    let metrics = metrics_addr.map(|addr| {
+        let served = api::serve_metrics(addr, Arc::clone(&context));
+        served.with_context(|| format!("cannot listen on {addr} for metrics"))
+    });
+    let (metrics, metrics_addr) = metrics.transpose()?.unzip();
     let renewal = tls.as_ref().map(Tls::renewal).unwrap_or_default();
     let is_https = tls.is_some();
     let served = api::serve(http_addr, tls, context);
@@ -88,14 +96,18 @@ pub async fn run(settings: Settings) -> anyhow::Result<RunningServer> {
     if let Some(&addr) = http_addrs.first().filter(|_| is_one_port) {
         forward.to(addr);
     }
-    let http = server.handle();
-    runtime.spawn(async move {
-        if let Err(e) = server.await {
-            tracing::error!("the HTTP server ended: {e}");
-        }
-    });
+    let servers: Vec<_> = std::iter::once(server).chain(metrics).collect();
+    let http = servers.iter().map(actix_web::dev::Server::handle).collect();
+    for server in servers {
+        runtime.spawn(async move {
+            if let Err(e) = server.await {
+                tracing::error!("the HTTP server ended: {e}");
+            }
+        });
+    }
     Ok(RunningServer {
         http_addr: http_addrs.first().copied().unwrap_or(http_addr),
+        metrics_addr,
         udp_addrs: media.addrs,
         tcp_addrs: media.tcp_addrs,
         is_https,
@@ -159,7 +171,9 @@ impl RunningServer {
     /// within a few seconds.
     pub async fn stop(self) {
         self.sessions.drain(limits::SHUTDOWN_MAX / 2).await;
-        self.http.stop(true).await;
+        for http in &self.http {
+            http.stop(true).await;
+        }
         self.sessions.media().stop();
         let threads = self.media_threads;
         let joined = tokio::task::spawn_blocking(move || {

@@ -42,6 +42,8 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(8);
 pub const HANDSHAKES_PER_THREAD_MAX: usize = 4_096;
 /// HTTP connections at a time and per HTTP thread.
 pub const CONNECTIONS_PER_THREAD_MAX: usize = 10_000;
+/// Connections at a time where only metrics are served: a few that collect them, and a few more.
+pub const METRICS_CONNECTIONS_MAX: usize = 64;
 /// Time after which a connection whose peer acknowledges nothing, or never reads, is cut.
 pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 

@@ -11,8 +11,12 @@ use crate::session::{ErrorCode, SessionError};
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/livez").route(web::get().to(live)))
-        .service(web::resource("/readyz").route(web::get().to(ready)))
-        .service(web::resource("/metrics").route(web::get().to(metrics)));
+        .service(web::resource("/readyz").route(web::get().to(ready)));
+}
+
+/// On the HTTP port, or on one of its own: they tell strangers how busy a server is.
+pub(super) fn metrics_route(config: &mut web::ServiceConfig) {
+    config.service(web::resource("/metrics").route(web::get().to(metrics)));
 }
 
 /// Whether the process makes progress.

@@ -96,11 +96,18 @@ pub(crate) fn serve(
     tls: Option<Tls>,
     context: Arc<Context>,
 ) -> std::io::Result<(actix_web::dev::Server, Vec<std::net::SocketAddr>)> {
+    let has_metrics = context.settings.now().telemetry.metrics_addr.is_none();
     let context = web::Data::from(context);
     let server = HttpServer::new(move || {
+        let metrics = |config: &mut _| {
+            if has_metrics {
+                health::metrics_route(config);
+            }
+        };
         App::new()
             .app_data(context.clone())
             .configure(routes)
+            .configure(metrics)
             .default_service(web::route().to(assets::serve))
             .wrap_fn(|request, service| request_id::name(request, service, finish))
     })
@@ -118,6 +125,29 @@ pub(crate) fn serve(
     };
     let addrs = server.addrs();
     Ok((server.run(), addrs))
+}
+
+/// Serves `/metrics`, and nothing else. The caller awaits the server and stops it.
+pub(crate) fn serve_metrics(
+    addr: std::net::SocketAddr,
+    context: Arc<Context>,
+) -> std::io::Result<(actix_web::dev::Server, std::net::SocketAddr)> {
+    let context = web::Data::from(context);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(context.clone())
+            .configure(health::metrics_route)
+            .wrap_fn(|request, service| request_id::name(request, service, finish))
+    })
+    .workers(1)
+    .client_request_timeout(limits::HEAD_DEADLINE)
+    .keep_alive(limits::KEEP_ALIVE)
+    .max_connections(limits::METRICS_CONNECTIONS_MAX)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .bind(addr)?;
+    let addr = server.addrs().first().copied().unwrap_or(addr);
+    Ok((server.run(), addr))
 }
 
 fn routes(config: &mut web::ServiceConfig) {

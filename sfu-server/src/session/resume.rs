@@ -127,7 +127,9 @@ impl Sessions {
             return Err(no_such_session());
         }
         self.counters.resumes.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(room, participant = %WireId::from(id), "signalling goes on");
+        let wire = WireId::from(id);
+        tracing::Span::current().record("room", room).record("participant", wire.to_string());
+        tracing::info!(room, participant = %wire, "signalling goes on");
         Ok((key, parked))
     }
 

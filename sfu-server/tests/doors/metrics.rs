@@ -201,3 +201,20 @@ async fn the_dashboard_asks_only_for_what_there_is() {
     assert!(asked > 20, "it asks for something: {found:?}");
     server.server.stop().await;
 }
+
+#[tokio::test]
+async fn metrics_have_an_address_of_their_own_where_one_is_named() {
+    let apart = Some("127.0.0.1:0".parse().unwrap());
+    let server = TestServer::start_with(|settings| settings.telemetry.metrics_addr = apart).await;
+    assert_eq!(server.get("/metrics").await.status(), 404);
+    assert_eq!(server.get("/readyz").await.status(), 200);
+    let addr = server.server.metrics_addr.unwrap();
+    let text = reqwest::get(format!("http://{addr}/metrics")).await.unwrap().text().await.unwrap();
+    assert!(text.contains("sfu_rooms"), "{text}");
+    for path in ["/readyz", "/api/v1/rooms", "/"] {
+        let response = reqwest::get(format!("http://{addr}{path}")).await.unwrap();
+        assert_eq!(response.status(), 404, "{path}");
+    }
+    server.server.stop().await;
+    assert!(reqwest::get(format!("http://{addr}/metrics")).await.is_err(), "it ends too");
+}
