@@ -35,7 +35,10 @@ scenario('25 people fit a phone and a desk', async (stage) => {
 
 /** @param {import('puppeteer-core').Page} page */
 async function fits(page) {
-  const found = await page.evaluate(() => {
+  const found = await page.evaluate(async () => {
+    // Tiles take a moment to where they belong.
+    const moving = document.getAnimations().filter((animation) => animation instanceof CSSTransition);
+    await Promise.allSettled(moving.map(({ finished }) => finished));
     const { scrollWidth, clientWidth } = document.documentElement;
     const outside = [...document.querySelectorAll('button, input, select, textarea, a[href]')]
       .map((element) => ({ element, box: element.getBoundingClientRect() }))
