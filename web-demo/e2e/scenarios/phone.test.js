@@ -6,6 +6,8 @@ import { until } from '../harness/until.js';
 
 const NARROW = { width: 360, height: 740 };
 const PHONE = { ...NARROW, isMobile: true, hasTouch: true };
+/** So many of the invented people on a phone's first page have a camera. */
+const LIVE = 7;
 
 for (const [engine, viewport] of /** @type {const} */ ([['chromium', PHONE], ['firefox', NARROW]])) {
   scenario(`${engine}: the page fits 360 × 740 pixels`, async (stage) => {
@@ -29,6 +31,8 @@ scenario('25 people fit a phone and a desk', async (stage) => {
     const wishes = { name: 'me', publish: '0', mock: 24 };
     const { page } = await stage.join({ ...wishes, viewport });
     await until('25 tiles', () => page.evaluate(() => document.querySelectorAll('.tile').length >= 24));
+    const live = () => page.$$eval('.tile.live', ({ length }) => length);
+    await until('their pictures, which bring tools with them', async () => (await live()) >= LIVE, { describe: live });
     await fits(page);
   }
 });
