@@ -6,6 +6,8 @@ mod doctor;
 mod keys;
 mod load;
 mod log;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod ports;
 mod serve;
 mod token;

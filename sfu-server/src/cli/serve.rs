@@ -46,11 +46,12 @@ impl Recipe {
 
 pub(super) fn be_server(recipe: &Recipe) -> ExitCode {
     let ended = recipe.load().context("the configuration is wrong").and_then(|loaded| {
-        let logging = Logging::start(&loaded.settings.log)?;
+        let logging = Logging::start(&loaded.settings)?;
         let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
         let ended = runtime.block_on(serve(recipe, loaded, &logging));
         // Connections that did not end in time are not waited for.
         runtime.shutdown_background();
+        logging.end();
         ended
     });
     match ended {

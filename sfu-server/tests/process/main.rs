@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod harness;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use harness::{Client, File, Server, output, text};
 
@@ -77,6 +79,11 @@ fn configurations_are_checked_and_printed() {
     let wrong = output(&["config", "check", "--set", "limits.max_rooms=0"]);
     assert!(!wrong.status.success());
     assert!(text(&wrong.stderr).contains("limits.max_rooms"), "{wrong:?}");
+    let traces = "telemetry.otlp_endpoint=http://127.0.0.1:4318";
+    let traced = output(&["config", "check", "--set", traces]);
+    assert_eq!(traced.status.success(), cfg!(feature = "otlp"), "{traced:?}");
+    let says_how = text(&traced.stderr).contains("--features otlp");
+    assert_eq!(says_how, !cfg!(feature = "otlp"), "{traced:?}");
     let printed = output(&["config", "print", "--set", "limits.max_rooms=7"]);
     assert!(text(&printed.stdout).contains("max_rooms = 7 # --set"), "{printed:?}");
     let ports = output(&["ports", "--udp-port", "3478"]);
