@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sfu_server::config::{Secret, WebhookEndpoint};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{PATIENCE, TestServer};
 
@@ -52,6 +52,19 @@ impl Receiver {
     }
 
     async fn next(&mut self) -> Delivery {
+        let (delivery, stream) = self.take().await;
+        self.answer(stream).await;
+        delivery
+    }
+
+    async fn answer(&mut self, mut stream: TcpStream) {
+        let answer = self.answers.pop().unwrap_or("204 No Content\r\n");
+        let answer = format!("HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    /// What comes next, to be answered yet.
+    async fn take(&mut self) -> (Delivery, TcpStream) {
         let receive = async {
             let (mut stream, _) = self.listener.accept().await.unwrap();
             let mut bytes = Vec::new();
@@ -69,10 +82,7 @@ impl Receiver {
                 assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "hung up");
             }
             let body = String::from_utf8(bytes[head.len() + 4..].to_vec()).unwrap();
-            let answer = self.answers.pop().unwrap_or("204 No Content\r\n");
-            let answer = format!("HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n");
-            stream.write_all(answer.as_bytes()).await.unwrap();
-            Delivery { head, body }
+            (Delivery { head, body }, stream)
         };
         tokio::time::timeout(PATIENCE, receive).await.expect("nothing is told")
     }
@@ -128,6 +138,26 @@ async fn a_failure_is_told_again_under_its_id_and_a_redirect_is_a_failure() {
     server.until_metric("sfu_webhook_deliveries_total{result=\"delivered\"}", 1.0).await;
     assert_eq!(server.metric("sfu_webhook_deliveries_total{result=\"retried\"}").await, 1.0);
     server.server.stop().await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_server_is_told_before_it_ends() {
+    let mut receiver = Receiver::new(&[]).await;
+    let server = server_telling(vec![receiver.endpoint()]).await;
+    let (_ann, _) = server.join("r", "Ann").await;
+    for kind in ["room.started", "participant.joined"] {
+        assert_eq!(receiver.next().await.json()["type"], kind);
+    }
+    let mut stopping = tokio::spawn(server.server.stop());
+    let (left, stream) = receiver.take().await;
+    assert_eq!(left.json()["type"], "participant.left");
+    // Longer than everything else of a stop takes.
+    let second = std::time::Duration::from_secs(1);
+    let ended = tokio::time::timeout(second, &mut stopping).await;
+    assert!(ended.is_err(), "it waits for who is told");
+    receiver.answer(stream).await;
+    assert_eq!(receiver.next().await.json()["type"], "room.finished");
+    stopping.await.unwrap();
 }
 
 #[tokio::test]
