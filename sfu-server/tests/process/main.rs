@@ -6,6 +6,7 @@ mod harness;
 mod supervised;
 #[cfg(feature = "otlp")]
 mod traces;
+mod trouble;
 
 use harness::{Client, File, Server, output, text};
 
