@@ -217,20 +217,24 @@ fn check_accept(request: &HttpRequest) -> Result<(), Problem> {
 /// Refuses pages of origins that are not allowed: to them a browser on the same machine or network
 /// would be a way in where no token is needed.
 pub(super) fn check_origin(context: &Context, request: &HttpRequest) -> Result<(), Problem> {
-    let header = |name| request.headers().get(name).map(|v: &header::HeaderValue| v.to_str());
-    let (origin, host) = (header(header::ORIGIN), header(header::HOST));
-    // A header that is no text names no origin that was allowed.
-    let allowed = &context.settings.now().http.allow_origin;
-    let is_allowed = match (origin.transpose(), host.transpose()) {
-        (Ok(origin), Ok(host)) => origin::is_allowed(origin, host, allowed),
-        _ => false,
-    };
-    if is_allowed {
+    if is_origin_allowed(context, request) {
         return Ok(());
     }
     let detail = "pages of this origin have to be allowed: see http.allow_origin";
     let status = actix_web::http::StatusCode::FORBIDDEN;
     Err(Problem::new(status, ErrorCode::OriginRefused, detail))
+}
+
+/// Whether a request comes from no page, or from one of an origin that is allowed.
+pub(super) fn is_origin_allowed(context: &Context, request: &HttpRequest) -> bool {
+    let header = |name| request.headers().get(name).map(|v: &header::HeaderValue| v.to_str());
+    let (origin, host) = (header(header::ORIGIN), header(header::HOST));
+    // A header that is no text names no origin that was allowed.
+    let allowed = &context.settings.now().http.allow_origin;
+    match (origin.transpose(), host.transpose()) {
+        (Ok(origin), Ok(host)) => origin::is_allowed(origin, host, allowed),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
