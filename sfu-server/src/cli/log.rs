@@ -8,9 +8,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
+use super::lines::Lines;
+
 /// What is logged, which may change, and what sends traces.
 pub(super) struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
+    lines: Lines,
     #[cfg(feature = "otlp")]
     traces: Option<super::otlp::Traces>,
 }
@@ -19,8 +22,9 @@ impl Logging {
     /// Starts to log.
     pub(super) fn start(settings: &Settings) -> anyhow::Result<Self> {
         let (filter, handle) = reload::Layer::new(filter(&settings.log)?);
+        let out = Lines::to(std::io::stderr())?;
         let lines = tracing_subscriber::fmt::layer()
-            .with_writer(std::io::stderr)
+            .with_writer(out.clone())
             .with_ansi(std::io::stderr().is_terminal());
         let lines = match settings.log.format {
             LogFormat::Text => lines.boxed(),
@@ -35,6 +39,7 @@ impl Logging {
         registry.init();
         Ok(Self {
             filter: handle,
+            lines: out,
             #[cfg(feature = "otlp")]
             traces,
         })
@@ -45,12 +50,13 @@ impl Logging {
         Ok(self.filter.reload(filter(settings)?)?)
     }
 
-    /// Sends what traces are left.
+    /// Sends what traces are left, and writes what lines are.
     pub(super) fn end(self) {
         #[cfg(feature = "otlp")]
         if let Some(traces) = self.traces {
             traces.end();
         }
+        self.lines.end();
     }
 }
 

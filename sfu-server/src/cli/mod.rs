@@ -4,6 +4,7 @@ mod config;
 mod dev;
 mod doctor;
 mod keys;
+mod lines;
 mod load;
 mod log;
 #[cfg(feature = "otlp")]

@@ -41,20 +41,27 @@ impl Server {
 
     /// The same with these variables in its environment.
     pub(crate) fn start_in(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut server = Self::start_unheard(arguments, variables);
+        let (lines, log) = std::sync::mpsc::channel();
+        let stderr = BufReader::new(server.child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = lines.send(line);
+            }
+        });
+        server.log = log;
+        server
+    }
+
+    /// The same with a log that nobody reads.
+    pub(crate) fn start_unheard(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let ports = ["--http-addr", "127.0.0.1:0", "--udp-port", "0", "--advertise", "127.0.0.1"];
         let mut command = sfu(&[arguments, &ports].concat());
         command.envs(variables.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        let (lines, log) = std::sync::mpsc::channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let _ = lines.send(line);
-            }
-        });
-        Self { child, url: url.trim().to_owned(), log }
+        Self { child, url: url.trim().to_owned(), log: std::sync::mpsc::channel().1 }
     }
 
     pub(crate) fn signal(&self, name: &str) {

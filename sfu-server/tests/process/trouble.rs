@@ -45,6 +45,17 @@ fn what_keeps_the_server_from_starting_is_named() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let mut server = Server::start_unheard(&["serve", "--open", "--log", "trace"], &[]);
+    // More than a pipe holds.
+    for _ in 0..500 {
+        assert_eq!(server.get("/readyz"), 200);
+    }
+    server.signal("TERM");
+    assert!(server.wait().success());
+}
+
+#[test]
 fn why_a_token_is_refused_is_in_the_log_and_nowhere_else() {
     let secret = "auth.keys.k.secret=a secret of thirty-two bytes ...";
     let server = Server::start(&["serve", "--set", secret, "--log", "debug"]);
