@@ -1,5 +1,7 @@
 //! Webhooks, with a receiver in this process.
 
+use std::time::{Duration, Instant};
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -140,24 +142,34 @@ async fn a_failure_is_told_again_under_its_id_and_a_redirect_is_a_failure() {
     server.server.stop().await;
 }
 
+/// How long a server takes to end that somebody is in.
+async fn time_to_end(server: TestServer) -> Duration {
+    let begin = Instant::now();
+    server.server.stop().await;
+    begin.elapsed()
+}
+
 #[tokio::test]
-async fn the_end_of_the_server_is_told_before_it_ends() {
+async fn the_end_of_the_server_is_told_and_waited_for_but_not_for_long() {
+    let alone = server_telling(Vec::new()).await;
+    let (_ann, _) = alone.join("r", "Ann").await;
+    let alone = time_to_end(alone).await;
+
     let mut receiver = Receiver::new(&[]).await;
     let server = server_telling(vec![receiver.endpoint()]).await;
     let (_ann, _) = server.join("r", "Ann").await;
     for kind in ["room.started", "participant.joined"] {
         assert_eq!(receiver.next().await.json()["type"], kind);
     }
-    let mut stopping = tokio::spawn(server.server.stop());
-    let (left, stream) = receiver.take().await;
-    assert_eq!(left.json()["type"], "participant.left");
-    // Longer than everything else of a stop takes.
-    let second = std::time::Duration::from_secs(1);
-    let ended = tokio::time::timeout(second, &mut stopping).await;
-    assert!(ended.is_err(), "it waits for who is told");
-    receiver.answer(stream).await;
-    assert_eq!(receiver.next().await.json()["type"], "room.finished");
-    stopping.await.unwrap();
+    let silence = async {
+        let (left, unanswered) = receiver.take().await;
+        assert_eq!(left.json()["type"], "participant.left");
+        unanswered
+    };
+    let (took, _unanswered) = tokio::join!(time_to_end(server), silence);
+    let waited = took.saturating_sub(alone);
+    assert!(waited > Duration::from_secs(1), "{took:?} and not {alone:?}");
+    assert!(waited < Duration::from_secs(10), "{took:?} and not {alone:?}");
 }
 
 #[tokio::test]
@@ -189,7 +201,7 @@ async fn addresses_of_this_machine_are_not_reached_unless_that_is_allowed() {
     let server = server_telling(vec![at("localhost")]).await;
     server.post_json("/api/v1/rooms", &json!({"name": "r"})).await;
     server.until_metric("sfu_webhook_deliveries_total{result=\"retried\"}", 1.0).await;
-    let came = tokio::time::timeout(std::time::Duration::ZERO, receiver.listener.accept()).await;
+    let came = tokio::time::timeout(Duration::ZERO, receiver.listener.accept()).await;
     assert!(came.is_err(), "nobody connected");
     server.server.stop().await;
 }
