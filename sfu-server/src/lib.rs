@@ -183,7 +183,9 @@ impl RunningServer {
                 }
             }
         });
-        if tokio::time::timeout(limits::SHUTDOWN_MAX / 2, joined).await.is_err() {
+        let joined = tokio::time::timeout(limits::SHUTDOWN_MAX / 2, joined);
+        let (joined, ()) = tokio::join!(joined, self.webhooks.finish(limits::SHUTDOWN_MAX / 2));
+        if joined.is_err() {
             tracing::error!("a media worker does not stop");
         }
     }

@@ -38,6 +38,11 @@ async fn a_call_by_tcp_only(site: Site) {
     assert_eq!(site.metric("sfu_tcp_connections").await, 2);
     assert_eq!(site.metric("sfu_tcp_connections_total{result=\"accepted\"}").await, 2);
     assert_eq!(site.metric("sfu_tcp_datagrams_dropped_total").await, 0);
+    for (transport, want) in [("tcp", 2), ("udp", 1), ("none", 0)] {
+        let labels = format!("{{result=\"connected\",transport=\"{transport}\"}}");
+        let connected = site.metric(&format!("sfu_ice_connections_total{labels}")).await;
+        assert_eq!(connected, want, "{transport}");
+    }
     publisher.stop();
     viewer.close().await.unwrap();
     publisher.close().await.unwrap();

@@ -9,7 +9,7 @@ use actix_web::http::header;
 use tokio::time::Instant;
 
 use super::{Context, Problem, client, origin};
-use crate::auth::{self, Caller, Claims};
+use crate::auth::{self, Caller, Claims, Refused};
 use crate::limits;
 use crate::session::{ErrorCode, Grant, Identity, SessionError, check_name, forbidden};
 
@@ -103,7 +103,8 @@ pub(super) fn identify_at(
         context.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
         return Err(Err(wait));
     }
-    context.keys.identify(credential, auth::unix_now()).map_err(|_refused| {
+    context.keys.identify(credential, auth::unix_now()).map_err(|Refused(why)| {
+        tracing::debug!(why, "a token was refused");
         context.counters.auth_failures.fetch_add(1, Ordering::Relaxed);
         if let (Some(address), Some(_)) = (address, credential) {
             let (per_second, burst) =
@@ -125,6 +126,7 @@ pub(super) fn enter(caller: &Caller, room: &str) -> Result<Entry, SessionError> 
     let identity = claims.identity();
     let names_somebody = check_name("the identity", identity, 1).is_ok();
     if !claims.video.room_join || claims.video.room != room || room.is_empty() || !names_somebody {
+        tracing::debug!(why = "it is not for this room", "a token was refused");
         return Err(SessionError::unauthorized());
     }
     let identity = Identity { name: identity.into(), issued_at: claims.issued_at() };
@@ -215,20 +217,24 @@ fn check_accept(request: &HttpRequest) -> Result<(), Problem> {
 /// Refuses pages of origins that are not allowed: to them a browser on the same machine or network
 /// would be a way in where no token is needed.
 pub(super) fn check_origin(context: &Context, request: &HttpRequest) -> Result<(), Problem> {
-    let header = |name| request.headers().get(name).map(|v: &header::HeaderValue| v.to_str());
-    let (origin, host) = (header(header::ORIGIN), header(header::HOST));
-    // A header that is no text names no origin that was allowed.
-    let allowed = &context.settings.now().http.allow_origin;
-    let is_allowed = match (origin.transpose(), host.transpose()) {
-        (Ok(origin), Ok(host)) => origin::is_allowed(origin, host, allowed),
-        _ => false,
-    };
-    if is_allowed {
+    if is_origin_allowed(context, request) {
         return Ok(());
     }
     let detail = "pages of this origin have to be allowed: see http.allow_origin";
     let status = actix_web::http::StatusCode::FORBIDDEN;
     Err(Problem::new(status, ErrorCode::OriginRefused, detail))
+}
+
+/// Whether a request comes from no page, or from one of an origin that is allowed.
+pub(super) fn is_origin_allowed(context: &Context, request: &HttpRequest) -> bool {
+    let header = |name| request.headers().get(name).map(|v: &header::HeaderValue| v.to_str());
+    let (origin, host) = (header(header::ORIGIN), header(header::HOST));
+    // A header that is no text names no origin that was allowed.
+    let allowed = &context.settings.now().http.allow_origin;
+    match (origin.transpose(), host.transpose()) {
+        (Ok(origin), Ok(host)) => origin::is_allowed(origin, host, allowed),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -171,6 +171,9 @@ fn finish<B: actix_web::body::MessageBody + 'static>(
     let mut response = problem::complete(response);
     let path = response.request().path();
     let is_open = path.starts_with("/whip/") || path.starts_with("/whep/");
+    if path.starts_with("/api/") {
+        response = cors::of_api(response);
+    }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if is_open {

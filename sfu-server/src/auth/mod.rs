@@ -17,7 +17,7 @@ pub use mint::{MintError, new_key, token};
 
 pub(crate) use claims::source_to_claim;
 pub(crate) use kicks::Kicks;
-pub(crate) use verify::Caller;
+pub(crate) use verify::{Caller, Refused};
 
 /// Now, as tokens count it: seconds since 1970 (RFC 7519 §2, NumericDate).
 pub(crate) fn unix_now() -> u64 {

@@ -26,9 +26,9 @@ pub(crate) struct Verified {
     pub(crate) claims: Claims,
 }
 
-/// No token, or none that counts. There is nothing more to tell.
+/// No token, or none that counts. Clients are told nothing more; why is for the log alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused;
+pub(crate) struct Refused(pub(crate) &'static str);
 
 impl KeyRing {
     /// Who presents this credential at `unix_now`: the administrator's key, or a token. Any of them
@@ -42,9 +42,9 @@ impl KeyRing {
         if keys.is_empty() {
             return Ok(Caller::Anybody);
         }
-        let credential = credential.ok_or(Refused)?;
+        let credential = credential.ok_or(Refused("there is none"))?;
         if credential.len() > TOKEN_BYTES_MAX {
-            return Err(Refused);
+            return Err(Refused("it is too long"));
         }
         // Both are looked at, whichever it is: the time says nothing either.
         let is_admin = keys.is_admin(credential);
@@ -65,19 +65,31 @@ impl Keys {
         let key = self.by_name.get(&issuer);
         let decoding = key.map_or(&self.nobodys, |key| &key.decoding);
         let token = jsonwebtoken::decode::<Claims>(token, decoding, &signature_only());
-        let (key, token) = key.zip(token.ok()).ok_or(Refused)?;
+        let key = key.ok_or(Refused("no key has the name of its issuer"))?;
+        let token = token.map_err(|_| Refused("its signature or its claims are wrong"))?;
         let claims = token.claims;
-        let is_good = is_plain(&token.header, &issuer)
-            && self.is_in_time(&claims, unix_now)
-            && claims.video.room.starts_with(&key.room_prefix);
-        if is_good { Ok(Verified { claims }) } else { Err(Refused) }
+        if !is_plain(&token.header, &issuer) {
+            return Err(Refused("its header brings or demands something"));
+        }
+        self.check_time(&claims, unix_now)?;
+        if !claims.video.room.starts_with(&key.room_prefix) {
+            return Err(Refused("its key is for other rooms"));
+        }
+        Ok(Verified { claims })
     }
 
-    fn is_in_time(&self, claims: &Claims, now: u64) -> bool {
-        let is_over = claims.exp.saturating_add(self.leeway) <= now;
-        let is_endless = claims.exp > now.saturating_add(self.lifetime_max + self.leeway);
+    fn check_time(&self, claims: &Claims, now: u64) -> Result<(), Refused> {
         let is_early = |from: Option<u64>| from.is_some_and(|from| from > now + self.leeway);
-        !is_over && !is_endless && !is_early(claims.nbf) && !is_early(claims.iat)
+        if claims.exp.saturating_add(self.leeway) <= now {
+            return Err(Refused("its time is over"));
+        }
+        if claims.exp > now.saturating_add(self.lifetime_max + self.leeway) {
+            return Err(Refused("it would be good for too long"));
+        }
+        if is_early(claims.nbf) || is_early(claims.iat) {
+            return Err(Refused("its time has not begun: do the clocks agree?"));
+        }
+        Ok(())
     }
 }
 

@@ -56,6 +56,28 @@ fn a_token_counts_in_its_time_give_or_take_the_leeway() {
 }
 
 #[test]
+fn the_log_is_told_what_is_wrong_with_a_token() {
+    let ring = ring(&[("k", "team-")]);
+    let why = |name: &str, claims: &Claims| ring.identify(Some(&signed(name, claims)), NOW).err();
+    let team = VideoGrant { room: "team-1".into(), ..VideoGrant::default() };
+    let good = Claims { video: team, ..claims() };
+    for (name, claims, want) in [
+        ("k", good.clone(), None),
+        ("x", good.clone(), Some("no key has the name of its issuer")),
+        ("k", Claims { exp: NOW - 30, ..good.clone() }, Some("its time is over")),
+        ("k", Claims { exp: NOW * 2, ..good.clone() }, Some("it would be good for too long")),
+        (
+            "k",
+            Claims { iat: Some(NOW + 31), ..good },
+            Some("its time has not begun: do the clocks agree?"),
+        ),
+        ("k", claims(), Some("its key is for other rooms")),
+    ] {
+        assert_eq!(why(name, &claims), want.map(Refused), "{want:?}");
+    }
+}
+
+#[test]
 fn a_key_is_good_for_its_rooms_and_while_it_is_there() {
     let ring = ring(&[("all", ""), ("some", "team-")]);
     let of = |room: &str| {

@@ -52,7 +52,12 @@ fn examine(settings: &Settings) -> Vec<Finding> {
     let http = settings.http.addr;
     let udp = SocketAddr::from((Ipv4Addr::UNSPECIFIED, settings.media.udp_port));
     let advertised: Vec<IpAddr> = settings.media.advertise.iter().map(|to| to.public).collect();
-    vec![
+    let media_tcp = settings.media.tcp.then(|| {
+        let number = settings.media.tcp_port.unwrap_or(settings.media.udp_port);
+        let addr = SocketAddr::from((Ipv4Addr::UNSPECIFIED, number));
+        port("media port, TCP", addr, TcpListener::bind(addr).map(drop))
+    });
+    let findings = vec![
         port("HTTP port", http, TcpListener::bind(http).map(drop)),
         port("media port", udp, UdpSocket::bind(udp).map(drop)),
         at_least("net.core.rmem_max", sysctl("core/rmem_max"), BUFFER_BYTES),
@@ -62,7 +67,8 @@ fn examine(settings: &Settings) -> Vec<Finding> {
         addresses(&advertised, &own_addresses()),
         clock(SystemTime::now(), Path::new("/run/systemd/timesync/synchronized").exists()),
         certificate(settings),
-    ]
+    ];
+    findings.into_iter().chain(media_tcp).collect()
 }
 
 fn port(what: &'static str, addr: SocketAddr, bound: std::io::Result<()>) -> Finding {

@@ -4,8 +4,11 @@ mod config;
 mod dev;
 mod doctor;
 mod keys;
+mod lines;
 mod load;
 mod log;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod ports;
 mod serve;
 mod token;

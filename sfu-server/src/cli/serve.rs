@@ -17,6 +17,11 @@ use super::watch::Watch;
 /// How often is looked whether the configuration's files have changed.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How often a supervisor hears that a server which is to end is still at it.
+const STOP_TICK: Duration = Duration::from_secs(5);
+/// Silence after which the supervisor may take it for dead, in microseconds.
+const STOP_SILENCE_USEC: u32 = 30_000_000;
+
 /// How the configuration is read: by `serve` as it is, by `dev` with changes of its own.
 pub(super) struct Recipe {
     pub(super) flags: Flags,
@@ -46,11 +51,12 @@ impl Recipe {
 
 pub(super) fn be_server(recipe: &Recipe) -> ExitCode {
     let ended = recipe.load().context("the configuration is wrong").and_then(|loaded| {
-        let logging = Logging::start(&loaded.settings.log)?;
+        let logging = Logging::start(&loaded.settings)?;
         let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
         let ended = runtime.block_on(serve(recipe, loaded, &logging));
         // Connections that did not end in time are not waited for.
         runtime.shutdown_background();
+        logging.end();
         ended
     });
     match ended {
@@ -129,10 +135,24 @@ async fn stop(server: RunningServer, signals: &mut Signals) -> anyhow::Result<()
     tokio::select! {
         () = server.drain(patience) => {}
         () = signals.stop() => tracing::info!("a second signal: everybody is sent away"),
+        () = keep_telling(&server) => {}
     }
     tokio::select! {
         () = server.stop() => Ok(()),
         () = signals.stop() => anyhow::bail!("ended by a further signal"),
+    }
+}
+
+/// Tells systemd for ever that a drain goes on: its patience (`TimeoutStopSec`) may be shorter than
+/// `drain.timeout_seconds`, and its watchdog does not know that the server is to end.
+async fn keep_telling(server: &RunningServer) {
+    let mut tick = tokio::time::interval(STOP_TICK);
+    loop {
+        tick.tick().await;
+        if server.is_alive() {
+            let more_time = NotifyState::ExtendTimeoutUsec(STOP_SILENCE_USEC);
+            tell_supervisor(&[NotifyState::Watchdog, more_time]);
+        }
     }
 }
 

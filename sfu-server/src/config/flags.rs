@@ -77,8 +77,9 @@ pub struct Flags {
     #[arg(long, env = "SFU_MESSAGE_RATE", value_name = "PER_SECOND")]
     pub message_rate: Option<u32>,
 
-    /// A web origin whose pages may open WebSockets here, beside this server's own and loopback
-    /// ones (`https://example.org`). May be repeated (in the environment: separated by commas).
+    /// A web origin whose pages may open WebSockets and use the API here, beside this server's own
+    /// and loopback ones (`https://example.org`). May be repeated (in the environment: separated by
+    /// commas).
     #[arg(long, env = "SFU_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
 

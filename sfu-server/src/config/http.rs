@@ -16,8 +16,8 @@ pub struct HttpSettings {
     #[schemars(with = "String")]
     pub addr: SocketAddr,
 
-    /// A web origin whose pages may open WebSockets here, beside this server's own and loopback
-    /// ones (`https://example.org`).
+    /// A web origin whose pages may open WebSockets and use the API here, beside this server's own
+    /// and loopback ones (`https://example.org`).
     #[schemars(extend("x-reload" = true))]
     pub allow_origin: Vec<String>,
 }

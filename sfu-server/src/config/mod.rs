@@ -78,6 +78,7 @@ impl Settings {
         self.log.validate(&mut faults);
         self.media.validate(&mut faults);
         self.drain.validate(&mut faults);
+        self.telemetry.validate(&mut faults);
         self.tls.validate(&mut faults);
         faults
     }

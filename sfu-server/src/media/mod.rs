@@ -55,8 +55,8 @@ impl Media {
     /// `forward`.
     pub(crate) fn start(settings: &MediaSettings, forward: Arc<Forward>) -> anyhow::Result<Self> {
         let workers = settings.worker_count();
-        let ports =
-            port::open(settings.udp_port, workers.into()).context("cannot open the UDP port")?;
+        let ports = port::open(settings.udp_port, workers.into())
+            .with_context(|| format!("cannot open UDP port {}", settings.udp_port))?;
         let sockets = ports.into_iter().map(socket::Sockets::new);
         let sockets: Vec<_> = sockets.collect::<Result<_, _>>().context("cannot use UDP")?;
         let addrs = sockets[0].addrs();

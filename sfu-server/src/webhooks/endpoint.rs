@@ -99,14 +99,15 @@ impl Endpoint {
     }
 }
 
-/// Delivers until the queue is closed.
+/// Delivers until the queue is closed and empty.
 pub(super) async fn run(
     endpoint: Arc<RwLock<Endpoint>>,
     mut messages: mpsc::Receiver<Message>,
     counters: Arc<DeliveryCounters>,
 ) {
+    let mut outage = Outage::default();
     while let Some(message) = messages.recv().await {
-        let is_delivered = deliver(&endpoint, &message, &messages, &counters).await;
+        let is_delivered = deliver(&endpoint, &message, &messages, &counters, &mut outage).await;
         let counter = if is_delivered { &counters.delivered } else { &counters.failed };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -117,16 +118,20 @@ async fn deliver(
     message: &Message,
     messages: &mpsc::Receiver<Message>,
     counters: &DeliveryCounters,
+    outage: &mut Outage,
 ) -> bool {
     let mut pauses = RETRIES.into_iter();
     loop {
         // Made anew each time: secrets may have changed.
-        let request = {
+        let (request, host) = {
             let endpoint = endpoint.read();
-            if endpoint.is_gone { None } else { endpoint.request(message) }
+            let host = endpoint.url.host_str().unwrap_or_default().to_owned();
+            (if endpoint.is_gone { None } else { endpoint.request(message) }, host)
         };
         let Some(request) = request else { return false };
-        let asked = match attempt(request).await {
+        let (attempt, why) = attempt(request).await;
+        outage.note(attempt, &host, &why);
+        let asked = match attempt {
             Attempt::Delivered => return true,
             Attempt::Gone => {
                 endpoint.write().is_gone = true;
@@ -147,16 +152,37 @@ async fn deliver(
     }
 }
 
-async fn attempt(request: reqwest::RequestBuilder) -> Attempt {
-    match request.send().await {
-        Ok(response) => judge(response.status(), response.headers()),
-        // No name, no connection, no answer in time, a certificate that does not hold: without
-        // the URL, which may be a secret itself.
-        Err(error) => {
-            tracing::debug!("a webhook was not delivered: {}", error.without_url());
-            Attempt::Failed(None)
+/// Whether the last attempt failed: the log says when that begins and when it ends, and no more.
+#[derive(Default)]
+struct Outage(bool);
+
+impl Outage {
+    fn note(&mut self, attempt: Attempt, host: &str, why: &str) {
+        let is_failing = matches!(attempt, Attempt::Failed(_));
+        match (std::mem::replace(&mut self.0, is_failing), is_failing) {
+            (false, true) => tracing::warn!(host, why, "webhooks are not delivered"),
+            (true, false) => tracing::info!(host, "webhooks are delivered again"),
+            _ => {}
         }
     }
+}
+
+/// One attempt, and what came instead of success.
+async fn attempt(request: reqwest::RequestBuilder) -> (Attempt, String) {
+    match request.send().await {
+        Ok(response) => {
+            (judge(response.status(), response.headers()), response.status().to_string())
+        }
+        // No name, no connection, no answer in time, a certificate that does not hold: without
+        // the URL, which may be a secret itself.
+        Err(error) => (Attempt::Failed(None), reason(&error.without_url())),
+    }
+}
+
+/// An error with what it came from, for the outermost says only that a request failed.
+fn reason(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn judge(status: StatusCode, headers: &reqwest::header::HeaderMap) -> Attempt {

@@ -11,11 +11,13 @@ mod sign;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::auth::unix_now;
 use crate::config::WebhookSettings;
@@ -37,6 +39,7 @@ struct Inner {
 struct Running {
     endpoint: Arc<RwLock<Endpoint>>,
     queue: mpsc::Sender<Message>,
+    task: JoinHandle<()>,
 }
 
 /// What became of messages, for metrics.
@@ -108,8 +111,9 @@ impl Webhooks {
             let endpoint = Arc::new(RwLock::new(endpoint));
             let (queue, messages) = mpsc::channel(WEBHOOK_QUEUE_MAX);
             let counters = Arc::clone(&inner.counters);
-            inner.runtime.spawn(endpoint::run(Arc::clone(&endpoint), messages, counters));
-            by_url.insert(settings.url.clone(), Running { endpoint, queue });
+            let run = endpoint::run(Arc::clone(&endpoint), messages, counters);
+            let task = inner.runtime.spawn(run);
+            by_url.insert(settings.url.clone(), Running { endpoint, queue, task });
         }
     }
 
@@ -134,6 +138,23 @@ impl Webhooks {
             if running.queue.try_send(message.clone()).is_err() {
                 inner.counters.dropped.fetch_add(1, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// Takes no more messages, and waits until those that wait have been tried, or `patience` is
+    /// over: that everybody has left is told like everything else.
+    pub(crate) async fn finish(&self, patience: Duration) {
+        let Some(inner) = &self.0 else { return };
+        let running = std::mem::take(&mut *inner.by_url.lock());
+        let tasks: Vec<_> = running.into_values().map(|running| running.task).collect();
+        let all = async {
+            for task in tasks {
+                // A task that panicked has told all it will.
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(patience, all).await.is_err() {
+            tracing::warn!("not every webhook was delivered before the end");
         }
     }
 

@@ -216,6 +216,45 @@ fn assert_lists(headers: &HeaderMap, name: &str, wanted: &[&str]) {
 }
 
 #[tokio::test]
+async fn pages_of_allowed_origins_use_the_api_and_others_do_not() {
+    let good = "https://good.test";
+    let server =
+        TestServer::start_with(|settings| settings.http.allow_origin = vec![good.to_owned()]).await;
+    let preflight = |origin: &'static str| {
+        let request = server.request("OPTIONS", "/api/v1/rooms/r").header("origin", origin);
+        let request = request.header("access-control-request-method", "PATCH");
+        request.header("access-control-request-headers", "authorization,if-match").send()
+    };
+    let answer = preflight(good).await.unwrap();
+    assert_eq!(answer.status(), 204);
+    assert_eq!(answer.headers()["access-control-allow-origin"], good);
+    assert_eq!(answer.headers()["vary"], "Origin");
+    assert_lists(answer.headers(), "access-control-allow-methods", &["GET", "PATCH", "DELETE"]);
+    let wanted = ["Authorization", "Content-Type", "If-Match"];
+    assert_lists(answer.headers(), "access-control-allow-headers", &wanted);
+
+    // Answers and refusals alike can be read.
+    for (method, status) in [("GET", 404), ("PATCH", 415)] {
+        let request = server.request(method, "/api/v1/rooms/r").header("origin", good);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()["access-control-allow-origin"], good);
+        assert_lists(answer.headers(), "access-control-expose-headers", &["ETag", "X-Request-Id"]);
+    }
+
+    let refused = preflight("https://good.test.evil").await.unwrap();
+    assert!(!refused.headers().contains_key("access-control-allow-origin"));
+    assert_problem(refused, 405, "method_not_allowed", "a preflight from elsewhere").await;
+    let request = server.request("GET", "/api/v1/rooms").header("origin", "https://evil.test");
+    let refused = request.send().await.unwrap();
+    assert!(!refused.headers().contains_key("access-control-allow-origin"));
+    assert_problem(refused, 403, "origin_refused", "a page from elsewhere").await;
+    let no_page = server.get("/api/v1/rooms").await;
+    assert!(!no_page.headers().contains_key("access-control-allow-origin"));
+    server.server.stop().await;
+}
+
+#[tokio::test]
 async fn the_page_is_served_and_what_belongs_to_its_development_is_not() {
     let server = TestServer::start().await;
     for (path, content_type) in [

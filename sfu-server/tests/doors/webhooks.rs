@@ -1,12 +1,14 @@
 //! Webhooks, with a receiver in this process.
 
+use std::time::{Duration, Instant};
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sfu_server::config::{Secret, WebhookEndpoint};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{PATIENCE, TestServer};
 
@@ -52,6 +54,19 @@ impl Receiver {
     }
 
     async fn next(&mut self) -> Delivery {
+        let (delivery, stream) = self.take().await;
+        self.answer(stream).await;
+        delivery
+    }
+
+    async fn answer(&mut self, mut stream: TcpStream) {
+        let answer = self.answers.pop().unwrap_or("204 No Content\r\n");
+        let answer = format!("HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    /// What comes next, to be answered yet.
+    async fn take(&mut self) -> (Delivery, TcpStream) {
         let receive = async {
             let (mut stream, _) = self.listener.accept().await.unwrap();
             let mut bytes = Vec::new();
@@ -69,10 +84,7 @@ impl Receiver {
                 assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "hung up");
             }
             let body = String::from_utf8(bytes[head.len() + 4..].to_vec()).unwrap();
-            let answer = self.answers.pop().unwrap_or("204 No Content\r\n");
-            let answer = format!("HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n");
-            stream.write_all(answer.as_bytes()).await.unwrap();
-            Delivery { head, body }
+            (Delivery { head, body }, stream)
         };
         tokio::time::timeout(PATIENCE, receive).await.expect("nothing is told")
     }
@@ -130,6 +142,36 @@ async fn a_failure_is_told_again_under_its_id_and_a_redirect_is_a_failure() {
     server.server.stop().await;
 }
 
+/// How long a server takes to end that somebody is in.
+async fn time_to_end(server: TestServer) -> Duration {
+    let begin = Instant::now();
+    server.server.stop().await;
+    begin.elapsed()
+}
+
+#[tokio::test]
+async fn the_end_of_the_server_is_told_and_waited_for_but_not_for_long() {
+    let alone = server_telling(Vec::new()).await;
+    let (_ann, _) = alone.join("r", "Ann").await;
+    let alone = time_to_end(alone).await;
+
+    let mut receiver = Receiver::new(&[]).await;
+    let server = server_telling(vec![receiver.endpoint()]).await;
+    let (_ann, _) = server.join("r", "Ann").await;
+    for kind in ["room.started", "participant.joined"] {
+        assert_eq!(receiver.next().await.json()["type"], kind);
+    }
+    let silence = async {
+        let (left, unanswered) = receiver.take().await;
+        assert_eq!(left.json()["type"], "participant.left");
+        unanswered
+    };
+    let (took, _unanswered) = tokio::join!(time_to_end(server), silence);
+    let waited = took.saturating_sub(alone);
+    assert!(waited > Duration::from_secs(1), "{took:?} and not {alone:?}");
+    assert!(waited < Duration::from_secs(10), "{took:?} and not {alone:?}");
+}
+
 #[tokio::test]
 async fn who_says_gone_is_told_nothing_more() {
     let mut receiver = Receiver::new(&["410 Gone\r\n"]).await;
@@ -159,7 +201,7 @@ async fn addresses_of_this_machine_are_not_reached_unless_that_is_allowed() {
     let server = server_telling(vec![at("localhost")]).await;
     server.post_json("/api/v1/rooms", &json!({"name": "r"})).await;
     server.until_metric("sfu_webhook_deliveries_total{result=\"retried\"}", 1.0).await;
-    let came = tokio::time::timeout(std::time::Duration::ZERO, receiver.listener.accept()).await;
+    let came = tokio::time::timeout(Duration::ZERO, receiver.listener.accept()).await;
     assert!(came.is_err(), "nobody connected");
     server.server.stop().await;
 }

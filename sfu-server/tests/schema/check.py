@@ -45,10 +45,10 @@ expected-statuses = ["400", "401", "403", "406", "415", "422", "428"]
 
 
 # What each run must have reached at the least, a fraction of what it does. `operations`: all but the
-# drains, if it does not say.
-EVERYTHING = {"requests": 100, "statuses": {200, 201, 204, 400, 404, 405, 412, 415}}
+# drains, if it does not say. Whether a made-up If-Match is another tag (412) or none (428) is chance,
+# on a busy machine; `doors/statuses.rs` has both for sure.
+EVERYTHING = {"requests": 100, "statuses": {200, 201, 204, 400, 404, 405, 415}}
 ONLY_DRAINS = {"requests": 4, "statuses": {200, 405}, "operations": {"drain", "undrain"}}
-KEPT = {"requests": 100, "statuses": {200, 201, 204, 400, 404, 405, 415, 428}}
 
 
 class Server:
@@ -151,7 +151,7 @@ def main(binary):
         try:
             server.make_room(bearer)
             header = f"Authorization:Bearer {ADMIN}"
-            run(server, folder, "a server with keys", KEYED, [*others, "--header", header], KEPT)
+            run(server, folder, "a server with keys", KEYED, [*others, "--header", header], EVERYTHING)
         finally:
             server.stop()
     print("schema: 3 passed")
