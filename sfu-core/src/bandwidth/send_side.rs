@@ -5,13 +5,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use interceptor::{BandwidthEstimator, PacketReport};
-use rtcp::transport_feedbacks::cc_feedback_report::Ecn;
+use interceptor::BandwidthEstimator;
 
 use super::alr::Alr;
 use super::detector::Usage;
-use super::estimator::Estimator;
+use super::estimator::{Estimator, Heard};
 use super::feedback::{CcfbReader, TwccReader, TwccStatus};
+use super::groups::Times;
 use super::probe::Clusters;
 use super::prober::{Mood, Prober};
 use super::record::{Fate, News, SendRecord};
@@ -119,7 +119,6 @@ pub struct SendSide {
 struct Reported {
     news: News,
     arrival: Option<Duration>,
-    ecn: Ecn,
 }
 
 impl SendSide {
@@ -184,7 +183,7 @@ impl SendSide {
             let index = base + u64::from(offset);
             match status {
                 TwccStatus::Lost(times) => self.lose(index, index + u64::from(times)),
-                TwccStatus::Arrived(at) => self.settle(index, true, Some(at), Ecn::NotEct),
+                TwccStatus::Arrived(at) => self.settle(index, true, Some(at)),
             }
         });
         let end = (base + u64::from(report.count)).min(self.record.next_index());
@@ -204,7 +203,7 @@ impl SendSide {
         self.news.clear();
         report.metrics(|metric| {
             if let Some(index) = self.record.find(metric.ssrc, metric.sequence) {
-                self.settle(index, metric.arrived, metric.arrival, metric.ecn);
+                self.settle(index, metric.arrived, metric.arrival);
             }
         });
         // Source by source in the report, but one line of packets on the path.
@@ -338,13 +337,13 @@ impl SendSide {
     fn lose(&mut self, first: u64, end: u64) {
         let (oldest, next) = (self.record.oldest_index(), self.record.next_index());
         for index in first.max(oldest)..end.min(next) {
-            self.settle(index, false, None, Ecn::NotEct);
+            self.settle(index, false, None);
         }
     }
 
-    fn settle(&mut self, index: u64, arrived: bool, arrival: Option<Duration>, ecn: Ecn) {
+    fn settle(&mut self, index: u64, arrived: bool, arrival: Option<Duration>) {
         if let Some(news) = self.record.settle(index, arrived) {
-            self.news.push(Reported { news, arrival, ecn });
+            self.news.push(Reported { news, arrival });
         }
     }
 
@@ -361,7 +360,7 @@ impl SendSide {
             let mut overused = false;
             for at in 0..self.news.len() {
                 let reported = self.news[at];
-                overused |= self.digest_packet(now, &reported) == Usage::Overuse;
+                overused |= self.digest_packet(&reported) == Usage::Overuse;
             }
             self.estimator.finish(now, overused);
         }
@@ -371,13 +370,13 @@ impl SendSide {
         self.follow(now);
     }
 
-    fn digest_packet(&mut self, now: Instant, reported: &Reported) -> Usage {
-        let Reported { news: News { sent, before }, arrival, ecn } = *reported;
+    fn digest_packet(&mut self, reported: &Reported) -> Usage {
+        let Reported { news: News { sent, before }, arrival } = *reported;
         let arrived = sent.fate == Fate::Arrived;
         if let Some(id) = sent.probe {
             match arrival {
                 Some(arrival) if arrived => {
-                    let times = self.estimator.times(sent.departure, arrival);
+                    let times = Times { departure: sent.departure, arrival };
                     self.clusters.on_arrived(id, times, usize::from(sent.bytes));
                 }
                 _ => self.clusters.on_lost(id),
@@ -386,19 +385,14 @@ impl SendSide {
         if before == Fate::Lost {
             self.estimator.take_back_loss(usize::from(sent.bytes));
         }
-        let report = PacketReport {
-            ssrc: sent.ssrc.0,
+        self.estimator.on_packet(&Heard {
             id: sent.index,
-            rtp_sequence_number: sent.sequence,
-            is_twcc: true,
-            twcc_sequence_number: sent.index as u16,
-            size: usize::from(sent.bytes),
-            arrived,
+            bytes: usize::from(sent.bytes),
             departure: sent.departure,
+            arrived,
             arrival,
-            ecn,
-        };
-        self.estimator.on_packet(now, &report, sent.probe.is_some())
+            is_probe: sent.probe.is_some(),
+        })
     }
 
     /// Evaluates the probes that are complete.
