@@ -426,7 +426,9 @@ impl Estimator {
         self.rtt.unwrap_or(RTT_START)
     }
 
-    fn target(&self) -> (u64, LimitedBy) {
+    /// The estimate in bit/s, and what sets it.
+    #[must_use]
+    pub fn target(&self) -> (u64, LimitedBy) {
         let mut target = (self.aimd.bps(), LimitedBy::Delay);
         if self.heard.is_none() {
             target.1 = LimitedBy::Start;

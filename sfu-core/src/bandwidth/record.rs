@@ -138,6 +138,13 @@ impl SendRecord {
         self.next.saturating_sub(self.ring.len() as u64).max(SEQUENCE_BASE)
     }
 
+    /// Of all before it something is known, or too much time has passed: the oldest packet in flight,
+    /// or the next one.
+    #[must_use]
+    pub fn settled_index(&self) -> u64 {
+        self.settled
+    }
+
     /// Packets of which nothing was heard yet.
     #[must_use]
     pub fn in_flight_packets(&self) -> usize {

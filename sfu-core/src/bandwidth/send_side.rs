@@ -146,8 +146,12 @@ impl SendSide {
     /// Numbers and records an outgoing packet.
     pub fn record(&mut self, now: Instant, departure: Departure) {
         self.now = self.now.max(now);
-        self.record.push(now, &departure);
-        self.estimator.set_waiting(self.record.oldest_in_flight());
+        let waited = self.record.settled_index();
+        let index = self.record.push(now, &departure);
+        // What waits for the longest is mostly still the same.
+        if waited == index || waited != self.record.settled_index() {
+            self.estimator.set_waiting(self.record.oldest_in_flight());
+        }
         let bytes = departure.bytes.saturating_add(OVERHEAD_BYTES);
         if let Some(id) = departure.probe {
             self.clusters.on_sent(id, bytes);
@@ -244,9 +248,10 @@ impl SendSide {
     #[must_use]
     pub fn estimate(&self) -> Estimate {
         let estimator = &self.estimator;
+        let (target_bps, limited_by) = estimator.target();
         Estimate {
-            target_bps: estimator.target_bps(),
-            limited_by: estimator.limited_by(),
+            target_bps,
+            limited_by,
             delay_bps: estimator.delay_bps(),
             loss_bps: estimator.loss_bps(),
             remb_bps: estimator.remb_bps(),
