@@ -38,6 +38,7 @@ export class Media extends Emitter {
       this.errors = { camera: wanted.video ? error : null, microphone: wanted.audio ? error : null };
       return this.emit('change', {});
     }
+    if (remembered('camera') || remembered('microphone')) await this.refresh();
     try {
       const stream = await navigator.mediaDevices.getUserMedia({
         ...(wanted.audio ? { audio: this.#constraints('microphone') } : {}),
@@ -166,7 +167,9 @@ export class Media extends Emitter {
   /** @param {Device} device */
   #constraints(device) {
     const id = remembered(device);
-    const chosen = id ? { deviceId: { ideal: id } } : {};
+    // A wish for one that is there would be weighed against the size of the picture, and lose.
+    const there = this.devices[device].some(({ deviceId }) => deviceId === id);
+    const chosen = id ? { deviceId: there ? { exact: id } : { ideal: id } } : {};
     if (device === 'microphone') return { ...chosen, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
     const { width, height } = this.picture;
     return { ...chosen, width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: 30, max: 30 } };

@@ -6,8 +6,9 @@ import { Emitter } from './events.js';
 import { LocalTrack } from './local.js';
 import { platform } from './platform.js';
 import { QualityWatch } from './quality.js';
+import { Recovery } from './recovery.js';
 import { Roster } from './roster.js';
-import { Session, transportError } from './session.js';
+import { Session } from './session.js';
 import { History, roomReport, roomStats } from './stats.js';
 import { Viewing } from './viewing.js';
 
@@ -16,7 +17,7 @@ import { Viewing } from './viewing.js';
 /** @typedef {import('./session.js').JoinOptions} JoinOptions */
 /** @typedef {import('./protocol.d.ts').EventMessage} EventMessage */
 /** @typedef {'idle' | 'connecting' | 'connected' | 'reconnecting' | 'closed'} State */
-/** Of recovery: a new path for the media; a new WebSocket for the same visit; a new visit. @typedef {'ice_restart' | 'resume' | 'rejoin'} Step */
+/** @typedef {import('./recovery.js').Step} Step */
 
 /** Oneself. @typedef {{id: string | null, name: string, metadata: string, tracks: Set<LocalTrack>}} LocalParticipant */
 
@@ -41,15 +42,7 @@ import { Viewing } from './viewing.js';
  */
 /** @typedef {OwnEvents & import('./roster.js').RosterEvents} RoomEvents */
 
-/** A path that is silent for so long is renewed by an ICE restart… */
-const SILENCE_MS = 3_000;
-/** …and given up for a new connection after this. */
-const RESTART_MS_MAX = 8_000;
-/** Longer than a server keeps one whose WebSocket broke. */
-const RESUME_MS_MAX = 16_000;
-const BACKOFF_MS = { first: 300, base: 500, max: 10_000 };
 const MEDIA_MS_MAX = 6_000;
-const RECONNECT_MS_MAX = 5 * 60_000;
 
 /** @extends {Emitter<RoomEvents>} */
 export class Room extends Emitter {
@@ -60,15 +53,9 @@ export class Room extends Emitter {
   #session = null;
   /** @type {State} */
   #state = 'idle';
-  /** The attempts under way, by which an abandoned one knows that it is. @type {object | null} */
+  /** The attempt to join under way, by which an abandoned one knows that it is. @type {object | null} */
   #joining = null;
-  /** @type {object | null} */
-  #rejoining = null;
-  /** The one timer of recovery: silence, restart or back-off, whichever is under way. @type {any} */
-  #timer = null;
-  #restarting = false;
-  /** @type {() => void} */
-  #wake = () => {};
+  #recovery;
   /** @type {import('./direct.js').Direct | null} */
   #direct = null;
   /** What is to be said to it, while it loads. @type {Promise<unknown>} */
@@ -92,6 +79,13 @@ export class Room extends Emitter {
     this.#platform = platform(surroundings);
     this.#history = new History(this.#platform.now);
     this.#roster = new Roster((type, detail) => this.emit(type, /** @type {any} */ (detail)), this.#platform.MediaStream, (track) => this.#viewing.look(track));
+    this.#recovery = new Recovery(this.#platform, {
+      session: () => this.#session,
+      state: () => this.#state,
+      setState: (state, more) => this.#setState(state, more),
+      connect: () => this.#connect(),
+      fail: (error) => this.#fail(error),
+    });
     this.#viewing = new Viewing(this.#platform, (preferences) => this.#request('prefer', { preferences }));
     this.on('track', ({ track }) => this.#watchBegin(track));
     new QualityWatch(this, this.#platform, (id, quality) => {
@@ -234,8 +228,7 @@ export class Room extends Emitter {
 
   /** While reconnecting: tries at once. Else: sees whether the connection is alive. */
   reconnect() {
-    if (this.#rejoining) this.#wake();
-    else this.#session?.signalling.probe();
+    if (!this.#recovery.hurry()) this.#session?.signalling.probe();
   }
 
   /** The same names and units in every browser; see stats.js. */
@@ -401,22 +394,10 @@ export class Room extends Emitter {
     this.emit('data', { participant, from, payload, reliable });
   }
 
-  // Recovery: an ICE restart while the WebSocket lives; else another WebSocket for the same session;
-  // else a new session, again and again.
-
   /** @param {RTCPeerConnectionState} state */
   #transport(state) {
     this.#history.note(`pc ${state}`);
-    if (this.#rejoining || this.#state === 'connecting') return; // Session.start is waiting for it
-    if (state === 'connected') {
-      this.#clearTimer();
-      this.#restarting = false;
-      this.#setState('connected');
-    } else if (state === 'disconnected' && !this.#restarting) {
-      this.#startTimer(SILENCE_MS, () => this.#restartIce());
-    } else if (state === 'failed' && !this.#restarting) {
-      this.#restartIce();
-    }
+    this.#recovery.transport(state);
   }
 
   /**
@@ -425,23 +406,7 @@ export class Room extends Emitter {
    */
   #serverTransport(state, reason) {
     this.#history.note(`server: transport ${state} ${reason}`);
-    const session = this.#session;
-    // A restart that the server asked for may leave the browser's own state as it was.
-    if (state === 'connected' && this.#restarting) return this.#transport('connected');
-    if (state !== 'failed' || !session) return;
-    if (this.#rejoining || this.#state === 'connecting') session.fail(transportError(session.peer.pc, reason));
-    else if (/ice|consent/.test(reason)) this.#restartIce();
-    else void this.#rejoin(transportError(session.peer.pc, reason));
-  }
-
-  #restartIce() {
-    const session = this.#session;
-    if (!session || this.#restarting) return;
-    this.#restarting = true;
-    this.#setState('reconnecting', { step: 'ice_restart', attempt: 0 });
-    const giveUp = () => session === this.#session && void this.#rejoin(transportError(session.peer.pc));
-    this.#startTimer(RESTART_MS_MAX, giveUp);
-    session.peer.restartIce().catch(giveUp);
+    this.#recovery.serverTransport(state, reason);
   }
 
   /**
@@ -454,60 +419,7 @@ export class Room extends Emitter {
     session.fail(error);
     if (session !== this.#session || this.#state === 'connecting') return;
     if (isFinalClose(code)) this.#fail(error);
-    else void this.#rejoin(error);
-  }
-
-  /** @param {SfuError} cause */
-  async #rejoin(cause) {
-    if (this.#rejoining || this.#state === 'closed') return;
-    const mine = (this.#rejoining = {});
-    this.#restarting = false;
-    const since = this.#platform.now();
-    let error = cause;
-    for (let attempt = 1; this.#platform.now() - since < RECONNECT_MS_MAX; attempt++) {
-      const { first, base, max } = BACKOFF_MS;
-      // Spread, so that a restarted server is not met by all at once.
-      const retry_ms = (attempt === 1 ? first : Math.min(max, base * 2 ** (attempt - 1))) * (0.5 + this.#platform.random() / 2);
-      const session = this.#session;
-      if (this.#platform.now() - since > RESUME_MS_MAX) session?.signalling.close();
-      const resumes = session?.signalling.resumable;
-      this.#setState('reconnecting', { step: resumes ? 'resume' : 'rejoin', attempt, error, retry_ms });
-      await this.#pause(retry_ms);
-      if (this.#rejoining !== mine) return;
-      try {
-        await (resumes ? session?.resume() : this.#connect());
-        if (this.#rejoining !== mine) return;
-        this.#rejoining = null;
-        // The network that took the WebSocket may have taken the path of media too.
-        return resumes && this.pc?.connectionState !== 'connected' ? this.#restartIce() : this.#setState('connected');
-      } catch (failure) {
-        if (this.#rejoining !== mine) return;
-        error = failure instanceof SfuError ? failure : new SfuError('connection_lost', { cause: failure });
-        if (FINAL_ERRORS.has(error.code)) break;
-      }
-    }
-    this.#fail(error);
-  }
-
-  /** Waits before an attempt, or until somebody wants it now. @param {number} ms @returns {Promise<void>} */
-  #pause(ms) {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-      this.#startTimer(ms, resolve);
-    });
-  }
-
-  /**
-   * @param {number} ms
-   * @param {() => void} then
-   */
-  #startTimer(ms, then) {
-    this.#clearTimer();
-    this.#timer = this.#platform.setTimeout(then, ms);
-  }
-
-  #clearTimer() {
-    this.#platform.clearTimeout(this.#timer);
+    else void this.#recovery.rejoin(error);
   }
 
   /** @param {unknown} error */
@@ -522,10 +434,8 @@ export class Room extends Emitter {
    */
   #end(reason, error) {
     if (this.#state === 'closed') return;
-    this.#clearTimer();
-    this.#joining = this.#rejoining = null;
-    this.#restarting = false;
-    this.#wake();
+    this.#joining = null;
+    this.#recovery.end();
     this.#opening?.close();
     this.#opening = null;
     this.#direct?.close();
@@ -583,6 +493,3 @@ export class Room extends Emitter {
     await this.#session.signalling.request(type, fields);
   }
 }
-
-/** What a new attempt would meet again. */
-const FINAL_ERRORS = new Set(['unauthorized', 'forbidden', 'replaced', 'kicked', 'room_closed', 'room_locked', 'invalid_name', 'wrong_protocol', 'unsupported_browser']);

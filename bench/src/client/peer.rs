@@ -91,7 +91,7 @@ pub struct Peer {
     sockets: Arc<SocketCounters>,
     state: watch::Receiver<RTCPeerConnectionState>,
     gathered: watch::Receiver<bool>,
-    remote_tracks: Arc<Mutex<Vec<Arc<dyn TrackRemote>>>>,
+    remote_tracks: watch::Receiver<Vec<Arc<dyn TrackRemote>>>,
     remote: Mutex<Sdp>,
     answer_text: Mutex<String>,
 }
@@ -104,9 +104,9 @@ impl Peer {
         let sockets = Arc::clone(&runtime.counters);
         let (state_tx, state) = watch::channel(RTCPeerConnectionState::New);
         let (gathered_tx, gathered) = watch::channel(false);
-        let remote_tracks = Arc::new(Mutex::new(Vec::new()));
+        let (tracks_tx, remote_tracks) = watch::channel(Vec::new());
         let handler =
-            Handler { state: state_tx, gathered: gathered_tx, tracks: Arc::clone(&remote_tracks) };
+            Handler { state: state_tx, gathered: gathered_tx, tracks: tracks_tx };
         let mut media = media_engine()?;
         let registry = interceptors(&mut media, &tap)?;
         let settings =
@@ -246,16 +246,25 @@ impl Peer {
         *self.state.borrow()
     }
 
-    /// Asks for a key frame of a received SSRC.
+    /// Asks for a key frame of a received SSRC, once the connection has told of its track: the
+    /// account knows of packets earlier.
     pub async fn request_keyframe(&self, ssrc: u32) -> anyhow::Result<()> {
-        let tracks = self.remote_tracks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for track in tracks {
-            if track.ssrcs().await.contains(&ssrc) {
-                let pli = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
-                return Ok(track.write_rtcp(vec![Box::new(pli)]).await?);
+        let track = within("a track", self.track_of(ssrc)).await?;
+        let pli = PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc };
+        Ok(track.write_rtcp(vec![Box::new(pli)]).await?)
+    }
+
+    async fn track_of(&self, ssrc: u32) -> anyhow::Result<Arc<dyn TrackRemote>> {
+        let mut told = self.remote_tracks.clone();
+        loop {
+            let tracks = told.borrow_and_update().clone();
+            for track in tracks {
+                if track.ssrcs().await.contains(&ssrc) {
+                    return Ok(track);
+                }
             }
+            told.changed().await.with_context(|| format!("no track with SSRC {ssrc}"))?;
         }
-        bail!("no track with SSRC {ssrc}")
     }
 
     /// The account of what was received.
@@ -285,7 +294,7 @@ impl Peer {
 struct Handler {
     state: watch::Sender<RTCPeerConnectionState>,
     gathered: watch::Sender<bool>,
-    tracks: Arc<Mutex<Vec<Arc<dyn TrackRemote>>>>,
+    tracks: watch::Sender<Vec<Arc<dyn TrackRemote>>>,
 }
 
 #[async_trait::async_trait]
@@ -299,7 +308,7 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_track(&self, track: Arc<dyn TrackRemote>) {
-        self.tracks.lock().unwrap_or_else(PoisonError::into_inner).push(track);
+        self.tracks.send_modify(|tracks| tracks.push(track));
     }
 }
 

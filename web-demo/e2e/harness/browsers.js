@@ -16,8 +16,8 @@ const FIREFOX = process.env.SFU_FIREFOX ?? '/usr/bin/firefox-esr';
 const PATIENCE = 60_000;
 
 const CHROMIUM_FLAGS = [
-  // Fake devices that beep and count, and no questions about them.
-  '--use-fake-device-for-media-stream',
+  // Fake devices that beep and count, and no questions about them. The second camera measures depth.
+  '--use-fake-device-for-media-stream=device-count=3',
   '--use-fake-ui-for-media-stream',
   '--auto-select-desktop-capture-source=Entire screen',
   '--autoplay-policy=no-user-gesture-required',

@@ -25,6 +25,27 @@ scenario('a camera that is unplugged is told, and another one takes its place', 
   await bob.sees('alice');
 });
 
+/** Chromium only: Firefox has one fake camera. */
+scenario('another camera is chosen during the call, and its picture takes the place of the first', async (stage) => {
+  const [alice, bob, fox] = await Promise.all([
+    stage.join({ name: 'alice', codec: 'vp8' }),
+    stage.join({ name: 'bob', publish: '0' }),
+    stage.join({ name: 'fox', publish: '0' }, 'firefox'),
+  ]);
+  await Promise.all([bob.sees('alice'), fox.sees('alice')]);
+  const inUse = () => alice.page.evaluate(() => globalThis.__sfu.media.tracks.camera.getSettings().deviceId);
+  const before = { device: await inUse(), track: (await bob.received({ kind: 'video' }))?.track };
+  await alice.page.click('#more');
+  await alice.page.click('#menu-settings');
+  const cameras = await alice.page.$$eval('dialog[open] #device-camera option', (options) => options.map(({ value }) => value));
+  const [other] = cameras.filter((camera) => camera !== before.device).slice(-1);
+  assert.ok(other, `${cameras.length} cameras`);
+  await alice.page.select('dialog[open] #device-camera', other);
+  await until('the other camera to be in use', async () => (await inUse()) === other);
+  await Promise.all([bob.sees('alice'), fox.sees('alice')]);
+  assert.equal((await bob.received({ kind: 'video' }))?.track, before.track, 'the same track for the others');
+});
+
 for (const engine of /** @type {const} */ (['chromium', 'firefox'])) {
   scenario(`${engine}: after ${ROUNDS} mutes nothing is left over`, async (stage) => {
     const [alice, bob] = await Promise.all([stage.join({ name: 'alice' }, engine), stage.join({ name: 'bob', publish: '0' })]);

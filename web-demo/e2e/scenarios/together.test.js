@@ -79,3 +79,27 @@ async function stands(viewer, kind, counter) {
     return same;
   }, { every: 1_500 });
 }
+
+scenario('a host locks the room: nobody else gets in, and everybody again', async (stage) => {
+  const [host, bob] = await Promise.all([stage.join({ name: 'host', publish: '0' }), stage.join({ name: 'bob', publish: '0' })]);
+  await host.observes('bob', ({ participants }) => participants.length === 1);
+  await host.page.keyboard.press('p');
+  const button = await host.page.waitForSelector('#lock', { visible: true });
+  await button?.click();
+  await until('bob to see it', () => bob.page.$eval('.locked', (element) => !(/** @type {HTMLElement} */ (element).hidden)));
+  // A token or a name of one's own is what lets one back; a stranger has neither.
+  const late = await stage.join({ name: 'late', publish: '0' });
+  await until('late to be refused', () => late.page.$eval('.end', (element) => element.textContent?.includes('The room is locked')));
+  await button?.click();
+  await until('bob to see that', () => bob.page.$eval('.locked', (element) => /** @type {HTMLElement} */ (element).hidden));
+  await late.page.click('.end .primary');
+  await late.connected();
+});
+
+scenario('a reaction is seen by the others', async (stage) => {
+  const [alice, bob] = await Promise.all([stage.join({ name: 'alice', publish: '0' }), stage.join({ name: 'bob', publish: '0' }, 'firefox')]);
+  await alice.observes('bob', ({ participants }) => participants.length === 1);
+  await alice.page.click('#more');
+  await alice.page.click('.reactions button[aria-label="Applause"]');
+  await until('bob to see it', () => bob.page.$eval('.tile-reaction [role=img]', (element) => element.textContent === '👏' && element.getAttribute('aria-label') === 'alice: Applause'), { every: 50 });
+});
