@@ -10,6 +10,7 @@ pub mod decision;
 pub mod deliver;
 pub mod demux;
 pub mod drops;
+mod elapsed;
 mod engine;
 pub mod event;
 pub mod forward;

@@ -54,8 +54,12 @@ impl Alr {
     }
 
     fn fill(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.updated).as_secs_f64();
-        self.updated = self.updated.max(now);
+        let mut elapsed = 0.0;
+        // Packets leave in bursts.
+        if self.updated < now {
+            elapsed = now.saturating_duration_since(self.updated).as_secs_f64();
+            self.updated = now;
+        }
         // What was left over is not saved up: a pause does not pay for a burst.
         let earned = USED_MAX * self.bps as f64 / 8.0 * elapsed;
         self.budget += earned;

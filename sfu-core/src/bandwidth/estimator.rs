@@ -63,6 +63,7 @@ pub struct Estimator {
     aimd: Aimd,
     loss: LossModel,
     remb_bps: Option<u64>,
+    batch: Batch,
     /// The latest packet reported on.
     last_id: u64,
     jitter: Jitter,
@@ -78,6 +79,32 @@ pub struct Estimator {
     outage: Option<Outage>,
     /// Whether anything is under way that feedback should come for, and since when.
     waiting_since: Option<Instant>,
+}
+
+/// A packet of which something was heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// Its place on the line of departures.
+    pub id: u64,
+    /// On the wire.
+    pub bytes: usize,
+    /// When it left, since the estimator was made.
+    pub departure: Duration,
+    /// Whether it has arrived.
+    pub arrived: bool,
+    /// When, on the receiver's clock, if that is known.
+    pub arrival: Option<Duration>,
+    /// It left in a burst meant to fill the path, whose queue is of its own making.
+    pub is_probe: bool,
+}
+
+/// What is the same for all packets of a batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Batch {
+    /// When it came, since the estimator was made.
+    at: Duration,
+    /// What the path is thought to carry.
+    link_bps: u64,
 }
 
 /// Nothing is heard any more.
@@ -108,6 +135,7 @@ impl Estimator {
             aimd: Aimd::new(config.start_bps, config.min_bps, config.max_bps),
             loss: LossModel::default(),
             remb_bps: None,
+            batch: Batch::default(),
             last_id: 0,
             jitter: Jitter::default(),
             rtt: None,
@@ -121,28 +149,28 @@ impl Estimator {
         }
     }
 
-    /// Takes one packet of a batch, in the order in which they left. `is_probe`: it left in a burst
-    /// meant to fill the path, whose queue is of its own making.
-    pub fn on_packet(&mut self, now: Instant, report: &PacketReport, is_probe: bool) -> Usage {
-        self.loss.on_packet(report.departure, report.size, report.arrived);
+    /// Takes one packet of a batch, in the order in which they left.
+    pub fn on_packet(&mut self, packet: &Heard) -> Usage {
+        let &Heard { id, bytes, departure, arrived, arrival, is_probe } = packet;
+        self.loss.on_packet(departure, bytes, arrived);
         let last = self.last_id;
-        self.last_id = last.max(report.id);
-        if !report.arrived {
+        self.last_id = last.max(id);
+        if !arrived {
             self.has_lost = true;
             return Usage::Normal;
         }
-        let round_trip = now.saturating_duration_since(report.departure);
+        let round_trip = self.batch.at.saturating_sub(departure);
         self.round_trip =
             self.round_trip.map_or(Some(round_trip), |least| Some(least.min(round_trip)));
-        let Some(arrival) = report.arrival else { return Usage::Normal };
+        let Some(arrival) = arrival else { return Usage::Normal };
         let arrival = Arrival {
-            times: self.times(report.departure, arrival),
-            bytes: report.size,
+            times: Times { departure, arrival },
+            bytes,
             is_probe,
-            is_newest: report.id > last,
-            is_behind_gap: report.id > last + 1,
+            is_newest: id > last,
+            is_behind_gap: id > last + 1,
         };
-        self.stalls.push(arrival, self.target_bps());
+        self.stalls.push(arrival, self.batch.link_bps);
         let mut usage = Usage::Normal;
         while let Some(arrival) = self.stalls.pop() {
             if self.on_arrival(&arrival) == Usage::Overuse {
@@ -188,12 +216,6 @@ impl Estimator {
         self.heard.map(|at| at + lasts)
     }
 
-    /// A packet's times as they are compared.
-    #[must_use]
-    pub fn times(&self, departure: Instant, arrival: Duration) -> Times {
-        Times { departure: departure.saturating_duration_since(self.epoch), arrival }
-    }
-
     /// Before the first packet of a batch.
     pub fn begin(&mut self, now: Instant) {
         let silence = self.heard.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
@@ -203,6 +225,8 @@ impl Estimator {
             self.detector.reset();
         }
         self.heard = Some(now);
+        let at = now.saturating_duration_since(self.epoch);
+        self.batch = Batch { at, link_bps: self.target_bps() };
     }
 
     /// After the last packet of a batch, of which some said `overused`.
@@ -402,7 +426,9 @@ impl Estimator {
         self.rtt.unwrap_or(RTT_START)
     }
 
-    fn target(&self) -> (u64, LimitedBy) {
+    /// The estimate in bit/s, and what sets it.
+    #[must_use]
+    pub fn target(&self) -> (u64, LimitedBy) {
         let mut target = (self.aimd.bps(), LimitedBy::Delay);
         if self.heard.is_none() {
             target.1 = LimitedBy::Start;
@@ -479,7 +505,15 @@ impl BandwidthEstimator for Estimator {
         self.begin(now);
         let mut overused = false;
         for report in reports {
-            overused |= self.on_packet(now, report, false) == Usage::Overuse;
+            let heard = Heard {
+                id: report.id,
+                bytes: report.size,
+                departure: report.departure.saturating_duration_since(self.epoch),
+                arrived: report.arrived,
+                arrival: report.arrival,
+                is_probe: false,
+            };
+            overused |= self.on_packet(&heard) == Usage::Overuse;
         }
         self.finish(now, overused);
     }

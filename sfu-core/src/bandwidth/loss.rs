@@ -4,7 +4,7 @@
 //! with an experiment in place of a bias).
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Shortest time and fewest packets of one observation.
 const BIN_TIME: Duration = Duration::from_millis(250);
@@ -70,8 +70,9 @@ struct Bin {
 
 #[derive(Clone, Copy, Debug)]
 struct Filling {
-    first: Instant,
-    last: Instant,
+    /// When its packets left.
+    first: Duration,
+    last: Duration,
     /// Without the first packet, which took no time of it.
     bytes: u64,
     packets: u32,
@@ -115,8 +116,8 @@ pub struct Surroundings {
 }
 
 impl LossModel {
-    /// Takes a packet that has arrived or not.
-    pub fn on_packet(&mut self, departure: Instant, bytes: usize, arrived: bool) {
+    /// Takes a packet that has arrived or not; when it left, on any clock.
+    pub fn on_packet(&mut self, departure: Duration, bytes: usize, arrived: bool) {
         match &mut self.filling {
             Some(filling) => {
                 filling.last = filling.last.max(departure);
@@ -370,7 +371,7 @@ impl LossModel {
 
 impl Filling {
     fn complete(&self) -> Option<Bin> {
-        let time = self.last.saturating_duration_since(self.first);
+        let time = self.last.saturating_sub(self.first);
         let is_enough = time >= BIN_TIME && self.packets >= BIN_PACKETS || time >= BIN_TIME_MAX;
         is_enough.then(|| Bin {
             bps: self.bytes as f64 * 8.0 / time.as_secs_f64(),

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::send_side::{Departure, OVERHEAD_BYTES, ProbeId, SentKind};
+use crate::elapsed::Elapsed;
 use crate::id::Ssrc;
 use crate::limits;
 use crate::rtp::sequence::SEQUENCE_BASE;
@@ -26,8 +27,8 @@ pub struct Sent {
     pub kind: SentKind,
     /// The probe it is part of.
     pub probe: Option<ProbeId>,
-    /// When it left, to the microsecond.
-    pub departure: Instant,
+    /// When it left, since the epoch of the record and to the microsecond.
+    pub departure: Duration,
     /// What is known of it.
     pub fate: Fate,
 }
@@ -97,7 +98,7 @@ const _: () = assert!(limits::SENT_PACKETS_MAX <= 1 << 16);
 /// The packets of one transport.
 #[derive(Debug)]
 pub struct SendRecord {
-    epoch: Instant,
+    clock: Elapsed,
     /// Empty until the first packet.
     ring: Vec<Entry>,
     /// The newest packet of each bucket, by the lower half of its index; empty until somebody asks
@@ -115,7 +116,7 @@ impl SendRecord {
     #[must_use]
     pub fn new(epoch: Instant) -> Self {
         Self {
-            epoch,
+            clock: Elapsed::since(epoch),
             ring: Vec::new(),
             newest: Vec::new(),
             next: SEQUENCE_BASE,
@@ -135,6 +136,13 @@ impl SendRecord {
     #[must_use]
     pub fn oldest_index(&self) -> u64 {
         self.next.saturating_sub(self.ring.len() as u64).max(SEQUENCE_BASE)
+    }
+
+    /// Of all before it something is known, or too much time has passed: the oldest packet in flight,
+    /// or the next one.
+    #[must_use]
+    pub fn settled_index(&self) -> u64 {
+        self.settled
     }
 
     /// Packets of which nothing was heard yet.
@@ -157,7 +165,7 @@ impl SendRecord {
         let older = self.enchain(index, departure.ssrc.0, departure.sequence);
         let bytes = departure.bytes.saturating_add(OVERHEAD_BYTES);
         *self.entry_mut(index) = Entry {
-            departure: self.micros(now),
+            departure: self.clock.micros(now),
             index: index as u32,
             older,
             ssrc: departure.ssrc.0,
@@ -228,7 +236,7 @@ impl SendRecord {
 
     /// Gives up what left too long ago. Each packet is looked at once, whatever it costs in a call.
     pub fn prune(&mut self, now: Instant) {
-        let now = self.micros(now);
+        let now = self.clock.micros(now);
         loop {
             self.pass_settled();
             let Some(entry) = self.entry(self.settled) else { return };
@@ -243,7 +251,8 @@ impl SendRecord {
     /// When the oldest packet in flight left.
     #[must_use]
     pub fn oldest_in_flight(&self) -> Option<Instant> {
-        self.get(self.settled).map(|sent| sent.departure)
+        let departure = self.entry(self.settled)?.departure;
+        Some(self.clock.epoch() + Duration::from_micros(departure))
     }
 
     /// Moves on to the oldest packet in flight.
@@ -341,10 +350,6 @@ impl SendRecord {
         self.next - u64::from((self.next as u32).wrapping_sub(half))
     }
 
-    fn micros(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.epoch).as_micros()).unwrap_or(u64::MAX)
-    }
-
     fn sent(&self, entry: &Entry) -> Sent {
         Sent {
             index: self.index_of_half(entry.index),
@@ -353,7 +358,7 @@ impl SendRecord {
             bytes: entry.bytes,
             kind: entry.kind,
             probe: (entry.probe != NO_PROBE).then_some(ProbeId(entry.probe)),
-            departure: self.epoch + Duration::from_micros(entry.departure),
+            departure: Duration::from_micros(entry.departure),
             fate: entry.fate,
         }
     }

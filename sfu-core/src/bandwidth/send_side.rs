@@ -5,13 +5,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use interceptor::{BandwidthEstimator, PacketReport};
-use rtcp::transport_feedbacks::cc_feedback_report::Ecn;
+use interceptor::BandwidthEstimator;
 
 use super::alr::Alr;
 use super::detector::Usage;
-use super::estimator::Estimator;
+use super::estimator::{Estimator, Heard};
 use super::feedback::{CcfbReader, TwccReader, TwccStatus};
+use super::groups::Times;
 use super::probe::Clusters;
 use super::prober::{Mood, Prober};
 use super::record::{Fate, News, SendRecord};
@@ -119,7 +119,6 @@ pub struct SendSide {
 struct Reported {
     news: News,
     arrival: Option<Duration>,
-    ecn: Ecn,
 }
 
 impl SendSide {
@@ -147,8 +146,12 @@ impl SendSide {
     /// Numbers and records an outgoing packet.
     pub fn record(&mut self, now: Instant, departure: Departure) {
         self.now = self.now.max(now);
-        self.record.push(now, &departure);
-        self.estimator.set_waiting(self.record.oldest_in_flight());
+        let waited = self.record.settled_index();
+        let index = self.record.push(now, &departure);
+        // What waits for the longest is mostly still the same.
+        if waited == index || waited != self.record.settled_index() {
+            self.estimator.set_waiting(self.record.oldest_in_flight());
+        }
         let bytes = departure.bytes.saturating_add(OVERHEAD_BYTES);
         if let Some(id) = departure.probe {
             self.clusters.on_sent(id, bytes);
@@ -184,7 +187,7 @@ impl SendSide {
             let index = base + u64::from(offset);
             match status {
                 TwccStatus::Lost(times) => self.lose(index, index + u64::from(times)),
-                TwccStatus::Arrived(at) => self.settle(index, true, Some(at), Ecn::NotEct),
+                TwccStatus::Arrived(at) => self.settle(index, true, Some(at)),
             }
         });
         let end = (base + u64::from(report.count)).min(self.record.next_index());
@@ -204,7 +207,7 @@ impl SendSide {
         self.news.clear();
         report.metrics(|metric| {
             if let Some(index) = self.record.find(metric.ssrc, metric.sequence) {
-                self.settle(index, metric.arrived, metric.arrival, metric.ecn);
+                self.settle(index, metric.arrived, metric.arrival);
             }
         });
         // Source by source in the report, but one line of packets on the path.
@@ -245,9 +248,10 @@ impl SendSide {
     #[must_use]
     pub fn estimate(&self) -> Estimate {
         let estimator = &self.estimator;
+        let (target_bps, limited_by) = estimator.target();
         Estimate {
-            target_bps: estimator.target_bps(),
-            limited_by: estimator.limited_by(),
+            target_bps,
+            limited_by,
             delay_bps: estimator.delay_bps(),
             loss_bps: estimator.loss_bps(),
             remb_bps: estimator.remb_bps(),
@@ -338,13 +342,13 @@ impl SendSide {
     fn lose(&mut self, first: u64, end: u64) {
         let (oldest, next) = (self.record.oldest_index(), self.record.next_index());
         for index in first.max(oldest)..end.min(next) {
-            self.settle(index, false, None, Ecn::NotEct);
+            self.settle(index, false, None);
         }
     }
 
-    fn settle(&mut self, index: u64, arrived: bool, arrival: Option<Duration>, ecn: Ecn) {
+    fn settle(&mut self, index: u64, arrived: bool, arrival: Option<Duration>) {
         if let Some(news) = self.record.settle(index, arrived) {
-            self.news.push(Reported { news, arrival, ecn });
+            self.news.push(Reported { news, arrival });
         }
     }
 
@@ -361,7 +365,7 @@ impl SendSide {
             let mut overused = false;
             for at in 0..self.news.len() {
                 let reported = self.news[at];
-                overused |= self.digest_packet(now, &reported) == Usage::Overuse;
+                overused |= self.digest_packet(&reported) == Usage::Overuse;
             }
             self.estimator.finish(now, overused);
         }
@@ -371,13 +375,13 @@ impl SendSide {
         self.follow(now);
     }
 
-    fn digest_packet(&mut self, now: Instant, reported: &Reported) -> Usage {
-        let Reported { news: News { sent, before }, arrival, ecn } = *reported;
+    fn digest_packet(&mut self, reported: &Reported) -> Usage {
+        let Reported { news: News { sent, before }, arrival } = *reported;
         let arrived = sent.fate == Fate::Arrived;
         if let Some(id) = sent.probe {
             match arrival {
                 Some(arrival) if arrived => {
-                    let times = self.estimator.times(sent.departure, arrival);
+                    let times = Times { departure: sent.departure, arrival };
                     self.clusters.on_arrived(id, times, usize::from(sent.bytes));
                 }
                 _ => self.clusters.on_lost(id),
@@ -386,19 +390,14 @@ impl SendSide {
         if before == Fate::Lost {
             self.estimator.take_back_loss(usize::from(sent.bytes));
         }
-        let report = PacketReport {
-            ssrc: sent.ssrc.0,
+        self.estimator.on_packet(&Heard {
             id: sent.index,
-            rtp_sequence_number: sent.sequence,
-            is_twcc: true,
-            twcc_sequence_number: sent.index as u16,
-            size: usize::from(sent.bytes),
-            arrived,
+            bytes: usize::from(sent.bytes),
             departure: sent.departure,
+            arrived,
             arrival,
-            ecn,
-        };
-        self.estimator.on_packet(now, &report, sent.probe.is_some())
+            is_probe: sent.probe.is_some(),
+        })
     }
 
     /// Evaluates the probes that are complete.

@@ -49,8 +49,9 @@ pub struct Arrival {
 /// Sees through stalls.
 #[derive(Debug, Default)]
 pub struct Stalls {
-    /// The last packet that was let through as it came.
-    last: Option<Times>,
+    /// The delay of the last packet that was let through as it came, in seconds of the difference
+    /// of the clocks.
+    last: Option<f64>,
     stall: Option<Stall>,
     /// What waits for a verdict, and behind it what waits to be taken.
     held: VecDeque<Arrival>,
@@ -87,12 +88,13 @@ impl Stalls {
         self.held.push_back(arrival);
         let gap_min = gap_min(link_bps);
         let Some(stall) = &mut self.stall else {
-            let gap = self.last.map_or(0.0, |last| delay(times) - delay(last));
+            let delay = delay(times);
+            let gap = self.last.map_or(0.0, |last| delay - last);
             if gap > gap_min && gap <= GAP_MAX.as_secs_f64() {
-                let before = delay(times) - gap;
+                let before = delay - gap;
                 self.stall = Some(Stall { before, gap, look: times, latest: times });
             } else {
-                self.let_through();
+                (self.free, self.last) = (self.held.len(), Some(delay));
             }
             return;
         };
@@ -123,7 +125,7 @@ impl Stalls {
     fn let_through(&mut self) {
         self.stall = None;
         self.free = self.held.len();
-        self.last = self.held.back().map(|arrival| arrival.times);
+        self.last = self.held.back().map(|arrival| delay(arrival.times));
     }
 }
 

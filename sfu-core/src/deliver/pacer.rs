@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::elapsed::Elapsed;
 use crate::limits::{PACER_PACKETS_MAX, PACER_QUEUE_TIME_MAX};
 
 /// How a pacer behaves.
@@ -95,7 +96,7 @@ pub struct Pacer<T, P> {
     debt: u64,
     paid_until: Option<Instant>,
     /// When the first packet was pushed; waiting is counted from there.
-    since: Option<Instant>,
+    since: Option<Elapsed>,
     open: bool,
     /// Whether the path carries clearly more than it is given.
     headroom: bool,
@@ -182,7 +183,8 @@ impl<T, P: Copy> Pacer<T, P> {
         if self.waiting() >= PACER_PACKETS_MAX {
             return Err(item);
         }
-        let at_ms = millis(now.saturating_duration_since(*self.since.get_or_insert(now)));
+        let since = self.since.get_or_insert_with(|| Elapsed::since(now));
+        let at_ms = millis(since.micros(now));
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.queued_bytes += u64::from(bytes);
         self.queues[class as usize].push_back(Waiting { at_ms, bytes, item });
@@ -305,8 +307,8 @@ impl<T, P: Copy> Pacer<T, P> {
     #[must_use]
     pub fn queue_time(&self, now: Instant) -> Duration {
         let oldest = self.queues[Class::Video as usize].front();
-        let (Some(oldest), Some(since)) = (oldest, self.since) else { return Duration::ZERO };
-        let now_ms = millis(now.saturating_duration_since(since));
+        let (Some(oldest), Some(mut since)) = (oldest, self.since) else { return Duration::ZERO };
+        let now_ms = millis(since.micros(now));
         Duration::from_millis(now_ms.wrapping_sub(oldest.at_ms).into())
     }
 
@@ -357,12 +359,17 @@ impl<T, P: Copy> Pacer<T, P> {
     /// Pays off what the rate has carried away since the last time.
     fn pay(&mut self, now: Instant) {
         let since = self.paid_until.replace(now).unwrap_or(now);
-        let elapsed = micros(now.saturating_duration_since(since));
-        let paid = self.rate_now().saturating_mul(elapsed);
-        let regular = self.rate_bps.unwrap_or(0).saturating_mul(elapsed);
-        self.debt = self.debt.saturating_sub(paid);
-        let idle = self.debt == 0 && self.waiting() == 0;
-        self.haste = if idle { 0 } else { self.haste.saturating_sub(paid - regular) };
+        // Most packets leave together with others, and the first one of them has paid.
+        if since < now {
+            let elapsed = micros(now.saturating_duration_since(since));
+            let paid = self.rate_now().saturating_mul(elapsed);
+            let regular = self.rate_bps.unwrap_or(0).saturating_mul(elapsed);
+            self.debt = self.debt.saturating_sub(paid);
+            self.haste = self.haste.saturating_sub(paid - regular);
+        }
+        if self.debt == 0 && self.waiting() == 0 {
+            self.haste = 0;
+        }
         self.open |= self.debt == 0 || self.rate_bps.is_none();
     }
 
@@ -397,8 +404,8 @@ fn micros(duration: Duration) -> u64 {
 }
 
 /// Wraps after 49 days, and is only compared with what is younger.
-fn millis(duration: Duration) -> u32 {
-    duration.as_millis() as u32
+fn millis(micros: u64) -> u32 {
+    (micros / 1000) as u32
 }
 
 /// Between two probes.

@@ -23,6 +23,8 @@ pub struct Egress {
     pub(crate) transmits: Vec<Transmit>,
     /// Datagrams in the batch; a run holds one or more.
     pub(crate) datagrams: u64,
+    /// Datagrams of the last run; none once a shorter one has ended it.
+    growing: usize,
 }
 
 /// Bytes one batch holds; when it is full the engine asks for it to be sent first.
@@ -36,6 +38,7 @@ impl Default for Egress {
             arena: Vec::with_capacity(ARENA_BYTES),
             transmits: Vec::with_capacity(TRANSMITS),
             datagrams: 0,
+            growing: 0,
         }
     }
 }
@@ -64,20 +67,18 @@ impl Egress {
         let end = self.arena.len();
         let bytes = end - start;
         self.datagrams += 1;
-        if let Some(run) = self.transmits.last_mut() {
-            let whole = run.range.len() % run.segment_bytes == 0;
-            let segments = run.range.len() / run.segment_bytes;
-            if run.path == path
-                && run.range.end == start
-                && whole
-                && bytes <= run.segment_bytes
-                && segments < SEGMENTS_MAX
-                && end - run.range.start <= RUN_BYTES_MAX
-            {
-                run.range.end = end;
-                return;
-            }
+        if let Some(run) = self.transmits.last_mut()
+            && (1..SEGMENTS_MAX).contains(&self.growing)
+            && bytes <= run.segment_bytes
+            && run.range.end == start
+            && end - run.range.start <= RUN_BYTES_MAX
+            && run.path == path
+        {
+            run.range.end = end;
+            self.growing = if bytes == run.segment_bytes { self.growing + 1 } else { 0 };
+            return;
         }
+        self.growing = 1;
         self.transmits.push(Transmit { path, range: start..end, segment_bytes: bytes });
     }
 

@@ -41,11 +41,12 @@ impl Engine {
     }
 
     fn deliver_dirty(&mut self, now: Instant, egress: &mut Egress) -> bool {
+        let send_time = abs_send_time(self.ntp(now));
         while let Some(&id) = self.dirty.front() {
             let mut done = true;
             if self.peers.contains_key(id) {
                 let _ = self.guarded(id, |engine| {
-                    done = engine.deliver_to(now, id, egress);
+                    done = engine.deliver_to(now, send_time, id, egress);
                     Ok(())
                 });
             }
@@ -62,8 +63,13 @@ impl Engine {
         true
     }
 
-    fn deliver_to(&mut self, now: Instant, id: PeerId, egress: &mut Egress) -> bool {
-        let send_time = abs_send_time(self.ntp(now));
+    fn deliver_to(
+        &mut self,
+        now: Instant,
+        send_time: [u8; 3],
+        id: PeerId,
+        egress: &mut Egress,
+    ) -> bool {
         let Self { peers, tracks, .. } = self;
         let peer = &mut peers[id];
         let Some(link) = &mut peer.link else {

@@ -12,8 +12,11 @@ pub(super) struct Numbering {
     /// The number that the next new one gets at least.
     next: u64,
     /// (`from`, `to`): the source's numbers from `from` on, up to the next breakpoint, become
-    /// `number - from + to`. In rising order; empty without a source.
-    breakpoints: VecDeque<(u64, u64)>,
+    /// `number - from + to`. This is the newest one, `None` without a source: kept here, so that what
+    /// comes in order touches no other memory.
+    newest: Option<(u64, u64)>,
+    /// Those before it, in rising order.
+    older: VecDeque<(u64, u64)>,
     /// Highest number of the source seen, mapped or taken out.
     highest: Option<u64>,
 }
@@ -22,26 +25,27 @@ impl Numbering {
     /// A line that begins with `first`.
     #[must_use]
     pub(super) fn new(first: u64) -> Self {
-        Self { next: first, breakpoints: VecDeque::new(), highest: None }
+        Self { next: first, newest: None, older: VecDeque::new(), highest: None }
     }
 
     /// Goes on with a new source, whose first number is `from`.
     pub(super) fn begin(&mut self, from: u64) {
-        self.breakpoints.clear();
-        self.breakpoints.push_back((from, self.next));
+        self.older.clear();
+        self.newest = Some((from, self.next));
         self.highest = None;
     }
 
     /// Forgets the source.
     pub(super) fn end(&mut self) {
-        self.breakpoints.clear();
+        self.older.clear();
+        self.newest = None;
         self.highest = None;
     }
 
     /// Whether there is a source.
     #[must_use]
     pub(super) fn has_source(&self) -> bool {
-        !self.breakpoints.is_empty()
+        self.newest.is_some()
     }
 
     /// Highest number of the source seen, mapped or taken out.
@@ -52,15 +56,24 @@ impl Numbering {
 
     /// Where a number goes; `None` if it is from before the source began, or was taken out.
     pub(super) fn map(&mut self, number: u64) -> Option<u64> {
-        let position = self.breakpoints.iter().rposition(|&(from, _)| from <= number)?;
-        let (from, to) = self.breakpoints[position];
-        let mapped = (number - from).checked_add(to)?;
-        if self.breakpoints.get(position + 1).is_some_and(|&(_, next)| mapped >= next) {
-            return None;
-        }
+        let (from, to) = self.newest?;
+        let mapped = match number.checked_sub(from) {
+            Some(behind) => behind.checked_add(to)?,
+            None => self.map_late(number, to)?,
+        };
         self.highest = self.highest.max(Some(number));
         self.next = self.next.max(mapped.saturating_add(1));
         Some(mapped)
+    }
+
+    /// Where a number goes that is from before the newest breakpoint, whose place is `newest`.
+    #[cold]
+    fn map_late(&self, number: u64, newest: u64) -> Option<u64> {
+        let position = self.older.iter().rposition(|&(from, _)| from <= number)?;
+        let (from, to) = self.older[position];
+        let mapped = (number - from).checked_add(to)?;
+        let next = self.older.get(position + 1).map_or(newest, |&(_, next)| next);
+        (mapped < next).then_some(mapped)
     }
 
     /// Takes a number out of the line: later ones close ranks. False if it is not the newest, and
@@ -69,21 +82,21 @@ impl Numbering {
         if self.highest.is_some_and(|highest| number <= highest) {
             return false;
         }
-        let several = self.breakpoints.len() > 1;
-        let Some((from, to)) = self.breakpoints.back_mut() else { return false };
+        let Some((from, to)) = &mut self.newest else { return false };
         if number < *from {
             return false;
         }
         self.highest = Some(number);
-        if number == *from && several {
+        if number == *from && !self.older.is_empty() {
             // Nothing came between this one and the one taken out before.
             *from = number + 1;
             return true;
         }
         let place = number - *from + *to;
-        self.breakpoints.push_back((number + 1, place));
-        if self.breakpoints.len() > BREAKPOINTS_MAX {
-            self.breakpoints.pop_front();
+        self.older.push_back((*from, *to));
+        self.newest = Some((number + 1, place));
+        if self.older.len() >= BREAKPOINTS_MAX {
+            self.older.pop_front();
         }
         true
     }

@@ -19,6 +19,11 @@ pub struct OutgoingHeader {
     pub ssrc: Ssrc,
 }
 
+/// Up to the SSRC.
+const FIXED_BYTES: usize = 12;
+/// What stands before the elements: the form, and how many words they take.
+const EXTENSION_BYTES: usize = 4;
+
 /// Appends a header to `arena` and gives its length in bytes.
 ///
 /// Header extension elements are written in the order given, in the one-byte form if they all fit
@@ -37,23 +42,30 @@ pub fn write_header(
             (id != 0).then_some((id, length, data))
         })
     };
-    let has_extension = elements().next().is_some();
-
-    arena.push(0x80 | u8::from(header.padding) << 5 | u8::from(has_extension) << 4);
-    arena.push(u8::from(header.marker) << 7 | header.payload_type.0 & 0x7f);
-    arena.extend_from_slice(&header.sequence.to_be_bytes());
-    arena.extend_from_slice(&header.timestamp.to_be_bytes());
-    arena.extend_from_slice(&header.ssrc.0.to_be_bytes());
-    if !has_extension {
-        return arena.len() - start;
+    let (mut count, mut data_bytes, mut one_byte) = (0, 0, true);
+    for (id, length, _) in elements() {
+        count += 1;
+        data_bytes += usize::from(length);
+        one_byte &= id <= 14 && (1..=16).contains(&length);
     }
+    let has_extension = count > 0;
+    let (profile, head_bytes): (u16, usize) = if one_byte { (0xbede, 1) } else { (0x1000, 2) };
+    let words = (count * head_bytes + data_bytes).div_ceil(4);
+    let words = u16::try_from(words).expect("255 ids of 257 bytes each are under 65,535 words");
 
-    let one_byte = elements().all(|(id, length, _)| id <= 14 && (1..=16).contains(&length));
-    let profile: u16 = if one_byte { 0xbede } else { 0x1000 };
-    arena.extend_from_slice(&profile.to_be_bytes());
-    let length_at = arena.len();
-    arena.extend_from_slice(&[0, 0]);
-    let elements_at = arena.len();
+    let mut fixed = [0; FIXED_BYTES + EXTENSION_BYTES];
+    fixed[0] = 0x80 | u8::from(header.padding) << 5 | u8::from(has_extension) << 4;
+    fixed[1] = u8::from(header.marker) << 7 | header.payload_type.0 & 0x7f;
+    fixed[2..4].copy_from_slice(&header.sequence.to_be_bytes());
+    fixed[4..8].copy_from_slice(&header.timestamp.to_be_bytes());
+    fixed[8..12].copy_from_slice(&header.ssrc.0.to_be_bytes());
+    fixed[12..14].copy_from_slice(&profile.to_be_bytes());
+    fixed[14..16].copy_from_slice(&words.to_be_bytes());
+    if !has_extension {
+        arena.extend_from_slice(&fixed[..FIXED_BYTES]);
+        return FIXED_BYTES;
+    }
+    arena.extend_from_slice(&fixed);
     for (id, length, data) in elements() {
         if one_byte {
             arena.push(id << 4 | (length - 1));
@@ -62,9 +74,7 @@ pub fn write_header(
         }
         arena.extend_from_slice(data);
     }
-    let words = (arena.len() - elements_at).div_ceil(4);
-    arena.resize(elements_at + 4 * words, 0);
-    let words = u16::try_from(words).expect("255 ids of 257 bytes each are under 65,535 words");
-    arena[length_at..elements_at].copy_from_slice(&words.to_be_bytes());
-    arena.len() - start
+    let header_bytes = fixed.len() + 4 * usize::from(words);
+    arena.resize(start + header_bytes, 0);
+    header_bytes
 }

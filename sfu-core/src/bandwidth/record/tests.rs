@@ -23,7 +23,7 @@ fn a_packet_is_found_by_either_number() {
         assert_eq!(record.find(ssrc, 65_500u16.wrapping_add(n)), Some(index));
         let sent = record.get(index).unwrap();
         assert_eq!((sent.index, sent.ssrc, sent.bytes), (index, ssrc, 1028));
-        assert_eq!(sent.departure, start + Duration::from_micros(1234 * u64::from(n)));
+        assert_eq!(sent.departure, Duration::from_micros(1234 * u64::from(n)));
     }
     assert_eq!(record.find(Ssrc(7), 65_501), None, "sent with another SSRC");
     assert_eq!(record.find(Ssrc(99), 65_500), None);
