@@ -105,8 +105,7 @@ impl Peer {
         let (state_tx, state) = watch::channel(RTCPeerConnectionState::New);
         let (gathered_tx, gathered) = watch::channel(false);
         let (tracks_tx, remote_tracks) = watch::channel(Vec::new());
-        let handler =
-            Handler { state: state_tx, gathered: gathered_tx, tracks: tracks_tx };
+        let handler = Handler { state: state_tx, gathered: gathered_tx, tracks: tracks_tx };
         let mut media = media_engine()?;
         let registry = interceptors(&mut media, &tap)?;
         let settings =
