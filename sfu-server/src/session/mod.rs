@@ -33,6 +33,8 @@ mod resume;
 mod room;
 mod settings;
 mod shed;
+#[cfg(test)]
+mod tests;
 mod timing;
 mod track;
 mod tracks;
