@@ -137,6 +137,7 @@ async fn twenty_in_calls_lose_nothing_while_the_server_drains() {
             ready(&target)
         );
         assert_eq!(status, 503);
+        println!("/readyz said so within {took:?}");
         assert!(took < Duration::from_secs(1), "{took:?}");
         drained
     };
