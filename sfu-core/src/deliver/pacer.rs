@@ -18,19 +18,14 @@ pub struct PacerConfig {
     /// Pacing rate in per cent of the estimate. More than 100, so that a frame that is larger than
     /// others does not delay those behind it.
     pub factor_percent: u64,
-    /// How much may leave at once, in time at the pacing rate.
+    /// How much may leave at once, in time at the pacing rate, until [`Pacer::set_burst`] says
+    /// otherwise.
     pub burst: Duration,
-    /// The same where the path carries clearly more than it is given: long enough for a frame.
-    pub burst_with_headroom: Duration,
 }
 
 impl Default for PacerConfig {
     fn default() -> Self {
-        Self {
-            factor_percent: 110,
-            burst: Duration::from_millis(5),
-            burst_with_headroom: Duration::from_millis(20),
-        }
+        Self { factor_percent: 110, burst: Duration::from_millis(5) }
     }
 }
 
@@ -98,8 +93,8 @@ pub struct Pacer<T, P> {
     /// When the first packet was pushed; waiting is counted from there.
     since: Option<Elapsed>,
     open: bool,
-    /// Whether the path carries clearly more than it is given.
-    headroom: bool,
+    /// How much may leave at once.
+    burst: Duration,
     /// Bits, in millionths, that may still leave beyond the rate, for a keyframe somebody waits for.
     haste: u64,
     /// When there was last haste.
@@ -148,7 +143,7 @@ impl<T, P: Copy> Pacer<T, P> {
             paid_until: None,
             since: None,
             open: true,
-            headroom: false,
+            burst: config.burst,
             haste: 0,
             hurried: None,
             probe: None,
@@ -169,9 +164,9 @@ impl<T, P: Copy> Pacer<T, P> {
         }
     }
 
-    /// Whether the path carries clearly more than it is given: then bursts may be longer.
-    pub fn set_headroom(&mut self, headroom: bool) {
-        self.headroom = headroom;
+    /// Sets how much may leave at once, in time at the pacing rate; `None`: as in the config.
+    pub fn set_burst(&mut self, burst: Option<Duration>) {
+        self.burst = burst.unwrap_or(self.config.burst);
     }
 
     /// Adds a packet of `bytes` on the wire.
@@ -332,11 +327,7 @@ impl<T, P: Copy> Pacer<T, P> {
         let Some(probing) = &mut self.probe else {
             self.debt = self.debt.saturating_add(bytes as u64 * 8 * FRACTION);
             // In haste bursts are no larger, only sooner over: when it ends they take as long as ever.
-            let burst = match self.headroom {
-                true => self.config.burst_with_headroom,
-                false => self.config.burst,
-            };
-            let allowance = self.steady_rate().saturating_mul(micros(burst));
+            let allowance = self.steady_rate().saturating_mul(micros(self.burst));
             self.open = self.rate_bps.is_none() || self.debt < allowance;
             return;
         };

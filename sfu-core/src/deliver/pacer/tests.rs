@@ -4,8 +4,7 @@ use crate::publish::test_clock::{ms, origin};
 type Paced = Pacer<u32, u8>;
 
 fn pacer(now: Instant, estimate_bps: u64) -> Paced {
-    let mut pacer =
-        Pacer::new(PacerConfig { factor_percent: 100, burst: ms(5), burst_with_headroom: ms(15) });
+    let mut pacer = Pacer::new(PacerConfig { factor_percent: 100, burst: ms(5) });
     pacer.set_estimate(now, Some(estimate_bps));
     pacer
 }
@@ -226,14 +225,14 @@ fn what_is_too_much_is_given_back() {
 fn where_there_is_room_a_frame_leaves_in_one_burst_at_the_same_rate() {
     let now = origin();
     let mut pacer = pacer(now, 2_400_000);
-    pacer.set_headroom(true);
+    pacer.set_burst(Some(ms(15)));
     for item in 0..12 {
         pacer.push(now, Class::Video, 1500, item).unwrap();
     }
     // 15 ms at 2.4 Mbit/s are three packets.
     let times: Vec<_> = run(&mut pacer, now, ms(200)).iter().map(|&(at, _)| at).collect();
     assert_eq!(times, [0, 0, 0, 15, 15, 15, 30, 30, 30, 45, 45, 45]);
-    pacer.set_headroom(false);
+    pacer.set_burst(None);
     let later = now + ms(100);
     for item in 0..2 {
         pacer.push(later, Class::Video, 1500, item).unwrap();

@@ -27,8 +27,12 @@ const START_PACE_BPS: u64 = 5_000_000;
 
 /// An estimate so much above what is granted, in per cent of it, leaves room for bursts.
 const HEADROOM_PERCENT: u64 = 130;
-/// Bursts become longer once there has been room for so long.
-const HEADROOM_AFTER: Duration = Duration::from_secs(1);
+/// How long bursts become once there has been room for so long: enough for a frame, then for most
+/// keyframes. What has waited on the way after one makes them short again.
+const ROOMY_BURSTS: [(Duration, Duration); 2] = [
+    (Duration::from_secs(5), Duration::from_millis(60)),
+    (Duration::from_secs(1), Duration::from_millis(20)),
+];
 
 impl Engine {
     /// The estimate of a peer's path may have moved.
@@ -102,8 +106,9 @@ impl Engine {
         receive.pacer.set_estimate(now, held);
         let roomy = start == 0 && has_headroom(&receive.bandwidth, &estimate, granted);
         receive.roomy_since = roomy.then(|| receive.roomy_since.unwrap_or(now));
-        let lasts = |since| now.saturating_duration_since(since) >= HEADROOM_AFTER;
-        receive.pacer.set_headroom(receive.roomy_since.is_some_and(lasts));
+        let lasts = |after| receive.roomy_since.is_some_and(|since| now >= since + after);
+        let longer = ROOMY_BURSTS.into_iter().find(|&(after, _)| lasts(after));
+        receive.pacer.set_burst(longer.map(|(_, burst)| burst));
     }
 
     pub(super) fn send_probes(&mut self, now: Instant, id: PeerId) {
