@@ -7,7 +7,7 @@ use sfu_core::rtp::header::{OutgoingHeader, write_header};
 
 /// Where datagrams are built in [`Forge::turn_over`]; as large as the engine's arena, so that the
 /// caches see the same.
-const ARENA_BYTES: usize = 1024 * 1024;
+const ARENA_BYTES: usize = 256 * 1024;
 /// The id under which the transport-wide number travels, as in the clients' offers.
 const TRANSPORT_CC: u8 = 3;
 

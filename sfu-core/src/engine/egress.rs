@@ -27,8 +27,9 @@ pub struct Egress {
     growing: usize,
 }
 
-/// Bytes one batch holds; when it is full the engine asks for it to be sent first.
-const ARENA_BYTES: usize = 1024 * 1024;
+/// Bytes one batch holds; when it is full the engine asks for it to be sent first. So few that they
+/// are still in the cache when the kernel copies them.
+const ARENA_BYTES: usize = 256 * 1024;
 /// Runs one batch holds.
 const TRANSMITS: usize = 1024;
 

@@ -44,8 +44,8 @@ const STRAY_BATCHES_PER_TURN: usize = 32;
 const RELAY_MESSAGES_PER_TURN: usize = 64;
 /// The content type of DTLS records that carry data (RFC 6347 §4.1).
 const DTLS_DATA: u8 = 23;
-/// Full egress batches per turn; a megabyte each.
-const DRAINS_PER_TURN: usize = 64;
+/// Full egress batches per turn; a quarter of a megabyte each.
+const DRAINS_PER_TURN: usize = 256;
 /// Events taken from the engine per turn.
 const EVENTS_PER_TURN: usize = 4096;
 /// Longest wait: how often the worker shows that it is alive.
@@ -170,15 +170,15 @@ impl Worker {
             self.run_timers(now);
             self.tell_paths(now);
             let sent = self.sockets.stats.datagrams_sent();
-            self.send(now);
+            self.send();
             let sent = self.sockets.stats.datagrams_sent() - sent;
             if sent > 0 {
                 self.counters.latency.observe(now.elapsed(), sent);
             }
             // Behind media, which is worth less late than a handshake is.
-            if self.serve_handshakes(now) {
-                self.tell_paths(now);
-                self.send(now);
+            if self.serve_handshakes() {
+                self.tell_paths(Instant::now());
+                self.send();
             }
             self.take_events();
             self.flush_outputs();
@@ -341,15 +341,15 @@ impl Worker {
 
     /// Gives the engine what handshakes are waiting, as long as a turn has time for them. True if
     /// there were any.
-    fn serve_handshakes(&mut self, now: Instant) -> bool {
+    fn serve_handshakes(&mut self) -> bool {
         let Self { engine, handshakes, counters, .. } = self;
         if handshakes.is_empty() {
             return false;
         }
-        let start = Instant::now();
+        let now = Instant::now();
         while let Some((path, mut datagram)) = handshakes.pop() {
             counters.panics += engine_panics(|| engine.handle_datagram(now, path, &mut datagram));
-            if start.elapsed() >= handshakes::TIME_PER_TURN {
+            if now.elapsed() >= handshakes::TIME_PER_TURN {
                 break;
             }
         }
@@ -388,8 +388,11 @@ impl Worker {
         Some(self.rest_until.map_or(due, |rest| due.max(rest)))
     }
 
-    fn send(&mut self, now: Instant) {
+    /// Sends what the engine has, batch by batch. Each batch has a time of its own: a frame for
+    /// many takes milliseconds to send, which would pass for delay on the paths of the last ones.
+    fn send(&mut self) {
         for _ in 0..DRAINS_PER_TURN {
+            let now = Instant::now();
             let Self { engine, egress, .. } = self;
             let drained = guarded(|| engine.drain(now, egress));
             // Other workers can begin while this one sends.
