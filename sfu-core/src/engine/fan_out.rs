@@ -1,9 +1,11 @@
 //! From published packets to the subscriptions that want them.
 //!
 //! What a batch of datagrams brings is put down first, and goes through each subscription in one go:
-//! a subscriber's state is looked up once for all packets of a frame, not once for each. The batch
-//! ends before anything else happens that a subscription could notice.
+//! a subscriber's state is looked up once for all packets of a frame, not once for each. A track that
+//! many watch is offered to some of them, whose packets are then written, before it is the turn of
+//! the next. The batch ends before anything else happens that a subscription could notice.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::Engine;
@@ -24,6 +26,51 @@ use crate::rtp::codec_view::PayloadInfo;
 
 /// Packets of one batch. More would not be found in the nearest cache any more.
 const BATCH_PACKETS: usize = 64;
+
+/// Subscriptions that a batch is offered to before what they are owed is written: their state is
+/// still in the cache then.
+const AT_ONCE: usize = 32;
+
+/// Published packets that are still to be offered, and how far that is.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    packets: Vec<Routed>,
+    /// The first packet of the track that it is at.
+    at: usize,
+    /// The next subscription of that track. They may become fewer under way, and then one of them
+    /// may be left out; none sees the batch twice.
+    subscription: usize,
+}
+
+impl Batch {
+    /// Whether some subscriptions have seen it and others have not.
+    fn is_under_way(&self) -> bool {
+        (self.at, self.subscription) != (0, 0)
+    }
+
+    /// The track that it is at, and the packets from its first one on.
+    fn next_track(&self) -> Option<(TrackId, &[Routed])> {
+        let rest = &self.packets[self.at..];
+        rest.first().map(|packet| (packet.route.track, rest))
+    }
+
+    /// Goes on to the first packet of another track.
+    fn pass_track(&mut self) {
+        self.subscription = 0;
+        self.at += 1;
+        while let Some((id, _)) = self.next_track()
+            && self.packets[..self.at].iter().any(|packet| packet.route.track == id)
+        {
+            self.at += 1;
+        }
+    }
+
+    /// Forgets it, but keeps its memory.
+    fn clear(&mut self) {
+        self.packets.clear();
+        (self.at, self.subscription) = (0, 0);
+    }
+}
 
 /// A published packet on its way to the subscriptions.
 #[derive(Debug)]
@@ -60,28 +107,40 @@ pub(super) struct Media {
 impl Engine {
     /// Puts a packet down for the subscriptions of its track.
     pub(super) fn route(&mut self, packet: Routed) {
-        self.batch.push(packet);
-        if self.batch.len() >= BATCH_PACKETS {
+        if self.batch.is_under_way() {
+            self.route_batch();
+        }
+        self.batch.packets.push(packet);
+        if self.batch.packets.len() >= BATCH_PACKETS {
             self.route_batch();
         }
     }
 
-    /// Offers what was put down to the subscriptions.
+    /// Offers what was put down to all subscriptions that have not seen it.
     pub(super) fn route_batch(&mut self) {
-        if self.batch.is_empty() {
-            return;
+        while self.offer_batch(usize::MAX) {}
+    }
+
+    /// Offers what was put down to some more subscriptions; false if that were the last. Those who
+    /// are owed from before come first.
+    pub(super) fn route_some(&mut self) -> bool {
+        if self.batch.is_under_way() && self.dirty.len() >= AT_ONCE {
+            return true;
         }
+        self.offer_batch(AT_ONCE)
+    }
+
+    /// Offers the batch to at most so many subscriptions. False if it is done, and forgotten.
+    fn offer_batch(&mut self, mut at_most: usize) -> bool {
         let mut batch = std::mem::take(&mut self.batch);
-        let mut rest = batch.as_slice();
-        let mut done = smallvec::SmallVec::<[TrackId; 8]>::new();
-        while let Some((first, later)) = rest.split_first() {
-            let id = first.route.track;
-            if !done.contains(&id)
-                && let Some(track) = self.tracks.get(id)
-            {
-                let publisher = track.peer();
+        while let Some((id, rest)) = batch.next_track() {
+            let count = self.tracks.get(id).map_or(0, |track| track.subscriptions.len());
+            let first = batch.subscription;
+            let end = count.min(first.saturating_add(at_most));
+            if first < end {
+                let publisher = self.tracks[id].peer();
                 let offer = |engine: &mut Self| {
-                    engine.fan_out(id, rest);
+                    engine.fan_out(id, first..end, rest);
                     Ok(())
                 };
                 // A panic is contained, and ends the publisher's part in it where there is one.
@@ -89,19 +148,25 @@ impl Engine {
                     Some(peer) => _ = self.guarded(peer, offer),
                     None => _ = self.contained(offer),
                 }
-                done.push(id);
+                at_most -= end - first;
             }
-            rest = later;
+            if end < count {
+                batch.subscription = end;
+                self.batch = batch;
+                return true;
+            }
+            batch.pass_track();
         }
         batch.clear();
         self.batch = batch;
+        false
     }
 
-    /// Offers the packets of one track to each of its subscriptions.
-    fn fan_out(&mut self, track_id: TrackId, batch: &[Routed]) {
+    /// Offers the packets of one track to some of its subscriptions.
+    fn fan_out(&mut self, track_id: TrackId, range: Range<usize>, batch: &[Routed]) {
         let Self { tracks, subscriptions, peers, dirty, stats, switched, .. } = self;
         let track = &tracks[track_id];
-        for &id in &track.subscriptions {
+        for &id in &track.subscriptions[range] {
             let subscription = &mut subscriptions[id];
             let peer = &mut peers[subscription.peer];
             let Some(at) = subscription.slot else { continue };

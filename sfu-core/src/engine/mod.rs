@@ -91,7 +91,7 @@ pub struct Engine {
     demux: Demux,
     timers: Timers,
     /// Published packets of this batch of datagrams that are still to be offered.
-    batch: Vec<fan_out::Routed>,
+    batch: fan_out::Batch,
     /// Peers with something to send, in the order in which it came up.
     dirty: VecDeque<PeerId>,
     /// Peers whose deadlines may have moved.
@@ -134,7 +134,7 @@ impl Engine {
             pages: PagePool::default(),
             demux: Demux::default(),
             timers: Timers::default(),
-            batch: Vec::new(),
+            batch: fan_out::Batch::default(),
             dirty: VecDeque::new(),
             touched: Vec::new(),
             events: VecDeque::new(),
@@ -187,7 +187,11 @@ impl Engine {
     /// Appends every datagram that is ready to go. Returns false if `egress` filled up first:
     /// send, clear it and call again.
     pub fn drain(&mut self, now: Instant, egress: &mut Egress) -> bool {
-        self.route_batch();
+        while self.route_some() {
+            if !self.deliver(now, egress) {
+                return false;
+            }
+        }
         self.settle(now);
         self.deliver(now, egress)
     }
