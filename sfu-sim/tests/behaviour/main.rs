@@ -39,6 +39,7 @@ mod simulcast;
 mod slot_reuse;
 mod slots_needed;
 mod ssrc_flood;
+mod stale_estimate;
 mod ten_percent_loss;
 mod thin_uplink;
 mod unvalidated;

@@ -38,6 +38,8 @@ pub(in crate::engine) struct Quality {
     /// What a probe has shown to pass since the last run.
     probed_bps: Option<u64>,
     totals: Totals,
+    /// Since when no video is wanted of any track.
+    unwanted_since: Option<Instant>,
     recorder: Recorder,
 }
 

@@ -26,10 +26,14 @@ const RTX_RESERVE_MAX_PERCENT: u64 = 40;
 /// more only for a single one, whose first keyframe makes it look larger than it is.
 const START_BPS_MAX: u64 = 1_500_000;
 
+/// An estimate that no video has been sent by for so long is a guess, as at the start.
+const STALE_AFTER: Duration = Duration::from_secs(10);
+
 impl Engine {
     /// Shares out a peer's bandwidth among its video subscriptions.
     pub(super) fn allocate(&mut self, now: Instant, id: PeerId) {
         let mut run = std::mem::take(&mut self.allocation);
+        self.start_if_stale(now, id);
         let budget = self.read_demands(now, id, &mut run);
         let totals = run.allocator.allocate(&budget, &run.demands, &mut run.grants);
         for (at, grant) in run.grants.iter().enumerate() {
@@ -38,11 +42,13 @@ impl Engine {
         let receive = &mut self.peers[id].receive;
         let quality = &mut receive.quality;
         quality.recorder.note_run(&budget, &run.demands, &run.grants);
+        let idle = totals.wanted_bps <= budget.reserve_bps;
+        quality.unwanted_since = idle.then(|| quality.unwanted_since.unwrap_or(now));
         quality.totals = totals;
         quality.estimate_bps = budget.estimate_bps;
         quality.probed_bps = None;
-        let regular =
-            now + if receive.is_starting(now) { RUN_INTERVAL_AT_START } else { RUN_INTERVAL };
+        let soon = receive.is_starting(now) && !idle;
+        let regular = now + if soon { RUN_INTERVAL_AT_START } else { RUN_INTERVAL };
         let next = totals.rerun_at.map_or(regular, |at| regular.min(self.start + at));
         receive.quality.next_run = (!run.grants.is_empty()).then_some(next);
         // A step is taken with a margin: to know no more than the rate would not be enough.
@@ -50,6 +56,17 @@ impl Engine {
         receive.bandwidth.set_demand(now, wanted, totals.allocated_bps);
         self.set_pace(now, id);
         self.allocation = run;
+    }
+
+    /// Who wanted no video for a while begins anew with the next: a tab that was in the background,
+    /// a room where all cameras were off. Nobody knows what the path carries by now, and a probe
+    /// takes time.
+    fn start_if_stale(&mut self, now: Instant, id: PeerId) {
+        let receive = &mut self.peers[id].receive;
+        let unwanted_since = receive.quality.unwanted_since;
+        if unwanted_since.is_some_and(|since| now >= since + STALE_AFTER) {
+            receive.shown = None;
+        }
     }
 
     /// The same at once for everyone who subscribes to a track.
