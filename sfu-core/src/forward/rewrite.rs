@@ -8,8 +8,8 @@ use super::numbering::Numbering;
 /// The line of one outgoing SSRC.
 ///
 /// Sequence numbers are 64-bit SRTP indices (rollover counter × 65536 + sequence number,
-/// RFC 3711 §3.3.1). The first is below 32768, so every receiver guesses rollover 0, however long
-/// the source has been running.
+/// RFC 3711 §3.3.1). The first is below 16384, so every receiver guesses rollover 0, however long
+/// the source has been running and however many of the first ones are lost.
 #[derive(Debug)]
 pub struct Line {
     sequence: Numbering,
@@ -31,6 +31,10 @@ pub struct Mapped {
     pub timestamp: u32,
 }
 
+/// The highest first sequence number: half of what a receiver takes for rollover 0 is left for losses
+/// before the first packet that it gets.
+const FIRST_MAX: u16 = 0x3fff;
+
 /// How far the publisher's clocks may differ from ours, which counts what has passed since the
 /// last packet. More than the time that a keyframe waits in a publisher's pacer, or a subscriber
 /// would see a jump.
@@ -38,11 +42,11 @@ const ALIGNED_MAX: Duration = Duration::from_millis(500);
 
 impl Line {
     /// A line that has sent nothing. The two values should be random (RFC 3550 §5.1);
-    /// `first_sequence` is cut to 15 bits.
+    /// `first_sequence` is cut to 14 bits.
     #[must_use]
     pub fn new(first_sequence: u16, first_timestamp: u32) -> Self {
         Self {
-            sequence: Numbering::new(u64::from(first_sequence & 0x7fff)),
+            sequence: Numbering::new(u64::from(first_sequence & FIRST_MAX)),
             newest: None,
             first_timestamp,
             timestamp_offset: None,
@@ -140,12 +144,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_index_is_below_32768_whatever_the_source_has_sent() {
+    fn the_first_index_is_below_16384_whatever_the_source_has_sent() {
         let now = start();
         let mut line = Line::new(0xffff, 7);
         line.begin(now, 1 << 40, 1, CLOCK);
         let mapped = line.map(now, 1 << 40, 1).unwrap();
-        assert_eq!(mapped, Mapped { index: 0x7fff, timestamp: 7 });
+        assert_eq!(mapped, Mapped { index: 0x3fff, timestamp: 7 });
     }
 
     #[test]
@@ -257,7 +261,7 @@ mod tests {
             let now = start();
             let mut line = Line::new(first, 0);
             line.begin(now, 65_530, 0, CLOCK);
-            let mut expected = u64::from(first & 0x7fff);
+            let mut expected = u64::from(first & FIRST_MAX);
             for (i, &skip) in skips.iter().enumerate() {
                 let index = 65_530 + i as u64;
                 if skip {
