@@ -5,9 +5,9 @@ use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use sfu_core::id::{PayloadType, Ssrc};
 use sfu_core::rtp::header::{OutgoingHeader, write_header};
 
-/// Where datagrams are built in [`Forge::turn_over`]; as large as the engine's arena, so that the
-/// caches see the same.
-const ARENA_BYTES: usize = 256 * 1024;
+/// Where datagrams are built in [`Forge::turn_over`]; as large as what of the engine's arena is
+/// filled, so that the caches see the same.
+const ARENA_BYTES: usize = 64 * 1024;
 /// The id under which the transport-wide number travels, as in the clients' offers.
 const TRANSPORT_CC: u8 = 3;
 

@@ -27,9 +27,12 @@ pub struct Egress {
     growing: usize,
 }
 
-/// Bytes one batch holds; when it is full the engine asks for it to be sent first. So few that they
-/// are still in the cache when the kernel copies them.
-const ARENA_BYTES: usize = 256 * 1024;
+/// Bytes one batch holds; when it is full the engine asks for it to be sent first.
+const ARENA_BYTES: usize = 128 * 1024;
+/// With so many it counts as full for whoever is next: what is left is for the longest run, so that
+/// none is cut in two. So few that the kernel still finds them in the cache, and that the first of a
+/// thousand subscribers does not wait until the last one's packet is written.
+const ENOUGH_BYTES: usize = ARENA_BYTES - 64 * 1024;
 /// Runs one batch holds.
 const TRANSMITS: usize = 1024;
 
@@ -53,6 +56,11 @@ impl Egress {
     /// Whether `bytes` more bytes, in up to `datagrams` more runs, fit.
     pub(crate) fn has_room(&self, bytes: usize, datagrams: usize) -> bool {
         self.arena.len() + bytes <= ARENA_BYTES && self.transmits.len() + datagrams <= TRANSMITS
+    }
+
+    /// Whether it is worth a system call as it is: what the next peer is owed goes into another one.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.arena.len() >= ENOUGH_BYTES
     }
 
     /// Copies a datagram in.

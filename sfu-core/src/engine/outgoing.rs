@@ -43,6 +43,9 @@ impl Engine {
     fn deliver_dirty(&mut self, now: Instant, egress: &mut Egress) -> bool {
         let send_time = abs_send_time(self.ntp(now));
         while let Some(&id) = self.dirty.front() {
+            if egress.has_enough() {
+                return false;
+            }
             let mut done = true;
             if self.peers.contains_key(id) {
                 let _ = self.guarded(id, |engine| {

@@ -44,8 +44,8 @@ const STRAY_BATCHES_PER_TURN: usize = 32;
 const RELAY_MESSAGES_PER_TURN: usize = 64;
 /// The content type of DTLS records that carry data (RFC 6347 §4.1).
 const DTLS_DATA: u8 = 23;
-/// Full egress batches per turn; a quarter of a megabyte each.
-const DRAINS_PER_TURN: usize = 256;
+/// Full egress batches per turn; 64 KiB each at least.
+const DRAINS_PER_TURN: usize = 512;
 /// Events taken from the engine per turn.
 const EVENTS_PER_TURN: usize = 4096;
 /// Longest wait: how often the worker shows that it is alive.
