@@ -107,6 +107,8 @@ pub struct SendSide {
     clusters: Clusters,
     /// Results nobody has fetched yet, oldest first.
     probed: VecDeque<u64>,
+    /// Retransmissions found lost that nobody has fetched yet.
+    lost_again: Vec<(Ssrc, u16)>,
     allocated_bps: u64,
     /// The latest time that was told.
     now: Instant,
@@ -137,6 +139,7 @@ impl SendSide {
             estimator,
             clusters: Clusters::default(),
             probed: VecDeque::new(),
+            lost_again: Vec::new(),
             allocated_bps: 0,
             now,
             news: Vec::new(),
@@ -274,6 +277,12 @@ impl SendSide {
         self.probed.pop_front()
     }
 
+    /// The source and the sequence number of a retransmission that was lost itself. Receivers are
+    /// slow to ask a second time, and some never do.
+    pub fn poll_lost_again(&mut self) -> Option<(Ssrc, u16)> {
+        self.lost_again.pop()
+    }
+
     /// Does what became due.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.record.prune(now);
@@ -386,6 +395,9 @@ impl SendSide {
                 }
                 _ => self.clusters.on_lost(id),
             }
+        }
+        if !arrived && sent.kind == SentKind::Retransmission {
+            self.lost_again.push((sent.ssrc, sent.sequence));
         }
         if before == Fate::Lost {
             self.estimator.take_back_loss(usize::from(sent.bytes));

@@ -104,6 +104,11 @@ struct Tries {
     index: u64,
     at: Instant,
     count: u8,
+    /// The number on the retransmission SSRC it left with last; `None` before, and once that is
+    /// known to be lost.
+    sent_as: Option<u16>,
+    /// Whether the last one was lost, so that another one may leave at once.
+    is_lost: bool,
 }
 
 /// The memory of one outgoing SSRC.
@@ -170,17 +175,18 @@ impl Sent {
         let packet = self.at(index).ok_or(DropReason::NackMiss)?;
         let wait = rtt.unwrap_or(RTT_UNKNOWN).max(RESEND_INTERVAL_MIN);
         if let Some(tries) = self.tries.iter_mut().rev().find(|tries| tries.index == index) {
-            let too_soon = now.saturating_duration_since(tries.at) < wait;
+            let too_soon = !tries.is_lost && now.saturating_duration_since(tries.at) < wait;
             if too_soon || tries.count >= RTX_TRIES_MAX {
                 return Err(DropReason::RtxBudget);
             }
-            tries.at = now;
+            (tries.at, tries.is_lost) = (now, false);
             tries.count += 1;
             return Ok(packet);
         }
         let oldest = self.highest.saturating_sub(self.ring.len() as u64);
         self.tries.retain(|tries| tries.index > oldest);
-        self.tries.push_back(Tries { index, at: now, count: 1 });
+        let tries = Tries { index, at: now, count: 1, sent_as: None, is_lost: false };
+        self.tries.push_back(tries);
         Ok(packet)
     }
 
@@ -189,6 +195,27 @@ impl Sent {
     pub fn is_asked_again(&self, index: u64) -> bool {
         let tries = self.tries.iter().rev().find(|tries| tries.index == index);
         tries.is_some_and(|tries| tries.count > 1)
+    }
+
+    /// What was recalled leaves, with this number on the retransmission SSRC.
+    pub fn repeated(&mut self, index: u64, sent_as: u16) {
+        if let Some(tries) = self.tries.iter_mut().rev().find(|tries| tries.index == index) {
+            tries.sent_as = Some(sent_as);
+        }
+    }
+
+    /// A retransmission is lost: gives the sequence number of the packet that was in it, which may
+    /// be recalled again at once.
+    pub fn lost(&mut self, sent_as: u16) -> Option<u16> {
+        let tries = self.tries.iter_mut().rev().find(|tries| tries.sent_as == Some(sent_as))?;
+        (tries.sent_as, tries.is_lost) = (None, true);
+        Some(tries.index as u16)
+    }
+
+    /// The packets that were asked for since then and are still remembered.
+    pub fn asked(&self, since: Instant) -> impl Iterator<Item = SentPacket> {
+        let tries = self.tries.iter().filter(move |tries| tries.at >= since);
+        tries.filter_map(|tries| self.at(tries.index))
     }
 
     /// A packet leaves otherwise than was meant.
@@ -299,6 +326,24 @@ mod tests {
         }
         assert_eq!(resent, u32::from(RTX_TRIES_MAX));
         assert!(sent.is_asked_again(5) && !sent.is_asked_again(4));
+    }
+
+    #[test]
+    fn a_repetition_that_is_lost_is_repeated_without_waiting() {
+        let now = start();
+        let rtt = Some(Duration::from_millis(50));
+        let mut sent = Sent::default();
+        sent.remember(now, packet(5));
+        assert_eq!(sent.lost(900), None, "nothing was sent again");
+        assert_eq!(sent.recall(now, 5, rtt), Ok(packet(5)));
+        sent.repeated(5, 900);
+        assert_eq!(sent.lost(899), None, "of another one");
+        assert_eq!(sent.lost(900), Some(5));
+        assert_eq!(sent.lost(900), None, "told once");
+        assert_eq!(sent.recall(now, 5, rtt), Ok(packet(5)));
+        assert_eq!(sent.recall(now, 5, rtt), Err(DropReason::RtxBudget), "the next one waits");
+        assert_eq!(sent.asked(now).count(), 1);
+        assert_eq!(sent.asked(now + Duration::from_millis(1)).count(), 0);
     }
 
     #[test]

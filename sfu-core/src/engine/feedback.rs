@@ -29,6 +29,7 @@ impl Engine {
             }
             Rtcp::ReceiverReport(block) => self.receive_report_block(now, id, &block),
             Rtcp::Nack { media_ssrc, sequences } => {
+                self.stats.nacks_in += sequences.clone().count() as u64;
                 self.repair(now, id, media_ssrc, sequences);
             }
             Rtcp::Pli { media_ssrc } | Rtcp::Fir { media_ssrc } => {
@@ -81,7 +82,10 @@ impl Engine {
         read: impl FnOnce(&mut SendSide) -> Result<(), DropReason>,
     ) {
         match read(&mut self.peers[id].receive.bandwidth) {
-            Ok(()) => self.estimate_moved(now, id),
+            Ok(()) => {
+                self.estimate_moved(now, id);
+                self.repair_lost_again(now, id);
+            }
             Err(reason) => self.count(reason),
         }
     }

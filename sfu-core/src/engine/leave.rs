@@ -9,9 +9,10 @@ use super::Engine;
 use super::build::PACKET_OVERHEAD;
 use super::peer::{Outgoing, OutgoingKind};
 use super::subscriptions::Subscription;
-use crate::decision::Reason;
+use crate::decision::{KeyframeReason, Reason};
 use crate::deliver::pacer::Class;
 use crate::deliver::sent::SentPacket;
+use crate::deliver::slot::Slot;
 use crate::forward::layer::LayerId;
 use crate::forward::munge::Edit;
 use crate::forward::selector::Worth;
@@ -19,8 +20,35 @@ use crate::id::SubscriptionId;
 use crate::publish::track::Track;
 
 impl Engine {
-    /// Forwarding has changed over: empties what waits of layers that were left.
+    /// Forwarding has changed over: empties what waits of layers that were left, and begins anew if
+    /// too much of them is missing.
     pub(super) fn leave_behind(&mut self, now: Instant, id: SubscriptionId) {
+        self.empty_left(now, id);
+        let Self { peers, tracks, subscriptions, .. } = self;
+        let Some(subscription) = subscriptions.get(id) else { return };
+        let (Some(at), Some(track)) = (subscription.slot, tracks.get(subscription.track)) else {
+            return;
+        };
+        let slot = &peers[subscription.peer].receive.slots[usize::from(at)];
+        if misses_much(now, track, subscription, slot) {
+            self.give_up_left(now, id);
+        }
+    }
+
+    /// Asks for a keyframe instead of sending again what is missing of layers that were left.
+    pub(super) fn give_up_left(&mut self, now: Instant, id: SubscriptionId) {
+        let Self { peers, tracks, subscriptions, .. } = self;
+        let subscription = &subscriptions[id];
+        let track = &tracks[subscription.track];
+        peers[subscription.peer].receive.pacer.revise(Class::Retransmission, |outgoing, bytes| {
+            let mine = subscription.slot == Some(outgoing.slot);
+            let left = mine && worth(track, subscription, &outgoing.packet) == Worth::Left;
+            if left { 0 } else { bytes }
+        });
+        self.request_keyframe(now, id, KeyframeReason::Loss);
+    }
+
+    fn empty_left(&mut self, now: Instant, id: SubscriptionId) {
         let Self { peers, tracks, subscriptions, .. } = self;
         let Some(subscription) = subscriptions.get(id) else { return };
         let (Some(at), Some(track)) = (subscription.slot, tracks.get(subscription.track)) else {
@@ -82,10 +110,30 @@ fn is_narrow(subscription: &Subscription) -> bool {
     matches!(subscription.reason, Reason::Bandwidth | Reason::Settling | Reason::Priority)
 }
 
-/// Whether only the lowest spatial layer is forwarded: its keyframe is small.
-pub(super) fn is_lowest(subscription: &Subscription) -> bool {
-    subscription.selector.current().is_some_and(|current| current.spatial == 0)
+/// Whether pictures that miss packets of a layer that was left are not worth completing: where only
+/// the lowest spatial layer is forwarded, whose keyframe is small, or where so much is missing that
+/// any keyframe takes less.
+pub(super) fn is_past_repair(
+    now: Instant,
+    track: &Track,
+    subscription: &Subscription,
+    slot: &Slot,
+) -> bool {
+    let lowest = subscription.selector.current().is_some_and(|current| current.spatial == 0);
+    lowest || misses_much(now, track, subscription, slot)
 }
+
+/// Whether more is asked for of layers that were left than is worth to be sent again.
+fn misses_much(now: Instant, track: &Track, subscription: &Subscription, slot: &Slot) -> bool {
+    let Some(since) = now.checked_sub(ASKED_LATELY) else { return false };
+    let is_left = |packet: &SentPacket| worth(track, subscription, packet) == Worth::Left;
+    slot.sent.asked(since).filter(is_left).count() > LEFT_REPAIRED_MAX
+}
+
+/// So many full packets take longer than the keyframe of a small picture, whatever the codec.
+const LEFT_REPAIRED_MAX: usize = 16;
+/// What was asked for earlier has come by now.
+const ASKED_LATELY: Duration = Duration::from_millis(500);
 
 /// What a packet that was forwarded is still worth. On a path that carries what is wanted, all is:
 /// what was shown last is not to stop early.

@@ -158,6 +158,9 @@ fn deliver_media(
             egress.arena.truncate(start);
             continue;
         };
+        if class.is_some() && outgoing.kind == OutgoingKind::Retransmission {
+            slot.sent.repeated(outgoing.packet.index, header.sequence);
+        }
         let kind = match (class, outgoing.kind) {
             (None, _) | (_, OutgoingKind::Padding) => SentKind::Padding,
             (_, OutgoingKind::Retransmission) => SentKind::Retransmission,

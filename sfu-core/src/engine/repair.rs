@@ -42,7 +42,6 @@ impl Engine {
         let together = sequences.clone().count();
         let mut heap: SmallVec<[Again; 8]> = SmallVec::new();
         for sequence in sequences {
-            self.stats.nacks_in += 1;
             match self.recall(now, id, ssrc, sequence, together) {
                 Ok(again) => heap.push(again),
                 Err(reason) => self.count(reason),
@@ -57,6 +56,18 @@ impl Engine {
             }
         }
         self.mark_dirty(id);
+    }
+
+    /// Sends again what was sent again in vain.
+    pub(super) fn repair_lost_again(&mut self, now: Instant, id: PeerId) {
+        while let Some((ssrc, sequence)) = self.peers[id].receive.bandwidth.poll_lost_again() {
+            let slots = &mut self.peers[id].receive.slots;
+            let slot = slots.iter_mut().find(|slot| slot.send.rtx_ssrc == Some(ssrc));
+            let lost = slot.and_then(|slot| Some((slot.send.ssrc, slot.sent.lost(sequence)?)));
+            if let Some((ssrc, sequence)) = lost {
+                self.repair(now, id, ssrc, std::iter::once(sequence));
+            }
+        }
     }
 
     /// One packet that is asked for, as it goes out by the subscriber's RTX stream. Without RTX
@@ -95,8 +106,8 @@ impl Engine {
             match leave::worth(track, subscription, &packet) {
                 Worth::Needed => {}
                 // Cheaper than to repair what is not shown any more.
-                Worth::Left if leave::is_lowest(subscription) => {
-                    self.request_keyframe(now, id, KeyframeReason::Loss);
+                Worth::Left if leave::is_past_repair(now, track, subscription, slot) => {
+                    self.give_up_left(now, id);
                     return Err(DropReason::NackSpent);
                 }
                 Worth::Left => {}

@@ -22,6 +22,7 @@ pub(crate) struct Arrivals {
     first: Option<u64>,
     highest: Option<u64>,
     missing: VecDeque<Missing>,
+    asks_once: bool,
     /// Packets received on the SSRC itself, for reports.
     received: u64,
     before: (u64, u64),
@@ -44,6 +45,11 @@ pub(crate) enum Arrival {
 }
 
 impl Arrivals {
+    /// Whether to ask for each packet only once.
+    pub(crate) fn set_asks_once(&mut self, asks_once: bool) {
+        self.asks_once = asks_once;
+    }
+
     /// Where a sequence number lies on the line, whose first number is in its second turn.
     pub(crate) fn index(&self, sequence: u16) -> u64 {
         match self.highest {
@@ -108,7 +114,7 @@ impl Arrivals {
             }
             if missing.next <= now {
                 missing.tries += 1;
-                missing.next = now + interval;
+                missing.next = now + if self.asks_once { AGE_MAX } else { interval };
                 ask.push(missing.index as u16);
             }
             true

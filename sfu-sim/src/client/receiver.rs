@@ -189,6 +189,11 @@ impl Receiver {
         quality
     }
 
+    /// Asks for each packet that is missing only once, or as often as it takes.
+    pub fn set_asks_once(&mut self, asks_once: bool) {
+        self.arrivals.set_asks_once(asks_once);
+    }
+
     /// Whether it asks for packets and keyframes at all.
     pub fn set_silent(&mut self, silent: bool) {
         self.silent = silent;

@@ -45,3 +45,24 @@ fn ninety_nine_in_a_hundred_frames_come_complete_and_nobody_else_notices() {
         );
     }
 }
+
+#[test]
+fn who_asks_only_once_is_sent_again_what_was_lost_again() {
+    for seed in 1..=3 {
+        let mut world = World::new(seed);
+        let room = world.create_room();
+        world.join(room, Plan::camera());
+        let lossy = Conditions::clean(ms(25)).with_loss(Loss::Random(0.1));
+        let down = LinkPlan::from(Conditions::clean(ms(25))).with_spell(s(1), s(60), lossy);
+        let viewer = world.join(room, Plan::viewer().with_slots(0, 1).with_down(down));
+        world.run_for(s(1));
+        for receiver in world.client_mut(viewer).receivers_mut() {
+            receiver.set_asks_once(true);
+        }
+        world.run_for(s(29));
+        let seen = video(&world, viewer);
+        assert!(seen.repaired > seen.packets / 12, "there was loss to repair: {seen:?}");
+        assert_eq!((seen.plis, seen.freezes_500), (0, 0), "seed {seed}: {seen:?}");
+        assert_sound(&world, viewer);
+    }
+}
